@@ -1,0 +1,1 @@
+"""Affect recognition in long in-the-wild videos: cached face features, a clip Transformer, context attention."""

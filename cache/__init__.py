@@ -1,0 +1,8 @@
+"""What lies between the stages: records, manifests and stores. The only place that knows zarr or h5py.
+
+`open_store(path)` gives a store with `ids()`, `info(id)`, `read(id)` and `writer(id, fingerprint)`.
+"""
+
+from .store import open_store
+
+__all__ = ["open_store"]

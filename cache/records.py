@@ -1,0 +1,190 @@
+"""The values that cross the border between the stages: recipes, features of a video, and what is known of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError
+
+Array = npt.NDArray[Any]
+Json = Any  # a value json can hold; spelling the recursion out helps no reader
+
+
+class FrameStatus(IntEnum):
+    """What became of a kept frame."""
+
+    OK = 0  # at least one face has a row (with faces none: the frame itself)
+    NO_FACE = 1
+    LOW_CONFIDENCE = 2  # a face was seen, but no track was sure enough of it
+    TOO_SMALL = 3
+    DECODE_ERROR = 4  # the frame came out of a damaged part of the file
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What made a store's features: two stores may be mixed only where every field is the same."""
+
+    fields: Mapping[str, Json]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the fields as canonical JSON, in hexadecimal."""
+        text = json.dumps(dict(self.fields), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def differences(self, other: "Recipe") -> dict[str, tuple[Json, Json]]:
+        """Fields that differ, as name -> (mine, theirs); None where a side lacks the field."""
+        names = sorted(set(self.fields) | set(other.fields))
+        pairs = {name: (self.fields.get(name), other.fields.get(name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFeatures:
+    """Features of one video, or of a run of its frames: N kept frames, R rows (one a face), D features.
+
+    Rows are in frame order. `frame` counts kept frames from the start of the video, so pieces concatenate as they are.
+    """
+
+    time_s: Array  # (N,) float64, presentation time from the video's first frame, non-decreasing
+    index: Array  # (N,) int64, number of the frame in the source, in decoding order from 0
+    status: Array  # (N,) uint8, FrameStatus
+    values: Array  # (R, D) float16
+    frame: Array  # (R,) int64, which kept frame
+    track: Array  # (R,) int32, whose face; 0 with faces none
+    box_px: Array  # (R, 4) float32, x0 y0 x1 y1 in the upright frame
+    score: Array  # (R,) float32, detection score; interpolated rows carry the interpolated score
+    landmarks_px: Array  # (R, 5, 2) float32, eyes, nose, mouth corners; NaN with faces none
+
+    def __post_init__(self) -> None:
+        frames, rows = len(self.time_s), len(self.frame)
+        shapes = {
+            "time_s": (frames,), "index": (frames,), "status": (frames,), "values": (rows, self.values.shape[-1]),
+            "frame": (rows,), "track": (rows,), "box_px": (rows, 4), "score": (rows,), "landmarks_px": (rows, 5, 2),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            assert array.shape == shape, f"{name} has shape {array.shape}, expected {shape}"
+            assert array.dtype == DTYPES[name], f"{name} is {array.dtype}, expected {DTYPES[name]}"
+
+    @property
+    def size(self) -> int:
+        """D."""
+        return int(self.values.shape[1])
+
+    @classmethod
+    def empty(cls, size: int) -> "FrameFeatures":
+        """No frames, no rows, D = size."""
+        shapes = {"values": (0, size), "box_px": (0, 4), "landmarks_px": (0, 5, 2)}
+        return cls(**{name: np.zeros(shapes.get(name, (0,)), dtype) for name, dtype in DTYPES.items()})
+
+    @classmethod
+    def concatenate(cls, pieces: Sequence["FrameFeatures"]) -> "FrameFeatures":
+        """Consecutive pieces of one video as one."""
+        return cls(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in DTYPES})
+
+
+DTYPES: dict[str, Any] = {
+    "time_s": np.dtype(np.float64), "index": np.dtype(np.int64), "status": np.dtype(np.uint8),
+    "values": np.dtype(np.float16), "frame": np.dtype(np.int64), "track": np.dtype(np.int32),
+    "box_px": np.dtype(np.float32), "score": np.dtype(np.float32), "landmarks_px": np.dtype(np.float32),
+}  # fmt: skip
+FRAME_ARRAYS = ("time_s", "index", "status")  # the rest have a row per face
+assert tuple(DTYPES) == tuple(item.name for item in fields(FrameFeatures))
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What is known of a stored video besides its arrays; written as the entry's attributes."""
+
+    recipe_digest: str
+    fingerprint: str  # of the file's content: a renamed video keeps it, a changed one does not
+    file_bytes: int
+    file_mtime_ns: int
+    header_frames: int | None  # as the container claims
+    decoded_frames: int  # as they came out
+    duration_s: float | None  # as the container claims
+    average_fps: float | None
+    width_px: int  # upright: after rotation and pixel aspect
+    height_px: int
+    rotation_deg: int
+    codec: str
+    bad_packets: int = 0
+    cut_short: bool = False  # decoding ended before the container said it would
+    persons: Mapping[int, int] = field(default_factory=dict)  # track -> person (the lowest of its linked tracks)
+    warnings: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+
+    def to_json(self) -> dict[str, Json]:
+        values = asdict(self)
+        values["persons"] = {str(track): person for track, person in self.persons.items()}
+        values["warnings"] = list(self.warnings)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Json]) -> "VideoInfo":
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
+        known["persons"] = {int(track): person for track, person in known.get("persons", {}).items()}
+        known["warnings"] = tuple(known.get("warnings", ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One person through a video: a row for every kept frame, whether or not the person was seen."""
+
+    values: Array  # (N, D) float16, zero where not valid
+    valid: Array  # (N,) bool
+    row: Array  # (N,) int64, row in the video's FrameFeatures; -1 where not valid
+
+
+def select(features: FrameFeatures, persons: Mapping[int, int], subject: str) -> Selection:
+    """Rows of `subject`: "main" (the person in most frames), "largest" (each frame's largest face) or "track:N".
+
+    `track:N` is the person that track N belongs to, with every track linked to it.
+    Errors: InputError for another word or a track the video does not have.
+    """
+    rows = np.arange(len(features.frame))
+    person = np.array([persons.get(int(track), int(track)) for track in features.track], dtype=np.int64)
+    if subject == "main":
+        chosen = rows[person == main_person(features, persons)] if len(rows) else rows
+    elif subject == "largest":
+        area = np.prod(features.box_px[:, 2:] - features.box_px[:, :2], axis=1)
+        order = np.lexsort((area, features.frame))
+        last = np.append(np.diff(features.frame[order]) > 0, True) if len(rows) else np.zeros(0, bool)
+        chosen = order[last]
+    elif subject.startswith("track:") and subject[6:].isdigit():
+        track = int(subject[6:])
+        if track not in set(features.track.tolist()):
+            raise InputError(
+                f"track {track} does not occur; this video has {sorted(set(features.track.tolist()))}",
+                hint="affect inspect-cache STORE --tracks",
+            )
+        chosen = rows[person == persons.get(track, track)]
+    else:
+        raise InputError(f"subject is {subject!r}; expected main, largest or track:N")
+    row = np.full(len(features.time_s), -1, np.int64)
+    row[features.frame[chosen]] = chosen
+    valid = row >= 0
+    values = np.zeros((len(row), features.size), features.values.dtype)
+    values[valid] = features.values[row[valid]]
+    return Selection(values, valid, row)
+
+
+def main_person(features: FrameFeatures, persons: Mapping[int, int]) -> int:
+    """The person with a row in most frames; among equals the one with the lowest track. -1 where there is nobody."""
+    if len(features.track) == 0:
+        return -1
+    tracks, counts = np.unique(features.track, return_counts=True)
+    share: dict[int, int] = {}
+    for track, count in zip(tracks.tolist(), counts.tolist(), strict=True):
+        owner = persons.get(track, track)
+        share[owner] = share.get(owner, 0) + count
+    return max(share, key=lambda owner: (share[owner], -owner))

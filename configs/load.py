@@ -1,0 +1,163 @@
+"""Presets, files and `--set` words into one checked `Config`."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from ..errors import ConfigError
+from .schema import Config
+
+Section = TypeVar("Section")
+
+
+def preset_names() -> list[str]:
+    """Names `--config` takes without a file."""
+    folder = resources.files(__package__) / "presets"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Config:
+    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order."""
+    tree = {} if source is None else _read_yaml(source)
+    for word in overrides:
+        key, separator, text = word.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {word!r} is not KEY=VALUE", hint="--set training.epochs=20")
+        _assign(tree, key.split("."), _parse(text, word))
+    return config_from_dict(tree)
+
+
+def config_from_dict(tree: Mapping[str, Any]) -> Config:
+    """A `Config` from nested mappings; unknown keys and wrong types are refused by their full name."""
+    return _build(Config, tree, "")
+
+
+def config_to_dict(section: Any) -> dict[str, Any]:
+    """Nested plain values of a config section, ready for YAML or JSON."""
+    return {
+        item.name: config_to_dict(value) if is_dataclass(value) else _plain(value)
+        for item in fields(section)
+        for value in [getattr(section, item.name)]
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _read_yaml(source: str) -> dict[str, Any]:
+    if source in preset_names():
+        text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
+    elif Path(source).is_file():
+        text = Path(source).read_text("utf-8")
+    else:
+        raise ConfigError(
+            f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
+        )
+    tree = _parse(text, source)
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"configuration {source} holds {type(tree).__name__}; expected sections of key: value")
+    return tree
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"configuration {where} is not valid YAML: {error}") from error
+
+
+def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {'.'.join(path)}: {key} is a value, not a section")
+    tree[path[-1]] = value
+
+
+def _build(kind: type[Section], tree: Any, where: str) -> Section:
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{where or 'configuration'} is {tree!r}; expected a section of key: value")
+    hints = typing.get_type_hints(kind)
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    values = {}
+    for key, value in tree.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            raise ConfigError(
+                f"unknown setting {name}", hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            )
+        values[key] = _convert(value, hints[key], name)
+    missing = [
+        name
+        for name, item in known.items()
+        if name not in values and item.default is MISSING and item.default_factory is MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where or 'configuration'} lacks {', '.join(missing)}")
+    return kind(**values)
+
+
+def _convert(value: Any, kind: Any, name: str) -> Any:
+    """`value` as the annotated type `kind`, or a ConfigError that names the setting."""
+    if is_dataclass(kind):
+        return _build(typing.cast(type[Any], kind), value, name)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _convert(value, option, name)
+            except ConfigError:
+                continue
+    elif origin is typing.Literal:
+        if value in arguments:
+            return value
+    elif kind is type(None):
+        if value is None:
+            return None
+    elif origin is tuple and isinstance(value, str | int | float):
+        return _convert([value], kind, name)
+    elif origin is tuple and isinstance(value, list | tuple):
+        if arguments[-1] is ...:
+            return tuple(_convert(item, arguments[0], name) for item in value)
+        if len(arguments) == len(value):
+            return tuple(_convert(item, option, name) for item, option in zip(value, arguments, strict=True))
+    elif origin is dict and isinstance(value, Mapping):
+        return {str(key): _convert(item, arguments[1], f"{name}.{key}") for key, item in value.items()}
+    elif kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-5 as a string
+        except ValueError:
+            pass
+    elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    elif isinstance(kind, type) and type(value) is kind:
+        return value
+    raise ConfigError(f"{name} is {value!r}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+
+
+def _describe(kind: Any) -> str:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_describe(option) for option in arguments)
+    if origin is typing.Literal:
+        return " or ".join(map(repr, arguments))
+    if kind is type(None):
+        return "null"
+    return {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}.get(
+        getattr(kind, "__name__", ""), str(kind)
+    )

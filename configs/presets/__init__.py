@@ -1,0 +1,1 @@
+"""YAML presets; each says only what differs from the defaults in `schema.py`."""

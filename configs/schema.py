@@ -1,0 +1,184 @@
+"""Every setting, its default, and its range. A preset or `--set a.b=c` says only what differs."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import ConfigError
+
+
+def _require(condition: bool, key: str, value: object, expected: str) -> None:
+    if not condition:
+        raise ConfigError(f"{key} is {value!r}; expected {expected}", hint=f"--set {key}=VALUE")
+
+
+@dataclass(frozen=True, slots=True)
+class FacesConfig:
+    """How faces are found, followed and cut out. With `detector: none` every kept frame is one whole-frame row."""
+
+    detector: Literal["centerface", "none"] = "centerface"
+    input_width_px: int = 320  # of the detector's input; 14-20 px faces are still found at 320
+    start_score: float = 0.5  # a track starts at this detection score
+    continue_score: float = 0.35  # and goes on at this one
+    min_iou: float = 0.3  # between a track's last box and its next
+    max_gap_s: float = 2.0  # a track survives this long without a detection
+    cut_threshold: float = 30.0  # mean absolute difference of 32x24 grey thumbnails, 0-255
+    min_face_px: int = 12  # smaller faces are kept as status "too small"
+    crop: Literal["aligned", "box"] = "aligned"
+
+    def __post_init__(self) -> None:
+        _require(64 <= self.input_width_px <= 640, "features.faces.input_width_px", self.input_width_px, "64 to 640")
+        _require(
+            0 < self.continue_score <= self.start_score < 1,
+            "features.faces.continue_score",
+            self.continue_score,
+            f"between 0 and start_score ({self.start_score})",
+        )
+        _require(0 < self.min_iou < 1, "features.faces.min_iou", self.min_iou, "between 0 and 1")
+        _require(self.max_gap_s >= 0, "features.faces.max_gap_s", self.max_gap_s, "seconds, at least 0")
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesConfig:
+    """Stage one. Everything here is part of a store's recipe."""
+
+    backbone: str = "efficientnet-lite0"
+    weights: str | None = None
+    preprocessing: Literal["own", "paper"] = "own"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    view: Literal["plain", "hflip"] = "plain"
+    sample_fps: float | Literal["source"] = 3.125  # every 8th frame at 25 fps, as in the paper
+    faces: FacesConfig = field(default_factory=FacesConfig)
+
+    def __post_init__(self) -> None:
+        if self.sample_fps != "source":
+            _require(
+                0 < float(self.sample_fps) <= 1000,
+                "features.sample_fps",
+                self.sample_fps,
+                "frames a second, or 'source' for every frame",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ClipsConfig:
+    """How a labelled span becomes clips, and which clips are a clip's context."""
+
+    length: int = 16  # frames a clip
+    hop: int | None = None  # frames between clip starts; None: length, no overlap
+    context: int = 2  # clips on each side; 0 turns context attention off
+    subject: str = "main"  # main | largest | track:N
+    min_valid: float = 0.0  # least share of frames with a face for a clip to train or be scored
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.length <= 1000, "clips.length", self.length, "1 to 1000 frames")
+        _require(self.hop is None or self.hop >= 1, "clips.hop", self.hop, "at least 1 frame")
+        _require(0 <= self.context <= 64, "clips.context", self.context, "0 to 64 clips on each side")
+        _require(0 <= self.min_valid <= 1, "clips.min_valid", self.min_valid, "a share, 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The stage-two network. Widths follow the features unless `width` narrows them."""
+
+    width: int | None = None  # of everything after the reduction; None: the features' own size
+    layers: int = 2
+    heads: int = 16
+    feed_forward: int = 2048
+    encoder_dropout: float = 0.1
+    dropout: float = 0.2  # after positions, in the context block and in the head
+    attention_scale: Literal["standard", "published"] = "standard"
+    context_edges: Literal["mask", "wrap"] = "mask"
+    head_inner_relu: bool = True  # relu before the head's linear layer: valence/arousal yes, PANSS and CAINS no
+    total_target: str | None = None  # this target reads the whole head, the others a slice each
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "heads", "feed_forward"):
+            _require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
+        for name in ("encoder_dropout", "dropout"):
+            _require(0 <= getattr(self, name) < 1, f"model.{name}", getattr(self, name), "0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """`regression` over targets plus `relational_weight` times the relational loss."""
+
+    regression: Literal["ccc", "rmse"] = "ccc"
+    relational_weight: float = 1.0
+    label_similarity: Literal["cosine", "distance"] = "cosine"
+    contrastive_epochs: int = 0  # unsupervised pre-training on two cached views
+    contrastive_temperature: float = 0.07
+
+    def __post_init__(self) -> None:
+        _require(self.relational_weight >= 0, "loss.relational_weight", self.relational_weight, "at least 0")
+        _require(
+            self.contrastive_temperature > 0, "loss.contrastive_temperature", self.contrastive_temperature, "above 0"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How the weights are found. Early stopping watches the inner validation split."""
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 3e-4
+    weight_decay: float = 1e-2
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    warmup: float = 0.05  # share of all steps
+    step_epochs: int = 5  # `step`: epochs between decays by `step_factor`
+    step_factor: float = 0.1
+    epochs: int = 50
+    patience: int = 10  # epochs without a better validation score; 0: train to the end
+    batch_size: int = 32
+    accumulate: int = 1  # batches per optimiser step
+    clip_norm: float = 1.0  # of the gradient; 0 turns clipping off
+    standardise: bool = True  # features by the training subjects' mean and floored standard deviation
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "epochs", "batch_size", "accumulate", "step_epochs"):
+            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "above 0")
+        for name in ("weight_decay", "patience", "clip_norm"):
+            _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "at least 0")
+        _require(0 <= self.warmup < 1, "training.warmup", self.warmup, "a share, 0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConfig:
+    """Which subjects train, choose and test. No subject is ever on two sides unless `allow_shared_subjects`."""
+
+    protocol: Literal["split", "leave-one-subject-out", "k-fold"] = "split"
+    folds: int = 5  # k-fold: grouped by subject
+    validation_share: float = 0.2  # of the training subjects, when the manifest names no validation split
+    test_subjects: tuple[str, ...] = ()  # `split`: these subjects test, whatever the manifest says
+    allow_shared_subjects: bool = False
+    bootstrap: int = 1000  # resamples over subjects for the intervals
+
+    def __post_init__(self) -> None:
+        _require(self.folds >= 2, "evaluation.folds", self.folds, "at least 2")
+        _require(0 < self.validation_share < 1, "evaluation.validation_share", self.validation_share, "0 to 1")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsConfig:
+    """The manifest's targets. Empty: every column that is not one of the manifest's own."""
+
+    targets: tuple[str, ...] = ()
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # target -> (low, high), its own units
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.ranges.items():
+            _require(low < high, f"labels.ranges.{name}", [low, high], "[low, high] with low < high")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a run depends on besides its inputs; saved, resolved, as the run folder's config.yaml."""
+
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    labels: LabelsConfig = field(default_factory=LabelsConfig)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

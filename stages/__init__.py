@@ -1,0 +1,1 @@
+"""What each stage computes: one value into another. No stage imports another."""

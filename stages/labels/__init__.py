@@ -1,0 +1,1 @@
+"""Stage 0: a data set's own annotation files to one manifest."""

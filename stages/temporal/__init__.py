@@ -1,0 +1,1 @@
+"""Stage 2: clips of features to scores."""

@@ -5,7 +5,7 @@ A store is a folder (or an `s3://bucket/prefix`). Formats differ only in how an 
 
 from abc import ABC, abstractmethod
 
-from .records import Array, FrameFeatures, Json, Recipe, VideoInfo
+from .records import Array, FrameFeatures, Recipe, VideoInfo
 
 
 class EntryWriter(ABC):
@@ -14,12 +14,12 @@ class EntryWriter(ABC):
     Use as a context manager: leaving it without `commit` keeps what was appended, for the next run to resume.
     """
 
-    state: Json  # as given with the last durable block; None at the start
+    state: bytes  # as given with the last durable block; empty at the start
     frames: int  # kept frames already durable
     rows: int  # rows already durable
 
     @abstractmethod
-    def append(self, block: FrameFeatures, state: Json) -> None:
+    def append(self, block: FrameFeatures, state: bytes) -> None:
         """Make one block durable: after this returns, a killed process resumes behind it, with `state`."""
 
     @abstractmethod

@@ -9,7 +9,8 @@ AffectError
 │   ├── DeviceError           a device this machine does not have
 │   └── RunError              a run folder that is missing, damaged, or made for other features
 ├── VideoError            exit 1: one video cannot be read; the others go on
-├── EntryError            exit 1: one stored entry is stale, damaged or in use; the others go on
+├── EntryError            exit 1: one stored entry is stale or damaged; the others go on
+│   └── BusyError             another live process is writing the entry
 └── FoldError             exit 1: one fold of an experiment failed; the others go on
 """
 
@@ -67,7 +68,11 @@ class VideoError(AffectError):
 
 
 class EntryError(AffectError):
-    """One stored entry is stale, damaged or in use; the others go on."""
+    """One stored entry is stale or damaged; the others go on."""
+
+
+class BusyError(EntryError):
+    """Another live process is writing this entry."""
 
 
 class FoldError(AffectError):

@@ -95,7 +95,8 @@ DTYPES: dict[str, Any] = {
     "values": np.dtype(np.float16), "frame": np.dtype(np.int64), "track": np.dtype(np.int32),
     "box_px": np.dtype(np.float32), "score": np.dtype(np.float32), "landmarks_px": np.dtype(np.float32),
 }  # fmt: skip
-FRAME_ARRAYS = ("time_s", "index", "status")  # the rest have a row per face
+FRAME_ARRAYS = ("time_s", "index", "status")  # a row per kept frame
+ROW_ARRAYS = tuple(name for name in DTYPES if name not in FRAME_ARRAYS)  # a row per face
 assert tuple(DTYPES) == tuple(item.name for item in fields(FrameFeatures))
 
 

@@ -1,0 +1,290 @@
+"""`affect extract-features`: videos into a store, each once, resumed where it stopped, and never lied about."""
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ..cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, FrameStatus, VideoInfo
+from ..cache.store import Store, create_store, open_store
+from ..configs.schema import FeaturesConfig
+from ..errors import BusyError, EntryError, VideoError
+from .launch import Workers, resolve_device, run_all, spread_devices, threads_per_worker
+from .sources import Source
+
+if TYPE_CHECKING:
+    from ..stages.features.stream import FeatureExtractor
+
+BUSY_POLL_S = 2.0
+COPY_FRAMES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class VideoOutcome:
+    """What became of one video."""
+
+    id: str
+    path: str
+    status: Literal["done", "skipped", "failed", "busy"]
+    reason: str = ""  # why it was skipped or failed; empty when done
+    frames: int = 0
+    rows: int = 0
+    face_share: float = 0.0  # of kept frames, with at least one face's row
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where the extraction of one video stands."""
+
+    id: str
+    position_s: float
+    duration_s: float | None
+    frames: int  # kept so far
+
+
+@dataclass(slots=True)
+class ExtractionSummary:
+    """Outcomes of a run, in the order they came."""
+
+    store: str
+    outcomes: list[VideoOutcome] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def of(self, status: str) -> list[VideoOutcome]:
+        """Outcomes with this status."""
+        return [outcome for outcome in self.outcomes if outcome.status == status]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What a caller may want to hear of a run while it goes."""
+
+    planned: Callable[[int], None] = lambda videos: None
+    moved: Callable[[Moved], None] = lambda moved: None
+    finished: Callable[[VideoOutcome], None] = lambda outcome: None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionTask:
+    """One video for a worker, with all the worker needs to know."""
+
+    source: Source
+    store: str
+    config: FeaturesConfig
+    device: str
+    threads: int
+    overwrite: bool
+
+
+def extract_videos(
+    sources: Sequence[Source],
+    location: str,
+    config: FeaturesConfig,
+    *,
+    store_format: str = "zarr",
+    device: str = "auto",
+    workers: Workers | None = None,
+    overwrite: bool = False,
+    verify: bool = False,
+    listener: Listener | None = None,
+) -> ExtractionSummary:
+    """Every video of `sources` in the store at `location`; a failed one does not stop the others.
+
+    `verify` reads the checksums of what is stored, and extracts again what is damaged.
+    Errors: StoreError for a store of another recipe, DeviceError, WeightsError.
+    """
+    workers, listener = workers or Workers(), listener or Listener()
+    started = time.monotonic()
+    device = resolve_device(device)
+    threads = threads_per_worker(workers.jobs)
+    store = create_store(location, _extractor(config, device, threads, threading.get_ident()).recipe, store_format)
+    summary = ExtractionSummary(location)
+
+    def finish(outcome: VideoOutcome) -> None:
+        summary.outcomes.append(outcome)
+        listener.finished(outcome)
+
+    todo = plan(store, sources, overwrite=overwrite, verify=verify, finish=finish)
+    listener.planned(len(todo))
+    while todo:
+        busy: list[Source] = []
+        devices = spread_devices(device, workers.jobs)
+        tasks = [
+            (ExtractionTask(source, location, config, devices[number % len(devices)], threads, overwrite or redo),)
+            for number, (source, redo) in enumerate(todo)
+        ]
+        if workers.in_process:
+            outcomes = (extract_one(task, listener.moved) for (task,) in tasks)
+        else:
+            outcomes = run_all(workers, extract_one, tasks)
+        for outcome in outcomes:
+            if outcome.status == "busy":
+                busy.append(next(source for source, _ in todo if source.id == outcome.id))
+            else:
+                finish(outcome)
+        if busy:  # another run is on them: wait for it to finish, or to die
+            time.sleep(BUSY_POLL_S)
+        todo = plan(store, busy, overwrite=False, verify=False, finish=finish)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def plan(
+    store: Store,
+    sources: Sequence[Source],
+    *,
+    overwrite: bool,
+    verify: bool,
+    finish: Callable[[VideoOutcome], None],
+) -> list[tuple[Source, bool]]:
+    """Videos to extract, each with whether a damaged entry has to give way; the rest is finished here."""
+    stored = set(store.ids())
+    todo: list[tuple[Source, bool]] = []
+    missing = [source for source in sources if source.id not in stored]
+    same = _find_same_content(store, stored, missing)
+    for source in sources:
+        if overwrite:
+            todo.append((source, True))
+        elif source.id in same:
+            old = same[source.id]
+            _copy_entry(store, old, source.id)
+            finish(VideoOutcome(source.id, str(source.path), "skipped", f"the same content is stored as {old}; copied"))
+        elif source.id in stored:
+            outcome = _check_stored(store, source, verify)
+            if outcome is None:
+                todo.append((source, True))
+            else:
+                finish(outcome)
+        else:
+            todo.append((source, False))
+    return todo
+
+
+def _check_stored(store: Store, source: Source, verify: bool) -> VideoOutcome | None:
+    """Skipped or failed for a stored video; None when its entry is damaged and has to be made again."""
+    try:
+        info = store.info(source.id)
+    except EntryError:
+        return None
+    if verify and store.verify(source.id):
+        return None
+    state = _same_file(info, source.path)
+    if state is None:
+        return VideoOutcome(source.id, str(source.path), "failed", f"{source.path} does not exist")
+    if not state:
+        reason = f"{source.path} has changed since its features were stored\nHint: --overwrite extracts it again"
+        return VideoOutcome(source.id, str(source.path), "failed", reason)
+    return VideoOutcome(source.id, str(source.path), "skipped", "stored complete, by this recipe, from this file")
+
+
+def _same_file(info: VideoInfo, path: Path) -> bool | None:
+    """Whether the file is the one that was stored; None when there is none."""
+    from ..stages.features.fingerprint import fingerprint
+
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    if stat.st_size != info.file_bytes:
+        return False
+    return stat.st_mtime_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
+
+
+def _find_same_content(store: Store, stored: set[str], missing: Sequence[Source]) -> dict[str, str]:
+    """New id -> stored id of the same content, for videos that were renamed or copied since they were stored.
+
+    Only sizes that match are hashed, so a folder of new videos costs nothing here.
+    """
+    from ..stages.features.fingerprint import fingerprint
+
+    if not stored or not missing:
+        return {}
+    by_size: dict[int, list[tuple[str, str]]] = {}
+    for old in sorted(stored):
+        try:
+            info = store.info(old)
+        except EntryError:
+            continue  # damaged: nothing to reuse, and inspect-cache names it
+        by_size.setdefault(info.file_bytes, []).append((old, info.fingerprint))
+    same: dict[str, str] = {}
+    for source in missing:
+        candidates = by_size.get(source.path.stat().st_size, []) if source.path.is_file() else []
+        if candidates:
+            mark = fingerprint(source.path)
+            twins = [old for old, known in candidates if known == mark]
+            if twins:
+                same[source.id] = twins[0]
+    return same
+
+
+def _copy_entry(store: Store, old: str, new: str) -> None:
+    """Store `old`'s features under a second id. A copy, since this run cannot know whether the old name is gone."""
+    info, layout = store.info(old), store.read(old, values=False)
+    with store.writer(new, info.fingerprint) as writer:
+        for start in range(writer.frames, len(layout.time_s), COPY_FRAMES):
+            stop = start + COPY_FRAMES
+            first, last = np.searchsorted(layout.frame, [start, stop])
+            per_frame = {name: getattr(layout, name)[start:stop] for name in FRAME_ARRAYS}
+            per_row = {name: getattr(layout, name)[first:last] for name in ROW_ARRAYS if name != "values"}
+            values = store.read_values(old, int(first), int(last))
+            writer.append(FrameFeatures(**per_frame, **per_row, values=values), b"")
+        writer.commit(info)
+
+
+def extract_one(task: ExtractionTask, moved: Callable[[Moved], None] | None = None) -> VideoOutcome:
+    """Extract one video in this process; what a worker runs."""
+    extractor = _extractor(task.config, task.device, task.threads, threading.get_ident())
+    return extract_into(open_store(task.store), task.source, extractor, overwrite=task.overwrite, moved=moved)
+
+
+def extract_into(
+    store: Store,
+    source: Source,
+    extractor: "FeatureExtractor",
+    *,
+    overwrite: bool = False,
+    moved: Callable[[Moved], None] | None = None,
+) -> VideoOutcome:
+    """One video's features in `store`, resumed from its journal if there is one."""
+    from ..stages.features.fingerprint import fingerprint
+
+    path = str(source.path)
+    try:
+        if not source.path.is_file():
+            raise VideoError(f"{path} is not a file that can be read; expected a video")
+        mark = fingerprint(source.path)
+        with_face = 0
+        with store.writer(source.id, mark, overwrite=overwrite) as writer:
+            stream = extractor.stream(source.path, writer.state, writer.frames)
+            try:
+                for block, state in stream:
+                    writer.append(block, state)
+                    if moved is not None:
+                        moved(Moved(source.id, stream.position_s, stream.duration_s, writer.frames))
+                info = stream.info(mark)
+            finally:
+                stream.close()
+            writer.commit(info)
+            frames, rows = writer.frames, writer.rows
+        status = store.read(source.id, values=False).status
+        with_face = int((status == FrameStatus.OK).sum())
+    except BusyError as error:
+        return VideoOutcome(source.id, path, "busy", str(error))
+    except (VideoError, EntryError, OSError, MemoryError) as error:
+        return VideoOutcome(source.id, path, "failed", str(error) or type(error).__name__)
+    share = with_face / frames if frames else 0.0
+    return VideoOutcome(source.id, path, "done", "", frames, rows, share, info.warnings)
+
+
+@functools.lru_cache(maxsize=2)
+def _extractor(config: FeaturesConfig, device: str, threads: int, thread: int) -> "FeatureExtractor":
+    """The detector and backbone of this worker thread, loaded once and kept for its next video."""
+    from ..stages.features.stream import FeatureExtractor
+
+    return FeatureExtractor(config, device, threads)

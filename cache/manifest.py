@@ -1,0 +1,236 @@
+"""The label table: which span of which video, whose face, in which split, with which target values."""
+
+import difflib
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ManifestError
+from .manifest_sidecar import read_sidecar, write_sidecar
+from .manifest_table import (
+    FIRST_LINE,
+    SPLITS,
+    choose_targets,
+    read_header,
+    read_numbers,
+    read_spans,
+    read_splits,
+    read_table,
+    read_text,
+    read_words,
+)
+from .records import Array
+from .store import entry_id
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """M labelled spans with K targets. A span is `[start_s, end_s)` from the video's first frame."""
+
+    videos: list[str]  # (M,) path relative to the manifest, or a store's id
+    subjects: list[str]  # (M,)
+    start_s: Array  # (M,) float64
+    end_s: Array  # (M,) float64, infinite where the span goes to the video's end
+    splits: list[str] | None  # (M,) of SPLITS
+    targets: tuple[str, ...]  # (K,)
+    labels: Array  # (M, K) float64, NaN where missing
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # target -> (low, high), its own units
+    units: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None
+    lines: Array | None = None  # (M,) int64, line of the file
+
+    def __post_init__(self) -> None:
+        rows = len(self.videos)
+        assert len(self.subjects) == len(self.start_s) == len(self.end_s) == rows, "columns differ in length"
+        assert self.splits is None or len(self.splits) == rows, "splits differ in length"
+        assert self.labels.shape == (rows, len(self.targets)), f"labels have shape {self.labels.shape}"
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def where(self, row: int) -> str:
+        """`FILE, line N` of a row, for messages."""
+        line = row + FIRST_LINE if self.lines is None else int(self.lines[row])
+        return f"{self.path or 'manifest'}, line {line}"
+
+
+def read_manifest(
+    path: str | Path, targets: Sequence[str] = (), ranges: Mapping[str, tuple[float, float]] | None = None
+) -> Manifest:
+    """The manifest in a CSV file, with the ranges and units of `<stem>.yaml` beside it when there is one.
+
+    `targets` empty: every column that is not one of the manifest's own. `ranges` overrides the sidecar's.
+    Errors: ManifestError naming file, line, column, value and what was expected.
+    """
+    path = Path(path)
+    text = read_text(path)
+    header = read_header(text, path)
+    names = choose_targets(header, tuple(targets), path)
+    table = read_table(text, header, names, path)
+    lines = np.arange(len(table), dtype=np.int64) + FIRST_LINE
+    blank = table.isna().all(axis=1).to_numpy()
+    table, lines = table[~blank], lines[~blank]
+    if table.empty:
+        raise ManifestError(f"{path} has column names but no rows", hint="one row per labelled span")
+    known_ranges, units = read_sidecar(path, header)
+    known_ranges = {name: pair for name, pair in {**known_ranges, **(ranges or {})}.items() if name in names}
+    start_s, end_s = read_spans(table, lines, path)
+    manifest = Manifest(
+        videos=read_words(table, "video", lines, path),
+        subjects=read_words(table, "subject", lines, path),
+        start_s=start_s,
+        end_s=end_s,
+        splits=read_splits(table, lines, path),
+        targets=names,
+        labels=np.column_stack([read_numbers(table, name, lines, path) for name in names]),
+        ranges=known_ranges,
+        units={name: unit for name, unit in units.items() if name in names},
+        path=path,
+        lines=lines,
+    )
+    _check_values(manifest)
+    _check_duplicates(manifest)
+    return manifest
+
+
+def write_manifest(manifest: Manifest, path: str | Path) -> None:
+    """Write the manifest as CSV, and its ranges and units as `<stem>.yaml`; each file appears whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, object] = {"video": manifest.videos, "subject": manifest.subjects}
+    columns["start_s"] = manifest.start_s
+    columns["end_s"] = np.where(np.isfinite(manifest.end_s), manifest.end_s, np.nan)
+    if manifest.splits is not None:
+        columns["split"] = manifest.splits
+    columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.targets)}
+    partial = path.with_name(path.name + ".partial")
+    pd.DataFrame(columns).to_csv(partial, index=False, lineterminator="\n")
+    write_sidecar(path, manifest.targets, manifest.ranges, manifest.units)
+    partial.replace(path)
+
+
+def check_targets_vary(manifest: Manifest, rows: Array, which: str = "training") -> None:
+    """Refuse a target that is constant, or missing, over `rows` (numbers or a mask): nothing can be learnt from it."""
+    for number, name in enumerate(manifest.targets):
+        values = manifest.labels[rows, number]
+        values = values[np.isfinite(values)]
+        if len(values) == 0:
+            raise ManifestError(
+                f"{manifest.path or 'manifest'}: target {name!r} has no value in any of the {which} rows",
+                hint="leave it out with --set labels.targets=[...], or label some of these rows",
+            )
+        if values.min() == values.max():
+            raise ManifestError(
+                f"{manifest.path or 'manifest'}: target {name!r} is {values[0]:g} in every one of the {len(values)} "
+                f"{which} rows; expected values that vary",
+                hint="leave it out with --set labels.targets=[...]",
+            )
+
+
+def shared_subjects(manifest: Manifest) -> dict[str, list[str]]:
+    """Subjects that stand in more than one split -> those splits."""
+    if manifest.splits is None:
+        return {}
+    pairs = pd.DataFrame({"subject": manifest.subjects, "split": manifest.splits}).drop_duplicates()
+    shared = pairs[pairs.duplicated("subject", keep=False)]
+    return {str(name): sorted(group["split"], key=SPLITS.index) for name, group in shared.groupby("subject")}
+
+
+def check_subjects_disjoint(manifest: Manifest) -> None:
+    """Refuse a subject in two splits. Errors: ManifestError naming the first such subject and a line of each split."""
+    for subject, splits in shared_subjects(manifest).items():
+        owners = list(zip(manifest.subjects, manifest.splits or [], strict=True))
+        rows = [f"{split} (line {_line(manifest, owners.index((subject, split)))})" for split in splits]
+        raise ManifestError(
+            f"{manifest.path or 'manifest'}: subject {subject!r} is in {' and '.join(rows)}; expected each subject in "
+            f"one split ({len(shared_subjects(manifest))} subjects are shared)",
+            hint="--set evaluation.allow_shared_subjects=true, and the reports will say so first",
+        )
+
+
+def _line(manifest: Manifest, row: int) -> int:
+    return row + FIRST_LINE if manifest.lines is None else int(manifest.lines[row])
+
+
+def _check_values(manifest: Manifest) -> None:
+    for number, name in enumerate(manifest.targets):
+        if name not in manifest.ranges:
+            continue
+        low, high = manifest.ranges[name]
+        slack = 1e-6 * (high - low)
+        values = manifest.labels[:, number]
+        outside = (values < low - slack) | (values > high + slack)
+        if outside.any():
+            row = int(outside.argmax())
+            raise ManifestError(
+                f"{manifest.where(row)}: column {name!r} is {values[row]:g}; expected {low:g} to {high:g} "
+                f"({int(outside.sum())} rows lie outside)",
+                hint="correct the values, or the range in the .yaml beside the manifest or in labels.ranges",
+            )
+
+
+def _check_duplicates(manifest: Manifest) -> None:
+    keys = pd.DataFrame(
+        {"video": manifest.videos, "subject": manifest.subjects, "start": manifest.start_s, "end": manifest.end_s}
+    )
+    again = keys.duplicated().to_numpy()
+    if again.any():
+        row = int(again.argmax())
+        first = int((keys == keys.iloc[row]).all(axis=1).to_numpy().argmax())
+        raise ManifestError(
+            f"{manifest.where(row)}: {manifest.videos[row]} {manifest.start_s[row]:g} to {manifest.end_s[row]:g} s "
+            f"stands already in line {_line(manifest, first)}; {int(again.sum())} rows repeat a span",
+            hint="keep one row per span",
+        )
+
+
+def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
+    """The store id of each row's video, (M,): equal to an id, encoded as one, or the one id with the same path ending.
+
+    Errors: ManifestError for a video that is no id, that may be several, or that shares its id with another video.
+    """
+    known = set(ids)
+    by_name: dict[str, list[str]] = {}
+    for store_id in ids:
+        by_name.setdefault(store_id.rpartition("/")[2], []).append(store_id)
+    first_row = {video: row for row, video in reversed(list(enumerate(manifest.videos)))}
+    found: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for video in sorted(first_row, key=first_row.__getitem__):
+        path = entry_id(posixpath.normpath(video).lstrip("/"))
+        exact = [name for name in (video, entry_id(video), path) if name in known]
+        endings = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]
+        candidates = exact[:1] or endings
+        if len(candidates) != 1:
+            raise _no_match(manifest, first_row[video], candidates, ids)
+        found[video] = candidates[0]
+        other = owner.setdefault(candidates[0], path)
+        if other != path:
+            raise ManifestError(
+                f"{manifest.where(first_row[video])}: video {video!r} and {other!r} are both {candidates[0]!r} in the "
+                "store; expected one entry per video",
+                hint="extract both, or write the store's ids into the manifest",
+            )
+    return [found[video] for video in manifest.videos]
+
+
+def _same_ending(first: str, second: str) -> bool:
+    a, b = first.split("/"), second.split("/")
+    shorter = min(len(a), len(b))
+    return a[-shorter:] == b[-shorter:]
+
+
+def _no_match(manifest: Manifest, row: int, candidates: Sequence[str], ids: Sequence[str]) -> ManifestError:
+    video = manifest.videos[row]
+    if candidates:
+        return ManifestError(
+            f"{manifest.where(row)}: video {video!r} may be {' or '.join(map(repr, sorted(candidates)[:4]))}",
+            hint="write more of the path, or the store's id, into the manifest",
+        )
+    near = difflib.get_close_matches(video, ids, n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]}?" if near else "affect inspect-cache STORE lists what it holds"
+    return ManifestError(f"{manifest.where(row)}: video {video!r} is not in the store ({len(ids)} videos)", hint=hint)

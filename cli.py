@@ -1,16 +1,270 @@
 """The `affect` command: what a user types, words in, words out, exit codes. No arrays, no torch at import."""
 
+import csv
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
 import click
 
+from .configs.schema import Config
+from .errors import AffectError
 
-@click.group()
+if TYPE_CHECKING:
+    from .pipeline.extract import ExtractionSummary
+    from .pipeline.launch import Workers
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class AffectGroup(click.Group):
+    """Turns our errors into one message, its hint and the right exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except AffectError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Stopped. What was committed is kept; the same command goes on from there.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=AffectGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="affect")
 def main() -> None:
-    """Affect over time from long videos: cached face features, then a temporal model."""
+    """Affect over time from long videos: cached face features, then a temporal model.
+
+    \b
+    affect check-videos interviews/
+    affect extract-features interviews/ --store features
+    affect train-temporal --store features --labels labels.csv --run runs/first
+    affect predict new.mp4 --run runs/first --output out
+    """
 
 
-if __name__ == "__main__":
-    # Run as a file this module is `__main__`; workers must import it by its real name.
-    from affect.cli import main as affect_main
+def config_options(command: Command) -> Command:
+    """`--config` and `--set`."""
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting, as training.epochs=20. Repeatable."
+    )(command)
+    return click.option("--config", metavar="PRESET|FILE", help="A preset's name or a YAML file.")(command)
 
-    affect_main()
+
+def worker_options(command: Command) -> Command:
+    """`--device`, `--jobs`, `--backend`, `--scheduler`."""
+    command = click.option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler or Ray head.")(command)
+    command = click.option(
+        "--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True,
+        help="Who runs the jobs: processes here, or a cluster.",
+    )(command)  # fmt: skip
+    command = click.option("--jobs", default=1, show_default=True, metavar="N", help="Processes at once.")(command)
+    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")(command)
+
+
+@main.command("extract-features")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
+@click.option("--store", required=True, metavar="DIR|s3://...", help="Where the features go; made when missing.")
+@click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), default="zarr", show_default=True)
+@click.option("--backbone", metavar="NAME", help="efficientnet-lite0, resnet50-vggface2, any torchvision name, ...")
+@click.option("--weights", metavar="FILE", help="The backbone's weights; their sha256 becomes part of the recipe.")
+@click.option("--faces", type=click.Choice(["centerface", "none"]), help="none: whole frames, or ready-made crops.")
+@click.option("--sample-fps", metavar="FPS|source", help="Frames kept a second, 3.125 by default; source: all.")
+@worker_options
+@config_options
+@click.option("--overwrite", is_flag=True, help="Extract again what is stored already.")
+@click.option("--verify", is_flag=True, help="Check every stored checksum, and extract again what is damaged.")
+@click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
+@json_option
+def extract_features(
+    *,
+    videos: tuple[str, ...],
+    store: str,
+    store_format: str,
+    backbone: str | None,
+    weights: str | None,
+    faces: str | None,
+    sample_fps: str | None,
+    device: str,
+    jobs: int,
+    backend: str,
+    scheduler: str | None,
+    config: str | None,
+    overrides: tuple[str, ...],
+    overwrite: bool,
+    verify: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Stage one: a row of features for every face and kept frame, stored once.
+
+    Runs again at once over what is stored, and goes on inside a video where it was stopped.
+
+    Example: affect extract-features interviews/ --store features --jobs 2
+    """
+    from .pipeline.extract import extract_videos, plan_only
+    from .pipeline.progress import extraction_bar
+    from .pipeline.sources import find_videos
+
+    flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
+    words = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
+    settings = _load(config, [*words, *overrides]).features
+    sources = find_videos(videos)
+    if dry_run:
+        rows = plan_only(sources, store, overwrite=overwrite)
+        _print_json({"videos": rows}) if as_json else _print_table(["video", "would be"], rows)
+        return
+    with extraction_bar(enabled=not as_json) as listener:
+        summary = extract_videos(
+            sources, store, settings, store_format=store_format, device=device,
+            workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify, listener=listener,
+        )  # fmt: skip
+    _report_extraction(summary, as_json)
+
+
+def _report_extraction(summary: "ExtractionSummary", as_json: bool) -> NoReturn:
+    failed = summary.of("failed")
+    failures = [(outcome.id, outcome.path, outcome.reason) for outcome in failed]
+    if "://" not in summary.store:
+        _write_failures(Path(summary.store), failures)
+    if as_json:
+        _print_json({"store": summary.store, "seconds": round(summary.seconds, 3),
+                     "videos": [asdict(outcome) for outcome in summary.outcomes]})  # fmt: skip
+        sys.exit(1 if failed else 0)
+    done = summary.of("done")
+    rows = [(item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}") for item in done]
+    if rows:
+        _print_table(["stored", "frames", "rows", "with a face"], rows)
+    reasons: dict[str, list[str]] = {}
+    for item in summary.of("skipped"):
+        reasons.setdefault(item.reason, []).append(item.id)
+    for reason, ids in reasons.items():
+        names = ", ".join(ids) if len(ids) <= 5 else f"{', '.join(ids[:3])}, ... {ids[-1]}"
+        click.echo(f"skipped {len(ids)}: {reason} ({names})")
+    for item in done:
+        for warning in item.warnings:
+            click.echo(f"warning: {item.id}: {warning}")
+    for item in failed:
+        click.echo(f"failed: {item.id}: {item.reason}", err=True)
+    click.echo(f"{len(done)} stored, {len(summary.of('skipped'))} skipped, {len(failed)} failed "
+               f"in {summary.seconds:.1f} s; features in {summary.store}")  # fmt: skip
+    sys.exit(1 if failed else 0)
+
+
+def _load(config: str | None, words: Sequence[str]) -> Config:
+    from .configs.load import load_config
+
+    return load_config(config, words)
+
+
+def _workers(jobs: int, backend: str, scheduler: str | None) -> "Workers":
+    from .pipeline.launch import Workers
+
+    return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
+
+
+def _write_failures(folder: Path, rows: Sequence[tuple[str, ...]]) -> None:
+    """`failures.csv`, or none where nothing failed."""
+    path = folder / "failures.csv"
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "path", "reason"), *rows])
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns lined up: the first to the left, the others to the right."""
+    widths = [max(len(str(row[i])) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        first = str(row[0]).ljust(widths[0])
+        others = [str(item).rjust(width) for item, width in zip(row[1:], widths[1:], strict=True)]
+        click.echo("  ".join([first, *others]).rstrip())
+
+
+@main.command("inspect-cache")
+@click.argument("store", metavar="STORE")
+@click.option("--tracks", is_flag=True, help="List every track: when, whose, how large, how much of the video.")
+@click.option("--verify", is_flag=True, help="Check every checksum; name what is damaged and exit with 1.")
+@json_option
+def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> None:
+    """What a store holds, what made it, and whether it is whole.
+
+    Example: affect inspect-cache features --verify
+    """
+    from .pipeline.inspect import inspect_store
+
+    report = inspect_store(store, tracks=tracks, verify=verify)
+    if as_json:
+        _print_json(asdict(report))
+        sys.exit(1 if report.damaged else 0)
+    hours = sum(video.end_s for video in report.videos) / 3600
+    click.echo(f"{report.location}: {report.format}, {len(report.videos)} videos, {hours:.2f} hours, "
+               f"{sum(video.rows for video in report.videos)} rows; recipe {report.digest[:12]}")  # fmt: skip
+    for key, value in report.recipe.items():
+        click.echo(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
+    mixed = {package: found for package, found in report.versions.items() if len(found) > 1}
+    for package, found in report.versions.items():
+        click.echo(f"  written with {package} {', '.join(found)}")
+    for package in mixed:
+        click.echo(f"warning: entries were written with different versions of {package}")
+    if tracks:
+        columns = ["video", "track", "person", "from s", "to s", "rows", "share", "size px"]
+        rows = [(t.id, str(t.track), str(t.person), f"{t.start_s:.2f}", f"{t.end_s:.2f}", str(t.rows),
+                 f"{t.share:.1%}", f"{t.size_px:.0f}") for t in report.tracks]  # fmt: skip
+    else:
+        columns = ["video", "frames", "rows", "with a face", "people", "last s", "header", "decoded"]
+        rows = [(v.id, str(v.frames), str(v.rows), f"{v.face_share:.1%}", str(v.people), f"{v.end_s:.2f}",
+                 "-" if v.header_frames is None else str(v.header_frames), str(v.decoded_frames))
+                for v in report.videos]  # fmt: skip
+    _print_table(columns, rows)
+    for video in report.videos:
+        for warning in video.warnings:
+            click.echo(f"warning: {video.id}: {warning}")
+    for entry, problems in report.damaged.items():
+        for problem in problems:
+            click.echo(f"damaged: {entry}: {problem}", err=True)
+    if report.damaged:
+        click.echo(
+            f"Hint: affect extract-features VIDEOS --store {store} --verify extracts the damaged again", err=True
+        )
+        sys.exit(1)
+    if verify:
+        click.echo("every checksum holds")
+
+
+@main.command("check-videos")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
+@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos at once.")
+@config_options
+@json_option
+def check_videos(
+    *, videos: tuple[str, ...], jobs: int, config: str | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Read videos through once and say what would go wrong, before a ten-hour run.
+
+    Exits with 1 when something would. Example: affect check-videos interviews/
+    """
+    from .pipeline.check import check_all
+    from .pipeline.sources import find_videos
+
+    checks = check_all(find_videos(videos), _load(config, overrides).features, _workers(jobs, "loky", None))
+    troubled = [check for check in checks if check.problems]
+    if as_json:
+        _print_json({"videos": [asdict(check) for check in checks]})
+    else:
+        _print_check_table(checks)
+    sys.exit(1 if troubled else 0)

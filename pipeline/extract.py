@@ -1,9 +1,12 @@
 """`affect extract-features`: videos into a store, each once, resumed where it stopped, and never lied about."""
 
+import contextlib
 import functools
+import multiprocessing
+import queue as queue_module
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, FrameStatus, VideoInfo
-from ..cache.store import Store, create_store, open_store
+from ..cache.store import Store, create_store, open_store, store_exists
 from ..configs.schema import FeaturesConfig
 from ..errors import BusyError, EntryError, VideoError
 from .launch import Workers, resolve_device, run_all, spread_devices, threads_per_worker
@@ -119,20 +122,51 @@ def extract_videos(
             (ExtractionTask(source, location, config, devices[number % len(devices)], threads, overwrite or redo),)
             for number, (source, redo) in enumerate(todo)
         ]
-        if workers.in_process:
-            outcomes = (extract_one(task, listener.moved) for (task,) in tasks)
-        else:
-            outcomes = run_all(workers, extract_one, tasks)
-        for outcome in outcomes:
-            if outcome.status == "busy":
-                busy.append(next(source for source, _ in todo if source.id == outcome.id))
-            else:
-                finish(outcome)
+        with _heard_here(workers, listener.moved) as moved:
+            for outcome in run_all(workers, extract_one, [(*task, moved) for task in tasks]):
+                if outcome.status == "busy":
+                    busy.append(next(source for source, _ in todo if source.id == outcome.id))
+                else:
+                    finish(outcome)
         if busy:  # another run is on them: wait for it to finish, or to die
             time.sleep(BUSY_POLL_S)
         todo = plan(store, busy, overwrite=False, verify=False, finish=finish)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+@contextlib.contextmanager
+def _heard_here(workers: Workers, moved: Callable[[Moved], None]) -> Iterator[Callable[[Moved], None] | None]:
+    """`moved` as something a worker can call; None on a cluster, where only finished videos are heard of."""
+    if workers.in_process:
+        yield moved
+    elif workers.backend != "loky":
+        yield None
+    else:
+        with multiprocessing.Manager() as manager:
+            queue: queue_module.Queue[Moved | None] = manager.Queue()
+            relay = threading.Thread(target=lambda: [moved(item) for item in iter(queue.get, None)], daemon=True)
+            relay.start()
+            yield queue.put
+            queue.put(None)
+            relay.join()
+
+
+def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> list[tuple[str, str]]:
+    """What a run would do, as (video, words); nothing is written, and no model is loaded."""
+    store = open_store(location) if store_exists(location) else None
+    stored = set(store.ids()) if store is not None else set()
+
+    def words(source: Source) -> str:
+        if source.id not in stored:
+            return "extracted"
+        if overwrite:
+            return "extracted again (--overwrite)"
+        assert store is not None
+        outcome = _check_stored(store, source, verify=False)
+        return "extracted again: its entry is damaged" if outcome is None else f"{outcome.status}: {outcome.reason}"
+
+    return [(source.id, words(source)) for source in sources]
 
 
 def plan(

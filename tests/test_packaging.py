@@ -1,0 +1,55 @@
+"""The repository's root is the package: what pyproject.toml lists is what is there."""
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+FOLDERS = ("pipeline", "stages", "cache", "configs")
+
+
+def test_every_package_folder_is_listed_and_every_listed_one_exists() -> None:
+    found = {"affect"} | {
+        ".".join(["affect", *path.parent.relative_to(ROOT).parts])
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+
+
+def test_every_file_that_is_not_python_ships() -> None:
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_dir() or path.suffix in {".py", ".pyc"}:
+                continue
+            package = ".".join(["affect", *path.parent.relative_to(ROOT).parts])
+            assert any(path.match(pattern) for pattern in patterns.get(package, [])), path.relative_to(ROOT)
+
+
+def test_presets_are_found_through_the_installed_package() -> None:
+    names = {item.name for item in (resources.files("affect.configs") / "presets").iterdir()}
+    assert "paper.yaml" in names
+
+
+def test_only_the_named_modules_lie_in_the_root() -> None:
+    assert {path.stem for path in ROOT.glob("*.py")} == {"__init__", "__main__", "cli", "errors"}
+
+
+def test_environment_yml_pins_nothing_that_pyproject_says() -> None:
+    text = (ROOT / "environment.yml").read_text("utf-8")
+    names = {re.split(r"[<>=\[]", item)[0].strip().lower() for item in PROJECT["project"]["dependencies"]}
+    said = {
+        line.strip("- ").split("=")[0].strip().lower() for line in text.splitlines() if line.strip().startswith("- ")
+    }
+    assert not names & said
+    assert "-e .[dev]" in text
+
+
+def test_the_readme_says_why_each_dependency_is_there() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for item in PROJECT["project"]["dependencies"]:
+        name = re.split(r"[<>=\[]", item)[0]
+        assert f"`{name}`" in readme, name

@@ -1,0 +1,95 @@
+// The recording: playing it, and the faces drawn over it. Times here are the scores' own; `offset` turns them into the player's.
+
+function setUpPlayer(page) {
+  const player = $("video");
+  const say = (text) => { $("trouble").hidden = !text; $("trouble").textContent = text; };
+  $("file").addEventListener("change", () => {
+    const file = $("file").files[0];
+    if (file) { player.src = URL.createObjectURL(file); say(""); }
+  });
+  player.addEventListener("error", () => {
+    if (!page.video.source && !$("file").files.length) return;
+    say("The recording does not play here: it was moved, or this browser cannot decode it. The curves below are complete.");
+    $("chooser").hidden = false;
+  });
+  player.addEventListener("loadedmetadata", () => { player.currentTime = page.time + page.video.offset; });
+  player.addEventListener("play", () => { playing(true); requestAnimationFrame(tick); });
+  player.addEventListener("pause", () => { playing(false); page.seek(playerTime(), { quiet: true }); });
+  player.addEventListener("seeked", () => drawBoxes(page));
+  player.addEventListener("click", toggle);
+  $("boxes").addEventListener("click", (event) => {
+    const track = personUnder(page, event);
+    if (track === null) toggle(); else page.choosePerson(track);
+  });
+  $("play").addEventListener("click", toggle);
+
+  function playing(now) {
+    $("play").textContent = now ? "❚❚ Pause" : "▶ Play";
+    $("play").setAttribute("aria-label", now ? "Pause" : "Play");
+  }
+  function playerTime() { return player.currentTime - page.video.offset; }
+  function toggle() {
+    if (!page.playable) return;
+    if (player.paused) player.play().catch(() => say("The recording does not play here.")); else player.pause();
+  }
+  function tick() {
+    if (player.paused || player.ended) return;
+    page.seek(playerTime(), { quiet: true, follow: true });
+    requestAnimationFrame(tick);
+  }
+  return {
+    toggle,
+    show(video) {
+      player.pause();
+      say("");
+      $("chooser").hidden = video.source !== null;
+      if (video.source) player.src = video.source; else player.removeAttribute("src");
+      player.setAttribute("aria-label", "Recording " + video.name);
+    },
+    seek(t) { if (player.readyState > 0) player.currentTime = Math.min(Math.max(0, t + page.video.offset), player.duration || Infinity); },
+  };
+}
+
+// Where the picture lies in its element (it is fitted, with black beside it).
+function picture(page) {
+  const box = $("stage").getBoundingClientRect(), player = $("video");
+  const wide = page.video.width || player.videoWidth || 16, high = page.video.height || player.videoHeight || 9;
+  const scale = Math.min(box.width / wide, box.height / high);
+  return { scale, left: (box.width - wide * scale) / 2, top: (box.height - high * scale) / 2 };
+}
+
+function drawBoxes(page) {
+  const canvas = $("boxes");
+  if (!canvas.clientWidth) return;
+  const { pen } = fitted(canvas, canvas.clientHeight), frame = picture(page);
+  for (const person of page.video.persons) {
+    const box = boxAt(person, page.time);
+    if (!box) continue;
+    const [left, top, right, bottom] = box.map((value, c) => value * frame.scale + (c % 2 ? frame.top : frame.left));
+    const chosen = person === page.person;
+    // Dark under light: seen on any picture.
+    for (const [colour, width] of [["rgba(0,0,0,.6)", chosen ? 5 : 3], [chosen ? "#ffd24a" : "#ffffff", chosen ? 2.5 : 1.25]]) {
+      pen.strokeStyle = colour;
+      pen.lineWidth = width;
+      pen.strokeRect(left, top, right - left, bottom - top);
+    }
+    const words = page.video.persons.length > 1 ? "Person " + person.track : "";
+    if (!words) continue;
+    pen.font = (chosen ? "600 " : "") + "12px system-ui, sans-serif";
+    pen.fillStyle = "rgba(0,0,0,.65)";
+    pen.fillRect(left, top - 18, pen.measureText(words).width + 8, 16);
+    pen.fillStyle = chosen ? "#ffd24a" : "#ffffff";
+    pen.textBaseline = "middle";
+    pen.fillText(words, left + 4, top - 10);
+  }
+}
+
+function personUnder(page, event) {
+  const area = $("boxes").getBoundingClientRect(), frame = picture(page);
+  const x = (event.clientX - area.left - frame.left) / frame.scale, y = (event.clientY - area.top - frame.top) / frame.scale;
+  const hit = page.video.persons.find((person) => {
+    const box = boxAt(person, page.time);
+    return box && x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3];
+  });
+  return hit && hit !== page.person ? hit.track : null;
+}

@@ -1,0 +1,109 @@
+// What the page says in words: the panel at the cursor, the summary, the table.
+
+const REASONS = JSON.parse($("affect-reasons").textContent);
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) key === "style" ? made.style.cssText = value : made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function remark(person, i) {
+  if (i < 0) return "no clip here";
+  if (person.reason[i]) return REASONS[person.reason[i]];
+  return person.odd[i] ? "unlike the training recordings: do not rely on it" : "";
+}
+
+function fillPanel(page) {
+  const { video, person, clip } = page;
+  const rows = video.targets.map((target, k) => {
+    const colour = `var(--t${k % 7})`, value = clip < 0 ? NaN : person.mean[k][clip], spread = clip < 0 ? NaN : person.std[k][clip];
+    const share = (v) => Math.min(100, Math.max(0, (100 * (v - target.low)) / (target.high - target.low)));
+    const meter = element("div", { class: "scale", "aria-hidden": "true" });
+    if (!Number.isNaN(value)) {
+      if (spread > 0) meter.append(element("i", { style: `background:${colour};left:${share(value - spread)}%;width:${share(value + spread) - share(value - spread)}%` }));
+      meter.append(element("b", { style: `background:${colour};left:${share(value)}%` }));
+    }
+    const score = element("td", { class: "value" }, numberText(value, target));
+    if (!Number.isNaN(spread)) score.append(element("small", {}, " ± " + numberText(spread, target)));
+    if (target.unit) score.append(element("small", {}, " " + target.unit));
+    return element("tr", {}, element("th", { scope: "row" }, element("span", { class: "swatch", style: `background:${colour}` }), target.name), score,
+      element("td", { class: "meter", title: `${target.low} to ${target.high}` }, meter));
+  });
+  $("values").replaceChildren(...rows);
+  $("span").textContent = clip < 0 ? "No clip at this time" : `Clip ${clockText(person.start[clip], 1)} to ${clockText(person.end[clip], 1)}`;
+  const doubt = remark(person, clip);
+  $("trust").replaceChildren(clip < 0 ? "" : `Face in ${Math.round(person.coverage[clip] * 100)} % of the clip. `,
+    doubt && clip >= 0 ? element("span", { class: "odd" }, doubt[0].toUpperCase() + doubt.slice(1) + ".") : "");
+  fillAttention(person, clip);
+}
+
+function fillAttention(person, clip) {
+  const known = person.width > 1;
+  $("attention").hidden = !known;
+  if (!known) return;
+  const half = (person.width - 1) / 2, length = clip < 0 ? 0 : person.end[clip] - person.start[clip];
+  $("bars").replaceChildren(...Array.from({ length: person.width }, (_, j) => {
+    const raw = clip < 0 ? 255 : person.attention[clip * person.width + j];
+    const percent = raw > 250 ? "–" : Math.round(raw / 2.5) + " %";
+    const away = j === half ? "itself" : `${j < half ? "−" : "+"}${Math.abs((j - half) * length).toFixed(length < 2 ? 1 : 0)} s`;
+    return element("div", j === half ? { class: "self" } : {}, element("i", { style: `height:${raw > 250 ? 0 : Math.round(raw / 250 * 42)}px` }), percent, element("br"), away);
+  }));
+}
+
+function spoken(page) {
+  const { video, person, clip } = page;
+  const scores = clip < 0 ? [] : video.targets.map((target, k) => `${target.name} ${scoreText(person, k, clip, target)}`);
+  return [`${clockText(page.time)} of ${clockText(video.duration)}`, ...scores, remark(person, clip)].filter(Boolean).join("; ");
+}
+
+function fillSummary(page) {
+  const { video, person } = page, clips = person.start.length, said = person.said.reduce((sum, one) => sum + one, 0);
+  const odd = person.odd.reduce((sum, one) => sum + one, 0);
+  const paragraphs = [];
+  if (!clips) paragraphs.push("No clip could be formed: the recording is too short, or nobody was seen.");
+  else {
+    const share = person.coverage.reduce((sum, one) => sum + one, 0) / clips;
+    paragraphs.push(`Person ${person.track}: ${clips} clips over ${clockText(video.duration)}, face in ${Math.round(100 * share)} % of their frames; ` +
+      (said === clips ? "every clip has a score. " : `${clips - said} without a score. `) +
+      (odd ? `${odd} of them (${odd < clips / 100 ? "under 1" : Math.round((100 * odd) / clips)} %) unlike the training recordings.` : "None is unlike the training recordings."));
+  }
+  if (said) video.targets.forEach((target, k) => paragraphs.push(targetWords(person, k, target)));
+  paragraphs.push(...video.warnings.map((text) => "Note: " + text));
+  $("words").replaceChildren(...paragraphs.map((text) => element("p", {}, text)));
+  $("table").open = false;
+  $("rows").replaceChildren();
+}
+
+function targetWords(person, k, target) {
+  let low = -1, high = -1, sum = 0, count = 0;
+  person.mean[k].forEach((value, i) => {
+    if (Number.isNaN(value)) return;
+    if (low < 0 || value < person.mean[k][low]) low = i;
+    if (high < 0 || value > person.mean[k][high]) high = i;
+    sum += value, count++;
+  });
+  const unit = target.unit ? " " + target.unit : "";
+  return `${target.name}${unit} (scale ${numberText(target.low, target)} to ${numberText(target.high, target)}): mean ${numberText(sum / count, target)}, ` +
+    `least ${scoreText(person, k, low, target)} at ${clockText(person.middle[low])}, greatest ${scoreText(person, k, high, target)} at ${clockText(person.middle[high])}.`;
+}
+
+// At most 200 rows: longer recordings are averaged over equal steps, and the table says so.
+function fillTable(page) {
+  const { video, person } = page, clips = person.start.length, many = Math.max(1, Math.ceil(clips / 200));
+  const head = element("tr", {}, ...["From", "To", ...video.targets.map((target) => target.name), "Face", "Remark"].map((name) => element("th", { scope: "col" }, name)));
+  const body = element("tbody");
+  for (let from = 0; from < clips; from += many) {
+    const to = Math.min(clips, from + many), cells = [clockText(person.start[from], 1), clockText(person.end[to - 1], 1)];
+    video.targets.forEach((target, k) => {
+      const known = Array.from(person.mean[k].subarray(from, to)).filter((value) => !Number.isNaN(value));
+      cells.push(many === 1 ? scoreText(person, k, from, target) : numberText(known.length ? known.reduce((a, b) => a + b) / known.length : NaN, target));
+    });
+    cells.push(Math.round((100 * person.coverage.subarray(from, to).reduce((a, b) => a + b)) / (to - from)) + " %");
+    cells.push([...new Set(Array.from({ length: to - from }, (_, i) => remark(person, from + i)).filter(Boolean))].join("; "));
+    body.append(element("tr", {}, ...cells.map((text) => element("td", {}, text))));
+  }
+  const title = many === 1 ? "Every clip" : `Means over ${many} clips a row; predictions.csv has every clip`;
+  $("rows").replaceChildren(element("table", {}, element("caption", {}, title), element("thead", {}, head), body));
+}

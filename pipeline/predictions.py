@@ -69,7 +69,8 @@ class PersonPrediction:
 def _mean(values: Array) -> Array:
     known = ~np.isnan(values)
     total = np.where(known, values, 0).sum(0, dtype=np.float64)
-    return np.divide(total, known.sum(0), out=np.full(total.shape, np.nan), where=known.any(0))
+    mean: Array = np.divide(total, known.sum(0), out=np.full(total.shape, np.nan), where=known.any(0))
+    return mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,13 @@ def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> 
         "models": prediction.models,
         "warnings": list(prediction.warnings),
         "targets": [
-            {"name": item.name, "low": item.low, "high": item.high, "unit": item.unit, "training_mean": item.training_mean}
+            {
+                "name": item.name,
+                "low": item.low,
+                "high": item.high,
+                "unit": item.unit,
+                "training_mean": item.training_mean,
+            }
             for item in prediction.targets
         ],
         "persons": [_person_json(person, with_video) for person in prediction.persons],

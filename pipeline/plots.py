@@ -1,0 +1,126 @@
+"""A picture of every target over time, with its band, its gaps and how much of each clip showed a face."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..cache.records import Array
+from .predictions import PersonPrediction, Target, VideoPrediction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.ticker import Locator
+
+COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # the viewer's
+DOTS_UP_TO = 150  # clips; beyond, dots would hide the line
+JOINED_WITHIN = 1.75  # typical steps between clips; further apart the line is broken
+
+
+def plot_person(prediction: VideoPrediction, person: PersonPrediction, path: Path) -> None:
+    """Write a PNG of one person's targets over time."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lanes = len(prediction.targets)
+    figure = Figure(figsize=(11, 1.2 + 1.5 * lanes), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(lanes + 1, 1, height_ratios=[1] * lanes + [0.22])
+    axes = [figure.add_subplot(grid[number]) for number in range(lanes + 1)]
+    for number, target in enumerate(prediction.targets):
+        axes[number].sharex(axes[-1])
+        axes[number].tick_params(labelbottom=False)
+        _draw_target(axes[number], person, number, target)
+    _draw_coverage(axes[-1], person)
+    axes[-1].set_xlim(0, max(prediction.duration_s, 1e-3))
+    axes[-1].xaxis.set_major_formatter(lambda value, _: clock_text(value))
+    axes[-1].xaxis.set_major_locator(_clock_locator(prediction.duration_s))
+    axes[-1].set_xlabel("time in the recording")
+    title = prediction.video if len(prediction.persons) < 2 else f"{prediction.video}, person {person.track}"
+    figure.suptitle(f"{title}  ({_what(prediction, person)})", fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def clock_text(time_s: float) -> str:
+    """h:mm:ss, or m:ss under an hour."""
+    whole = round(time_s)
+    minutes, seconds = divmod(whole, 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+
+
+def _what(prediction: VideoPrediction, person: PersonPrediction) -> str:
+    clips = len(person.start_s)
+    if clips == 0:
+        return "no clip could be formed"
+    spread = f"mean ± spread of {prediction.models} models" if prediction.models > 1 else "one model, no spread known"
+    scored = int((~np.isnan(person.mean)).any(1).sum())
+    odd = int(person.out_of_range.sum())
+    return f"{spread}; {scored} of {clips} clips scored" + (f", {odd} unlike the training recordings" if odd else "")
+
+
+def _draw_target(axes: "Axes", person: PersonPrediction, number: int, target: Target) -> None:
+    colour = COLOURS[number % len(COLOURS)]
+    time_s, mean, std = _with_breaks(person, number)
+    axes.fill_between(time_s, mean - np.nan_to_num(std), mean + np.nan_to_num(std), color=colour, alpha=0.25, lw=0)
+    dots = "o" if len(person.start_s) <= DOTS_UP_TO else ""
+    axes.plot(time_s, mean, color=colour, lw=1.5, marker=dots, ms=3)
+    if target.training_mean is not None:
+        axes.axhline(target.training_mean, color="0.35", lw=0.8, ls=(0, (5, 4)))
+    if target.low < 0 < target.high:
+        axes.axhline(0, color="0.6", lw=0.8)
+    _shade(axes, person)
+    axes.set_ylim(target.low, target.high)
+    axes.set_ylabel(f"{target.name}\n({target.unit})" if target.unit else target.name, color=colour)
+    axes.grid(axis="y", color="0.9", lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _with_breaks(person: PersonPrediction, number: int) -> tuple[Array, Array, Array]:
+    """Middle of each clip, its mean and spread, with NaN between clips too far apart to be joined."""
+    middle = (person.start_s + person.end_s) / 2
+    if len(middle) < 2:
+        return middle, person.mean[:, number], person.std[:, number]
+    steps = np.diff(middle)
+    breaks = np.flatnonzero(steps > JOINED_WITHIN * np.median(steps)) + 1
+    spaced = [
+        np.insert(values.astype(np.float64), breaks, np.nan)
+        for values in (person.mean[:, number], person.std[:, number])
+    ]
+    return np.insert(middle, breaks, middle[breaks - 1]), spaced[0], spaced[1]
+
+
+def _shade(axes: "Axes", person: PersonPrediction) -> None:
+    """Hatched where there is nothing to say, tinted where the features are unlike the training recordings."""
+    left, right = person.edges_s()
+    unsaid: Array = np.isnan(person.mean).all(1)
+    for start, stop in _stretches(unsaid, left, right):
+        axes.axvspan(start, stop, facecolor="none", edgecolor="0.7", hatch="////", lw=0)
+    for start, stop in _stretches(person.out_of_range, left, right):
+        axes.axvspan(start, stop, color="#e0a100", alpha=0.25, lw=0)
+
+
+def _stretches(flag: Array, left: Array, right: Array) -> list[tuple[float, float]]:
+    """Runs of flagged clips as (start, end) in seconds."""
+    if not flag.any():
+        return []
+    change = np.diff(np.concatenate([[0], flag.astype(np.int8), [0]]))
+    starts, stops = np.flatnonzero(change == 1), np.flatnonzero(change == -1) - 1
+    return [(float(left[start]), float(right[stop])) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _draw_coverage(axes: "Axes", person: PersonPrediction) -> None:
+    left, right = person.edges_s()
+    if len(left):
+        axes.bar(left, person.coverage, right - left, align="edge", color="#0067a8", lw=0)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 1], ["0", "100 %"], fontsize=7)
+    axes.set_ylabel("face", rotation=0, ha="right", va="center")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _clock_locator(duration_s: float) -> "Locator":
+    from matplotlib.ticker import MultipleLocator
+
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+    return MultipleLocator(next((step for step in steps if duration_s / step <= 12), 14400))

@@ -1,0 +1,212 @@
+"""Clips of consecutive kept frames: an index over a feature table, and batches gathered from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...cache.records import Array
+from ...configs.schema import ClipsConfig
+from .feature_table import FeatureTable
+
+__all__ = ["ClipBatch", "ClipTable", "FeatureTable", "dense_clips", "index_clips"]
+
+TIME_TOLERANCE_S = 1e-6  # a frame this much before a span's start is on it: clocks are fractions, labels decimals
+
+
+@dataclass
+class ClipBatch:
+    """B clips and the clips around them, M distinct ones in all; the first `queries` are the B clips, once each."""
+
+    frames: Tensor  # (M, T, D) float16 as cached, zero where missing
+    frame_mask: Tensor  # (M, T) bool, True = present
+    query: Tensor  # (B,) int64, place of each clip among the first `queries` of M
+    neighbours: Tensor  # (B, 2w + 1) int64, place among the M, the clip itself in the middle
+    neighbour_mask: Tensor  # (B, 2w + 1) bool, True = inside the video and seen; the middle is always True
+    queries: int
+
+    def __post_init__(self) -> None:
+        assert self.frames.shape[:2] == self.frame_mask.shape
+        assert self.neighbours.shape == self.neighbour_mask.shape and len(self.query) == len(self.neighbours)
+
+    def to(self, device: torch.device | str) -> "ClipBatch":
+        """The same batch on a device."""
+        names = ("frames", "frame_mask", "query", "neighbours", "neighbour_mask")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipTable:
+    """C clips of a feature table, a column per property; sorted by span, and by time within a span."""
+
+    table: FeatureTable
+    clip_length: int  # T
+    context: int  # w
+    context_edges: Literal["mask", "wrap"]
+    video: Array  # (C,) int64, number in the table
+    first: Array  # (C,) int64, first kept frame within the video
+    length: Array  # (C,) int64, frames, at most T; the rest of a shorter clip is masked
+    span: Array  # (C,) int64, row of the spans the index was made from
+    empty_spans: Array  # (E,) int64, spans without any frame
+    unseen_spans: Array  # (U,) int64, spans with frames whose every clip shows too little of the person
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    @property
+    def start_s(self) -> Array:
+        """(C,) float64: time of the first frame."""
+        starts: Array = self.table.frames.time_s[self._frame(self.first)]
+        return starts
+
+    @property
+    def end_s(self) -> Array:
+        """(C,) float64: time of the frame that follows the last; at a video's end one mean frame interval later."""
+        frames = self.table.frames
+        begin, end = frames.first[self.video], frames.first[self.video + 1]
+        after = self._frame(self.first) + self.length
+        last = frames.time_s[end - 1]
+        interval = (last - frames.time_s[begin]) / np.maximum(1, end - begin - 1)
+        return np.where(after < end, frames.time_s[np.minimum(after, len(frames.time_s) - 1)], last + interval)
+
+    @property
+    def coverage(self) -> Array:
+        """(C,) float64: share of the clip's frames in which the person was seen."""
+        share: Array = self._seen(self._frame(self.first), self.length) / self.length
+        return share
+
+    def subset(self, clips: Array) -> "ClipTable":
+        """The table of some clips, by number or by mask."""
+        columns = {name: getattr(self, name)[clips] for name in ("video", "first", "length", "span")}
+        return replace(self, **columns)
+
+    def keys(self, clips: Array) -> tuple[Array, Array]:
+        """(n, 2w + 1) keys of the clips and their neighbours, equal for equal clips, and the mask of those that are.
+
+        A masked neighbour carries the key of the clip in the middle.
+        """
+        first, length = self.first[clips, None], self.length[clips, None]
+        video = self.video[clips, None]
+        begin = self.table.frames.first
+        grid = first % length  # a clip's neighbours lie on its own grid of whole clips
+        whole = (begin[video + 1] - begin[video] - grid) // length
+        place = (first - grid) // length + np.arange(-self.context, self.context + 1)
+        inside = (place >= 0) & (place < whole)
+        if self.context_edges == "wrap":
+            place, inside = place % whole, np.ones_like(inside)
+        frame = begin[video] + np.where(inside, grid + place * length, first)
+        inside &= self._seen(frame, length) > 0
+        inside[:, self.context] = True
+        middle = begin[video] + first
+        return np.where(inside, frame, middle) * (self.clip_length + 1) + length, inside
+
+    def gather(self, keys: Array) -> tuple[Tensor, Tensor]:
+        """Features (n, T, D) float16 and their mask (n, T) of clips by their keys (n,), on the table's device."""
+        frame, length = np.divmod(keys[:, None], self.clip_length + 1)
+        step = np.arange(self.clip_length)
+        return self.table.values(torch.from_numpy(np.where(step < length, frame + step, -1)))
+
+    def batch(self, clips: Tensor) -> ClipBatch:
+        """The batch of some clips (B,), given by number; no clip is gathered twice."""
+        keys, mask = self.keys(clips.numpy())
+        distinct, place = np.unique(keys, return_inverse=True)
+        place = place.reshape(keys.shape)
+        around = np.ones(len(distinct), bool)
+        around[place[:, self.context]] = False
+        order = np.argsort(around, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        frames, frame_mask = self.gather(distinct[order])
+        neighbours = torch.from_numpy(rank[place]).to(self.table.device, non_blocking=True)
+        neighbour_mask = torch.from_numpy(mask).to(self.table.device, non_blocking=True)
+        queries = int((~around).sum())
+        return ClipBatch(frames, frame_mask, neighbours[:, self.context], neighbours, neighbour_mask, queries)
+
+    def _frame(self, first: Array) -> Array:
+        """Number in the table of a frame of each clip's video."""
+        frame: Array = self.table.frames.first[self.video] + first
+        return frame
+
+    def _seen(self, frame: Array, length: Array) -> Array:
+        """How many of the frames [frame, frame + length) show the person."""
+        seen: Array = self.table.seen_before[frame + length] - self.table.seen_before[frame]
+        return seen
+
+
+def index_clips(
+    table: FeatureTable,
+    videos: Sequence[str],
+    start_s: Array,
+    end_s: Array,
+    config: ClipsConfig,
+    *,
+    context_edges: Literal["mask", "wrap"] = "mask",
+) -> ClipTable:
+    """The clips of S labelled spans: every `hop` frames from a span's start, and one that ends where the span ends.
+
+    videos: (S,) ids; start_s, end_s: (S,) seconds, a NaN or infinite end means to the
+    video's end. A kept frame belongs to [start, end) by its time. A span shorter than a clip becomes one short clip.
+    Clips in which the person is seen in no frame, or in a smaller share than `min_valid`, are left out.
+    """
+    video = table.number(videos)
+    low = _first_frame_from(table, video, np.nan_to_num(start_s, nan=0.0))
+    high = _first_frame_from(table, video, np.where(np.isnan(end_s), np.inf, end_s))
+    clips = _clips_of(table, video, low, np.maximum(low, high), config, edges=context_edges)
+    kept = clips.coverage >= max(config.min_valid, np.finfo(float).tiny)
+    unseen = np.setdiff1d(clips.span, clips.span[kept])
+    return replace(clips.subset(kept), unseen_spans=unseen)
+
+
+def dense_clips(
+    table: FeatureTable,
+    config: ClipsConfig,
+    stride: int,
+    *,
+    context_edges: Literal["mask", "wrap"] = "mask",
+    videos: Sequence[str] | None = None,
+) -> ClipTable:
+    """Clips every `stride` kept frames over whole videos (None: all), seen or not; the last one ends with the video.
+
+    `span` is the place of the video among `videos`.
+    """
+    video = np.arange(len(table.ids)) if videos is None else table.number(videos)
+    low, high = np.zeros(len(video), np.int64), np.diff(table.frames.first)[video]
+    return _clips_of(table, video, low, high, replace(config, hop=stride), edges=context_edges)
+
+
+def _clips_of(
+    table: FeatureTable, video: Array, low: Array, high: Array, config: ClipsConfig, *, edges: Literal["mask", "wrap"]
+) -> ClipTable:
+    """Clips of spans of frames [low, high) of videos, all (S,)."""
+    length, hop = config.length, config.hop or config.length
+    spare = np.maximum(high - low - length, 0)
+    count = np.where(high > low, -(-spare // hop) + 1, 0)
+    span = np.repeat(np.arange(len(video)), count)
+    number = np.arange(len(span)) - np.repeat(np.cumsum(count) - count, count)
+    first = low[span] + np.minimum(number * hop, spare[span])
+    return ClipTable(
+        table=table,
+        clip_length=length,
+        context=config.context,
+        context_edges=edges,
+        video=video[span],
+        first=first,
+        length=np.minimum(length, high[span] - low[span]),
+        span=span,
+        empty_spans=np.flatnonzero(count == 0),
+        unseen_spans=np.zeros(0, np.int64),
+    )
+
+
+def _first_frame_from(table: FeatureTable, video: Array, time_s: Array) -> Array:
+    """(S,) int64: the first kept frame of each video at or after each time; a binary search of all spans at once."""
+    begin, times = table.frames.first[video], table.frames.time_s
+    low, high = begin, table.frames.first[video + 1]
+    while np.any(low < high):
+        middle = (low + high) // 2
+        before = times[np.minimum(middle, len(times) - 1)] < time_s - TIME_TOLERANCE_S
+        low, high = np.where(before & (low < high), middle + 1, low), np.where(before | (low >= high), high, middle)
+    return low - begin

@@ -1,0 +1,120 @@
+"""Features of many videos as one table: on the device, in memory, or left in the store and read block by block."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...cache.records import Array, FrameFeatures, VideoInfo, select
+from ...cache.store import Store
+from ...errors import InputError
+from .held import FrameIndex, HeldRows, StoredRows, free_bytes
+
+
+class FeatureTable:
+    """One person's features through each of V videos, F kept frames in all, gathered by frame number.
+
+    `place` says where the values are: "device", "memory" or "store".
+    """
+
+    def __init__(self, frames: FrameIndex, values: HeldRows | StoredRows, device: torch.device) -> None:
+        self.frames = frames
+        self.device = device
+        self.valid = frames.row >= 0  # (F,) bool
+        self.seen_before = np.concatenate([[0], np.cumsum(self.valid, dtype=np.int64)])  # (F + 1,)
+        self._values = values
+        self._number = {name: number for number, name in enumerate(frames.ids)}
+
+    @classmethod
+    def from_store(
+        cls,
+        store: Store,
+        ids: Sequence[str] | None = None,
+        subject: str = "main",
+        device: torch.device | str = "cpu",
+        budget_bytes: int | None = None,
+    ) -> "FeatureTable":
+        """The table of some entries (None: all); `subject` is main, largest or track:N.
+
+        Features go to the device when they fit both the budget and half of what is free there, else to memory by the
+        same rule, else they stay in the store and are read in blocks, of which at most `budget_bytes` are kept
+        (None: a quarter of the free memory).
+        """
+        names = tuple(dict.fromkeys(store.ids() if ids is None else ids))
+        videos, rows, size = {}, [], 0
+        for name in names:
+            video = store.read(name, values=False)
+            videos[name] = video
+            rows.append(select(video, store.info(name).persons, subject).row)
+            if size == 0 and len(video.frame):
+                size = store.read_values(name, 0, 1).shape[1]
+        frames = FrameIndex.of(videos, rows, size)
+        return cls(frames, _place_values(store, frames, torch.device(device), budget_bytes), torch.device(device))
+
+    @classmethod
+    def from_videos(
+        cls,
+        videos: Mapping[str, FrameFeatures],
+        infos: Mapping[str, VideoInfo] | None = None,
+        subject: str = "main",
+        device: torch.device | str = "cpu",
+    ) -> "FeatureTable":
+        """The table of features that are in memory already."""
+        persons = {name: infos[name].persons if infos else {} for name in videos}
+        selections = {name: select(video, persons[name], subject) for name, video in videos.items()}
+        size = max((video.size for video in videos.values()), default=0)
+        frames = FrameIndex.of(videos, [chosen.row for chosen in selections.values()], size)
+        pieces = [np.zeros((0, size), np.float16), *(chosen.values[chosen.valid] for chosen in selections.values())]
+        values = torch.from_numpy(np.concatenate(pieces)).to(device)
+        return cls(frames, HeldRows(values, frames.row), torch.device(device))
+
+    def __len__(self) -> int:
+        return len(self.frames.row)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The videos, in the order of their numbers."""
+        return self.frames.ids
+
+    @property
+    def feature_size(self) -> int:
+        """D."""
+        return self.frames.size
+
+    @property
+    def place(self) -> str:
+        """Where the values are: device, memory or store."""
+        return self._values.place
+
+    def number(self, video_ids: Sequence[str]) -> Array:
+        """(S,) int64 numbers of videos. Errors: InputError for one that is not in the table."""
+        try:
+            return np.array([self._number[name] for name in video_ids], np.int64)
+        except KeyError as error:
+            raise InputError(f"video {error.args[0]!r} is not among the {len(self.ids)} videos of this table") from None
+
+    def values(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (..., D) float16, zero where the person was not seen, and the mask (...) bool, on the device.
+
+        frames: (...) int64 numbers of frames in the table, on the CPU; -1 = no frame.
+        """
+        flat = frames.reshape(-1).numpy()
+        missing = (flat < 0) | ~self.valid[flat]
+        values = self._values.gather(np.where(missing, -1, flat)).to(self.device, non_blocking=True)
+        absent = torch.from_numpy(missing).to(self.device, non_blocking=True)
+        if missing.any():
+            values = values.masked_fill_(absent.unsqueeze(1), 0)
+        return values.view(*frames.shape, -1), ~absent.view(frames.shape)
+
+
+def _place_values(
+    store: Store, frames: FrameIndex, device: torch.device, budget_bytes: int | None
+) -> HeldRows | StoredRows:
+    wanted = int((frames.row >= 0).sum()) * frames.size * 2
+    for place in dict.fromkeys((device, torch.device("cpu"))):
+        limit = free_bytes(place) // 2
+        if wanted <= (limit if budget_bytes is None else min(limit, budget_bytes)):
+            return HeldRows.from_store(store, frames, place)
+    budget = budget_bytes if budget_bytes is not None else free_bytes(torch.device("cpu")) // 4
+    return StoredRows(store, frames, budget)

@@ -1,0 +1,127 @@
+"""Which frames there are, and the two ways their features are held: packed in one tensor, or left in a store."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...cache.records import Array, FrameFeatures
+from ...cache.store import Store
+
+BLOCK_ROWS = 512  # rows read from a store at once: 2 MB at D = 2048
+
+
+def free_bytes(device: torch.device) -> int:
+    """Bytes a device can still give, as it reports them now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+@dataclass(frozen=True, slots=True)
+class FrameIndex:
+    """The kept frames of V videos, one after another (F frames in all); no features yet."""
+
+    ids: tuple[str, ...]  # of the store's entries, (V,)
+    first: Array  # (V + 1,) int64: video v has frames [first[v], first[v + 1])
+    time_s: Array  # (F,) float64, non-decreasing within a video
+    row: Array  # (F,) int64: row of the chosen person in the video's stored features, -1 = not seen
+    stored: Array  # (V,) int64: rows each video has in the store, everybody's
+    size: int  # D
+
+    @classmethod
+    def of(cls, videos: Mapping[str, FrameFeatures], rows: Sequence[Array], size: int) -> "FrameIndex":
+        """The index of some videos, given each one's selected rows (N,)."""
+        counts = [len(video.time_s) for video in videos.values()]
+        return cls(
+            ids=tuple(videos),
+            first=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
+            time_s=np.concatenate([np.zeros(0), *(video.time_s for video in videos.values())]),
+            row=np.concatenate([np.zeros(0, np.int64), *rows]),
+            stored=np.array([len(video.frame) for video in videos.values()], np.int64),
+            size=size,
+        )
+
+
+class HeldRows:
+    """The rows that are used, packed in one tensor."""
+
+    def __init__(self, values: Tensor, row: Array) -> None:
+        """values: (R, D) float16, one row per seen frame, in frame order; row: (F,), -1 = not seen."""
+        self._values = values
+        self._packed = np.cumsum(row >= 0) - 1  # (F,) row of `values`
+        assert len(values) == int((row >= 0).sum())
+
+    @classmethod
+    def from_store(cls, store: Store, frames: FrameIndex, device: torch.device) -> "HeldRows":
+        """Read what is used, one video at a time."""
+        values = torch.empty(int((frames.row >= 0).sum()), frames.size, dtype=torch.float16, device=device)
+        start = 0
+        for number, name in enumerate(frames.ids):
+            used = frames.row[frames.first[number] : frames.first[number + 1]]
+            used = used[used >= 0]
+            if len(used):
+                low, high = int(used.min()), int(used.max()) + 1
+                block = store.read_values(name, low, high)[used - low]
+                values[start : start + len(used)] = torch.from_numpy(block).to(device)
+                start += len(used)
+        return cls(values, frames.row)
+
+    @property
+    def place(self) -> str:
+        """device, or memory when the rows lie in the host's."""
+        return "memory" if self._values.device.type == "cpu" else "device"
+
+    def gather(self, frames: Array) -> Tensor:
+        """(n, D) float16, where the rows lie; frames: (n,) numbers of seen frames, -1 = anything."""
+        if len(self._values) == 0:
+            return self._values.new_zeros(len(frames), self._values.shape[1])
+        rows = torch.from_numpy(np.where(frames < 0, 0, self._packed[frames]))
+        return self._values.index_select(0, rows.to(self._values.device, non_blocking=True))
+
+
+class StoredRows:
+    """Rows left in the store: blocks of them are read when asked for, and the last used ones kept."""
+
+    place = "store"
+
+    def __init__(self, store: Store, frames: FrameIndex, budget_bytes: int) -> None:
+        """budget_bytes: of blocks kept; two are kept however small it is."""
+        self._store, self._frames = store, frames
+        self._slots = max(2, budget_bytes // max(1, BLOCK_ROWS * frames.size * 2))
+        self._blocks: OrderedDict[tuple[int, int], Array] = OrderedDict()
+
+    def gather(self, frames: Array) -> Tensor:
+        """(n, D) float16 in memory; frames: (n,) numbers of seen frames, -1 = anything (zero)."""
+        values = np.zeros((len(frames), self._frames.size), np.float16)
+        wanted = np.flatnonzero(frames >= 0)
+        video = np.searchsorted(self._frames.first, frames[wanted], side="right") - 1
+        row = self._frames.row[frames[wanted]]
+        order = np.lexsort((row, video))
+        wanted, video, row = wanted[order], video[order], row[order]
+        block = row // BLOCK_ROWS
+        starts = np.flatnonzero(np.diff(video, prepend=-1) | np.diff(block, prepend=-1))
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(wanted)], strict=True):
+            held = self._block(int(video[start]), int(block[start]))
+            values[wanted[start:stop]] = held[row[start:stop] - block[start] * BLOCK_ROWS]
+        return torch.from_numpy(values)
+
+    def _block(self, video: int, block: int) -> Array:
+        """(up to BLOCK_ROWS, D) rows of a video; the least recently used block makes room."""
+        held = self._blocks.pop((video, block), None)
+        if held is None:
+            while len(self._blocks) >= self._slots:
+                self._blocks.popitem(last=False)
+            start, stop = block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS
+            held = self._store.read_values(self._frames.ids[video], start, min(stop, int(self._frames.stored[video])))
+        self._blocks[video, block] = held
+        return held

@@ -1,0 +1,175 @@
+"""Losses and the statistics they are made of; NaN in the labels means missing, target by target.
+
+Source of the formulas: Foteinopoulou & Patras 2022 and the behaviour of its published code (both 1e-5 are theirs).
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ...configs.schema import LossConfig
+from .model import Scores
+from .ranks import gather_rows
+
+EPSILON = 1e-5
+
+
+class SingleTargetWarning(UserWarning):
+    """Cosine similarity of one-dimensional labels is their signs' product: magnitude is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossParts:
+    """A batch's loss and what it is made of, all scalars."""
+
+    regression: Tensor
+    relational: Tensor  # before its weight; zero where the weight is zero
+    total: Tensor
+
+
+def ccc(prediction: Tensor, target: Tensor) -> Tensor:
+    """Concordance per target (K,), -1 to 1, over the rows whose label is present; 0 where it has no variance.
+
+    prediction, target: (N, K); target NaN = missing. Source: Lin 1989, population variance.
+    """
+    moments = _moments(prediction, target)
+    spread = moments.variance_a + moments.variance_b + moments.mean_difference.square() + EPSILON
+    deviations = _sqrt(moments.variance_a) * _sqrt(moments.variance_b)
+    return 2 * moments.pcc * deviations / spread
+
+
+def pcc(prediction: Tensor, target: Tensor) -> Tensor:
+    """Pearson's correlation per target (K,), -1 to 1, over the rows whose label is present; 0 without variance.
+
+    prediction, target: (N, K); target NaN = missing.
+    """
+    return _moments(prediction, target).pcc
+
+
+def rmse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Root of the mean squared difference (scalar) over every element whose target is present; 0 where none is."""
+    present = ~target.isnan()
+    difference = torch.where(present, _wide(prediction) - target.nan_to_num(), 0)
+    return _sqrt(difference.square().sum() / present.sum().clamp(min=1))
+
+
+def relational_loss(embedding: Tensor, labels: Tensor, similarity: Literal["cosine", "distance"] = "cosine") -> Tensor:
+    """RMSE (scalar) between the clips' cosine similarities and their labels', over pairs of distinct clips.
+
+    embedding: (N, W); labels: (N, K), NaN = missing: a pair is compared over the targets both clips have, and left
+    out when there is none. `distance` keeps the magnitude that `cosine` loses: 1 minus the root mean squared
+    difference, which lies in [-1, 1] for targets scaled to [-1, 1].
+    """
+    if labels.shape[1] == 1 and similarity == "cosine":
+        warnings.warn(
+            "the cosine similarity of one target is only its sign; use loss.label_similarity=distance",
+            SingleTargetWarning,
+            stacklevel=2,
+        )
+    rows = _unit_rows(_wide(embedding))
+    likeness = label_cosine(labels) if similarity == "cosine" else label_nearness(labels)
+    likeness = likeness.to(rows.dtype).fill_diagonal_(float("nan"))
+    return rmse(rows @ rows.T, likeness)
+
+
+def label_cosine(labels: Tensor) -> Tensor:
+    """(N, N) cosines of label vectors over the targets both rows have; NaN where they share none."""
+    present = (~labels.isnan()).to(labels.dtype)
+    values = labels.nan_to_num()
+    shared_norm = _sqrt(values.square() @ present.T)  # of row i over the targets row j has
+    norms = shared_norm * shared_norm.T
+    cosine = values @ values.T / torch.where(norms > 0, norms, 1)
+    return cosine.masked_fill(present @ present.T == 0, float("nan"))
+
+
+def label_nearness(labels: Tensor) -> Tensor:
+    """(N, N) one minus the root mean squared difference over the targets both rows have; NaN where they share none."""
+    difference = labels.unsqueeze(1) - labels.unsqueeze(0)
+    return 1 - difference.square().nanmean(2).sqrt()
+
+
+def contrastive(first: Tensor, second: Tensor, temperature: float = 0.07, *, gather: bool = True) -> Tensor:
+    """NT-Xent loss (scalar) of two views: each row's other view against every other row of both; 0 for one clip.
+
+    first, second: (N, W), row i of both is the same clip. Source: Chen et al., SimCLR, ICML 2020.
+    """
+    assert first.shape == second.shape, (first.shape, second.shape)
+    if gather:
+        first, second = gather_rows(first), gather_rows(second)
+    rows = _unit_rows(_wide(torch.cat([first, second])))
+    if len(rows) == 0:
+        return rows.sum()
+    logits = (rows @ rows.T / temperature).masked_fill(torch.eye(len(rows), device=rows.device).bool(), float("-inf"))
+    partner = torch.arange(len(rows), device=rows.device).roll(len(first))
+    return functional.cross_entropy(logits, partner)
+
+
+def loss_parts(scores: Scores, labels: Tensor, config: LossConfig, *, gather: bool = True) -> LossParts:
+    """The loss of a batch, and its parts.
+
+    labels: (B, K), NaN = missing; a target without any label in the batch does not count.
+    gather: take the statistics over the batches of all ranks of torch.distributed, when there are several; every
+    rank then has to call this. The gradient is right for DDP, which averages over ranks.
+    """
+    prediction, embedding = scores.prediction, scores.embedding
+    if gather:
+        prediction, labels = gather_rows(prediction), gather_rows(labels)
+    if config.regression == "ccc":
+        labelled = (~labels.isnan()).any(0).to(labels.dtype)
+        regression = ((1 - ccc(prediction, labels)) * labelled).sum() / labelled.sum().clamp(min=1)
+    else:
+        regression = rmse(prediction, labels)
+    relational = torch.zeros_like(regression)
+    if config.relational_weight:
+        embedding = gather_rows(embedding) if gather else embedding
+        relational = relational_loss(embedding, labels, config.label_similarity)
+    return LossParts(regression, relational, regression + config.relational_weight * relational)
+
+
+def total_loss(scores: Scores, labels: Tensor, config: LossConfig, *, gather: bool = True) -> Tensor:
+    """The scalar to minimise: `loss_parts(...).total`."""
+    return loss_parts(scores, labels, config, gather=gather).total
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Statistics per target, (K,) each, over the rows whose label is present."""
+
+    mean_difference: Tensor
+    variance_a: Tensor
+    variance_b: Tensor
+    pcc: Tensor
+
+
+def _moments(prediction: Tensor, target: Tensor) -> _Moments:
+    assert prediction.shape == target.shape, (prediction.shape, target.shape)
+    present = ~target.isnan()
+    count = present.sum(0).clamp(min=1)
+    a = torch.where(present, _wide(prediction), 0)
+    b = torch.where(present, target, 0).to(a.dtype)
+    mean_a, mean_b = a.sum(0) / count, b.sum(0) / count
+    a, b = torch.where(present, a - mean_a, 0), torch.where(present, b - mean_b, 0)
+    squares_a, squares_b = a.square().sum(0), b.square().sum(0)
+    correlation = (a * b).sum(0) / (_sqrt(squares_a) * _sqrt(squares_b) + EPSILON)
+    return _Moments(mean_a - mean_b, squares_a / count, squares_b / count, correlation)
+
+
+def _unit_rows(rows: Tensor) -> Tensor:
+    """Rows divided by their norm; a zero row stays zero, and its gradient finite."""
+    norm = _sqrt(rows.square().sum(1, keepdim=True))
+    return rows / torch.where(norm > 0, norm, 1)
+
+
+def _sqrt(values: Tensor) -> Tensor:
+    """Square root whose gradient at zero is zero, not infinite."""
+    positive = values > 0
+    return torch.where(positive, torch.where(positive, values, 1).sqrt(), 0)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """At least float32: sums over a batch do not fit the half types."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,0 +1,129 @@
+"""The stage-two network: features of a clip and of the clips around it to scores."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...configs.load import config_from_dict
+from ...configs.schema import ModelConfig
+from ...errors import ConfigError
+from .clips import ClipBatch
+from .context import ContextAttention
+from .encoder import ClipEncoder
+from .head import Head
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a file of weights needs beside them to become a model again."""
+
+    feature_size: int  # D
+    targets: tuple[str, ...]  # K
+    clip_length: int  # T, frames
+    context: int  # w, clips on each side; 0: no context attention
+    config: ModelConfig
+
+    @property
+    def width(self) -> int:
+        """W: of everything after the reduction."""
+        return self.config.width or self.feature_size
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` makes the same spec of them."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ModelSpec":
+        """Errors: ConfigError for what is not a spec."""
+        try:
+            return cls(
+                feature_size=int(values["feature_size"]),
+                targets=tuple(str(name) for name in values["targets"]),
+                clip_length=int(values["clip_length"]),
+                context=int(values["context"]),
+                config=config_from_dict({"model": values["config"]}).model,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"this is no model specification: {error!r}") from error
+
+
+@dataclass
+class Scores:
+    """What the model says of B clips."""
+
+    prediction: Tensor  # (B, K), in the order of the targets
+    embedding: Tensor  # (B, W), the clip's own vector, before the context
+    attention: Tensor  # (B, 2w + 1), to the clip and its neighbours in time order; ones (B, 1) without context
+
+
+class TemporalModel(nn.Module):
+    """Reduction, clip encoder, context attention and head.
+
+    Source: Foteinopoulou & Patras, "Learning from Label Relationships in Human Affect", ACM MM 2022.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        config, width = spec.config, spec.width
+        self.register_buffer("feature_mean", torch.zeros(spec.feature_size))
+        self.register_buffer("feature_scale", torch.ones(spec.feature_size))
+        self.reduction = nn.Linear(spec.feature_size, width)
+        self.encoder = ClipEncoder(width, config)
+        self.context = ContextAttention(width, config.dropout, config.attention_scale) if spec.context else None
+        self.head = Head(
+            width * (2 if spec.context else 1),
+            spec.targets,
+            config.total_target,
+            config.head_inner_relu and spec.context > 0,  # the published head without context has none
+            config.dropout,
+        )
+
+    def reduce(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """(M, T, W): relu(W x + b) of the standardised features, zero features where a frame is missing."""
+        frames = frames.to(self.feature_mean.dtype).masked_fill(~frame_mask.unsqueeze(-1), 0)
+        return torch.relu(self.reduction((frames - self.feature_mean) / self.feature_scale))
+
+    def encode(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """(M, W), one vector per clip; zero for a clip without frames.
+
+        frames: (M, T, D) features as cached, of any float type; frame_mask: (M, T) bool, True = present.
+        """
+        embedding: Tensor = self.encoder(self.reduce(frames, frame_mask), frame_mask)
+        return embedding
+
+    def score(self, query: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Scores:
+        """Scores of clips from their vectors and those of the clips around them.
+
+        query: (B, W); context: (B, 2w + 1, W), the clip itself included; context_mask: (B, 2w + 1) bool, None = all.
+        """
+        if self.context is None:
+            return Scores(self.head(query), query, query.new_ones(len(query), 1))
+        assert context is not None, "this model was built with context"
+        if context_mask is None:
+            context_mask = torch.ones(context.shape[:2], dtype=torch.bool, device=context.device)
+        mixed, attention = self.context(query, context, context_mask)
+        return Scores(self.head(torch.cat([query, mixed], 1)), query, attention)
+
+    def forward(self, batch: ClipBatch) -> Scores:
+        """Scores of the batch's B queries; each distinct clip is encoded once, context-only clips without a graph."""
+        encoded = self._encode_queries_and_context(batch)
+        context = encoded.detach()[batch.neighbours] if self.context is not None else None
+        return self.score(encoded[batch.query], context, batch.neighbour_mask)
+
+    def _encode_queries_and_context(self, batch: ClipBatch) -> Tensor:
+        """(M, W), or only the queries' rows where there is no context to encode."""
+        stop = batch.queries if torch.is_grad_enabled() or self.context is None else len(batch.frames)
+        encoded = self.encode(batch.frames[:stop], batch.frame_mask[:stop])
+        if self.context is None or stop == len(batch.frames):
+            return encoded
+        with torch.no_grad():
+            around = self.encode(batch.frames[stop:], batch.frame_mask[stop:])
+        return torch.cat([encoded, around])

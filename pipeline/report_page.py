@@ -1,0 +1,153 @@
+"""The page around a report's numbers and pictures: one file of HTML, without scripts and without the network."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+# No address at all may be loaded; the pictures are part of the page.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+STYLE = """
+:root { color-scheme: light dark;
+  --page: #fff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --panel: #f6f8fa;
+  --model: #0b62c4; --true: #1b1f24; --other: #b35900; --band: #0b62c433; --warn: #fff4d6; --warn-ink: #5c3d00; }
+@media (prefers-color-scheme: dark) { :root {
+  --page: #0f1318; --ink: #e6e9ed; --soft: #a0a9b4; --rule: #313942; --panel: #181e25;
+  --model: #6cb2ff; --true: #f2f4f7; --other: #ffac5c; --band: #6cb2ff3d; --warn: #3d2f0b; --warn-ink: #ffe3a3; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 76rem; padding: 1rem clamp(.8rem, 3vw, 2.5rem) 4rem; background: var(--page);
+  color: var(--ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: .6rem 0 .2rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .4rem; padding-top: .8rem; border-top: 1px solid var(--rule); }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; overflow-wrap: anywhere; }
+p { margin: .3rem 0 .7rem; max-width: 70ch; }
+.lead, figcaption, caption, .note { color: var(--soft); }
+.note, figcaption, caption { font-size: .875rem; }
+nav a { margin-right: 1rem; white-space: nowrap; } a { color: var(--model); }
+.warning { background: var(--warn); color: var(--warn-ink); border-left: 5px solid var(--other); border-radius: 4px;
+  padding: .7rem 1rem; margin: 1rem 0; } .warning p { margin: .2rem 0; max-width: none; }
+.scroll { overflow-x: auto; margin: .5rem 0 1rem; border: 1px solid var(--rule); border-radius: 6px; }
+.scroll:focus-visible { outline: 2px solid var(--model); }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+caption { text-align: left; padding: .5rem .7rem; }
+th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th:first-child, td.words { text-align: left; } thead th { color: var(--soft); font-weight: 600; }
+tbody tr { border-top: 1px solid var(--rule); }
+tbody th { font-weight: 500; }
+tbody tr.group { border-top-width: 3px; }
+td.words { white-space: normal; overflow-wrap: anywhere; } td small { display: block; color: var(--soft); }
+tr.main > * { background: var(--panel); } tr.main td { font-weight: 650; } tr.main small { font-weight: 400; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem;
+  margin: 1rem 0; padding: 0; }
+.facts div { background: var(--panel); border-radius: 6px; padding: .5rem .8rem; }
+.facts dt { color: var(--soft); font-size: .85rem; }
+.facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.2rem; }
+figure { margin: 0; min-width: 0; }
+figcaption { font-size: .9rem; margin-bottom: .2rem; color: var(--ink); overflow-wrap: anywhere; }
+svg { display: block; width: 100%; max-width: 30rem; height: auto; }
+details { border: 1px solid var(--rule); border-radius: 6px; padding: .4rem .8rem; margin: .5rem 0; }
+summary { cursor: pointer; font-weight: 600; padding: .2rem 0; overflow-wrap: anywhere; }
+details > .pictures { margin: .8rem 0; }
+pre { overflow-x: auto; background: var(--panel); padding: .8rem; border-radius: 6px; font-size: .85rem; }
+svg text { fill: var(--soft); font-size: 11px; } svg .name { font-size: 12px; fill: var(--ink); }
+svg .strip { font-size: 12px; fill: var(--ink); font-weight: 600; }
+svg .halo { paint-order: stroke; stroke: var(--page); stroke-width: 3px; fill: var(--ink); }
+svg path { fill: none; stroke: var(--soft); stroke-width: 1.6; stroke-linejoin: round; }
+svg .grid { stroke: var(--rule); stroke-width: 1; } svg .zero { stroke: var(--soft); stroke-width: 1.2; }
+svg .agree, svg .limit { stroke: var(--soft); stroke-width: 1.3; stroke-dasharray: 5 4; }
+svg .bias { stroke: var(--other); stroke-width: 2; }
+svg .model { stroke: var(--model); stroke-width: 2; }
+svg .true { stroke: var(--true); stroke-width: 1.4; stroke-dasharray: 4 2.5; }
+svg .other { stroke: var(--other); stroke-width: 2; }
+svg .fold { stroke: var(--model); stroke-opacity: .55; stroke-width: 1.3; }
+svg .dots { stroke-linecap: round; stroke-width: 4; stroke-opacity: .45; stroke-dasharray: none; }
+svg .large { stroke-width: 9; stroke-opacity: 1; }
+svg .chosen { stroke: var(--other); stroke-width: 6; stroke-opacity: 1; }
+svg .band { fill: var(--band); stroke: none; } svg .bar { fill: var(--model); fill-opacity: .75; }
+@media (max-width: 30rem) { th, td { padding: .3rem .45rem; } }
+@media print { details > :not(summary) { display: block; } .scroll { overflow: visible; } }
+"""
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """The whole document."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</body></html>\n"
+    )
+
+
+def section(name: str, title: str, *parts: str) -> str:
+    """A part of the page with its heading; empty without content."""
+    content = "\n".join(part for part in parts if part)
+    return (
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{escape(title)}</h2>\n{content}</section>'
+        if content
+        else ""
+    )
+
+
+def paragraph(words: str, kind: str = "") -> str:
+    """Words as a paragraph."""
+    return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
+
+
+def warning(sentences: Sequence[str]) -> str:
+    """What must be read first; empty when there is nothing to warn of."""
+    if not sentences:
+        return ""
+    return f'<div class="warning" role="alert">{"".join(paragraph(words) for words in sentences)}</div>'
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> str:
+    """Short values, each under its name."""
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
+    return f'<dl class="facts">{items}</dl>'
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
+    """A table that scrolls by itself. A row is (class, heading, cells made by `number_cell` or `words_cell`)."""
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    body = "".join(
+        f'<tr class="{kind}"><th scope="row">{escape(heading)}</th>{"".join(cells)}</tr>'
+        for kind, heading, cells in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def words_cell(words: str) -> str:
+    """A cell of text, aligned left and wrapped."""
+    return f'<td class="words">{escape(words)}</td>'
+
+
+def number_cell(value: str, below: str = "") -> str:
+    """A cell of a number, with its interval or the reason why there is none below."""
+    return f"<td>{escape(value)}<small>{escape(below)}</small></td>" if below else f"<td>{escape(value)}</td>"
+
+
+def figure(caption: str, picture: str) -> str:
+    """One picture under its caption."""
+    return f"<figure><figcaption>{escape(caption)}</figcaption>{picture}</figure>"
+
+
+def pictures(items: Iterable[str]) -> str:
+    """Figures side by side, as many as the screen is wide; empty without any."""
+    content = "".join(items)
+    return f'<div class="pictures">{content}</div>' if content else ""
+
+
+def folded(summary: str, content: str, opened: bool = False) -> str:
+    """What opens on a click."""
+    return f"<details{' open' if opened else ''}><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def code(words: str) -> str:
+    """Text as it stands in a file."""
+    return f'<pre tabindex="0">{escape(words)}</pre>'

@@ -70,13 +70,27 @@ class ClipTable:
         after = self._frame(self.first) + self.length
         last = frames.time_s[end - 1]
         interval = (last - frames.time_s[begin]) / np.maximum(1, end - begin - 1)
-        return np.where(after < end, frames.time_s[np.minimum(after, len(frames.time_s) - 1)], last + interval)
+        ends: Array = np.where(after < end, frames.time_s[np.minimum(after, len(frames.time_s) - 1)], last + interval)
+        return ends
 
     @property
     def coverage(self) -> Array:
         """(C,) float64: share of the clip's frames in which the person was seen."""
-        share: Array = self._seen(self._frame(self.first), self.length) / self.length
+        return self.coverage_of(np.arange(len(self)))
+
+    def coverage_of(self, clips: Array) -> Array:
+        """(n,) float64: the coverage of some clips, by number."""
+        frame, length = self.table.frames.first[self.video[clips]] + self.first[clips], self.length[clips]
+        share: Array = self._seen(frame, length) / length
         return share
+
+    def frames_of(self, clips: Array) -> Array:
+        """(n,) int64: numbers in the table of the distinct frames of some clips, sorted."""
+        start = self.table.frames.first[self.video[clips]] + self.first[clips]
+        change = np.zeros(len(self.table) + 1, np.int64)
+        np.add.at(change, start, 1)
+        np.add.at(change, start + self.length[clips], -1)
+        return np.flatnonzero(np.cumsum(change)[:-1] > 0)
 
     def subset(self, clips: Array) -> "ClipTable":
         """The table of some clips, by number or by mask."""

@@ -15,6 +15,7 @@ from .clips import ClipBatch
 from .context import ContextAttention
 from .encoder import ClipEncoder
 from .head import Head
+from .reference_distribution import ReferenceDistribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class TemporalModel(nn.Module):
         config, width = spec.config, spec.width
         self.register_buffer("feature_mean", torch.zeros(spec.feature_size))
         self.register_buffer("feature_scale", torch.ones(spec.feature_size))
+        self.reference = ReferenceDistribution(spec.feature_size)
         self.reduction = nn.Linear(spec.feature_size, width)
         self.encoder = ClipEncoder(width, config)
         self.context = ContextAttention(width, config.dropout, config.attention_scale) if spec.context else None

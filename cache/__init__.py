@@ -3,6 +3,6 @@
 `open_store(path)` gives a store with `ids()`, `info(id)`, `read(id)` and `writer(id, fingerprint)`.
 """
 
-from .store import open_store
+from .store import Store, create_store, entry_id, open_store
 
-__all__ = ["open_store"]
+__all__ = ["Store", "create_store", "entry_id", "open_store"]

@@ -1,0 +1,134 @@
+"""Who works on an entry: one live process at a time, on one host or many.
+
+A claim is a small file beside the journal. It is taken by compare-and-swap and kept alive by its time of change.
+That of a dead process on this host is taken over at once, that of another host when it was silent for SILENT_S.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import secrets
+import threading
+from pathlib import Path
+
+from ..errors import AffectError, EntryError
+from .blobs import Blobs
+
+SILENT_S = 120.0  # a claim of another host that was not renewed for this long is free
+RENEW_S = 20.0  # several renewals fit into SILENT_S, so a slow network does not lose a claim
+
+
+class Claim:
+    """A claim held by this process, renewed by a thread until `release`."""
+
+    def __init__(self, blobs: Blobs, key: str, what: str) -> None:
+        """Take it. Errors: EntryError when a live process holds it; `what` names the entry in messages."""
+        self._blobs, self._key, self._what = blobs, key, what
+        self._data = json.dumps({**_myself(), "token": secrets.token_hex(16)}).encode()
+        self._take()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name=f"claim {key}", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Errors: EntryError when another process has taken the claim over."""
+        try:
+            current: bytes | None = self._blobs.get(self._key)
+        except FileNotFoundError:
+            current = None
+        if current == self._data or (current is None and self._blobs.swap(self._key, self._data, None)):
+            return
+        raise EntryError(
+            f"{self._what} was taken over by {_owner(current)} while this process stood still",
+            hint="let that run finish; nothing it does is disturbed by this one",
+        )
+
+    def release(self) -> None:
+        """Give the claim back, if it is still ours."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        self._thread.join()
+        self._blobs.swap(self._key, None, self._data)
+
+    def _take(self) -> None:
+        for _ in range(20):
+            try:
+                current: bytes | None = self._blobs.get(self._key)
+            except FileNotFoundError:
+                current = None
+            if current is not None and (reason := self._alive(current)):
+                raise EntryError(
+                    f"{self._what} is being written by {_owner(current)}, {reason}",
+                    hint="wait for that run, or end it and run the same command again",
+                )
+            if self._blobs.swap(self._key, self._data, current):
+                return
+        raise EntryError(f"{self._what} is fought over by several processes", hint="run the same command again")
+
+    def _alive(self, data: bytes) -> str:
+        """Why a claim stands; empty when it may be taken over."""
+        owner = _parse(data)
+        if owner.get("host") == _myself()["host"]:
+            alive = _started(int(owner["pid"])) == owner["started"]
+            return "which is running" if alive else ""
+        try:
+            silence = self._blobs.silence_s(self._key)
+        except FileNotFoundError:
+            return ""
+        return "" if silence > SILENT_S else f"heard of {silence:.0f} s ago (free after {SILENT_S:.0f} s of silence)"
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEW_S):
+            # A store out of reach for a while is for the next append to report, in the thread that can.
+            with contextlib.suppress(AffectError):
+                self._blobs.renew(self._key, self._data)
+
+
+def _parse(data: bytes) -> dict[str, str]:
+    try:
+        owner = json.loads(data)
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _owner(data: bytes | None) -> str:
+    owner = _parse(data or b"")
+    return f"process {owner.get('pid', '?')} on {owner.get('host', 'an unknown host').split()[0]}"
+
+
+def _myself() -> dict[str, str]:
+    return {"host": _host(), "pid": str(os.getpid()), "started": _started(os.getpid()) or ""}
+
+
+def _host() -> str:
+    """This host as the process numbers on it are valid: its name, its boot, and the container's process table."""
+    words = [platform.node() or "localhost"]
+    with contextlib.suppress(OSError):
+        words.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        words.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(words)
+
+
+def _started(pid: int) -> str | None:
+    """When a process started (its number may have been given to another since); None when it is not running."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else _started_elsewhere(pid)
+    except OSError:
+        return None
+    words = stat.rpartition(")")[2].split()
+    return None if words[0] in "ZX" else words[19]
+
+
+def _started_elsewhere(pid: int) -> str | None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return ""
+    return ""

@@ -1,0 +1,300 @@
+"""A store in a folder or under a URL: entries in one of the formats, journals and claims beside them."""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import EntryError
+from .blobs import TEMPORARY, Blobs, storage_error
+from .claims import Claim
+from .journal import COMMITTED, Journal
+from .layout import (
+    ArraySpec,
+    Composer,
+    DamageError,
+    attributes_of,
+    contradictions,
+    expect,
+    info_of,
+    specs_of,
+    write_arrays,
+)
+from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
+from .store import EntryWriter, Store, check_id
+
+
+class FormatComposer(Composer, Protocol):
+    """A composer that can say what its format adds to the attributes."""
+
+    def extra(self) -> dict[str, Json]: ...
+
+
+class EntryFormat(Protocol):
+    """How the arrays of an entry lie on disk; `ZarrFormat` and `Hdf5Format`."""
+
+    name: str
+    suffix: str
+    root_file: str | None  # entries are folders, and this file is published last
+
+    def compose(self, path: Path, specs: dict[str, ArraySpec]) -> FormatComposer: ...
+
+    def attributes(self, blobs: Blobs, key: str) -> dict[str, Json]: ...
+
+    def read(
+        self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: dict[str, tuple[int, int] | None]
+    ) -> dict[str, Array]: ...
+
+    def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]: ...
+
+
+class FolderStore(Store):
+    """One recipe's entries under a folder or URL, as `<id>.zarr` or `<id>.h5`."""
+
+    def __init__(self, blobs: Blobs, recipe: Recipe, entry_format: EntryFormat) -> None:
+        self.blobs, self.recipe, self._format = blobs, recipe, entry_format
+        self.location = blobs.where
+        self.format = entry_format.name
+
+    def ids(self) -> list[str]:
+        return self.blobs.entries(self._format.suffix, self._format.root_file)
+
+    def info(self, entry_id: str) -> VideoInfo:
+        return self._attributes(entry_id)[1]
+
+    def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
+        attributes, _ = self._attributes(entry_id)
+        wanted: dict[str, tuple[int, int] | None] = {name: None for name in DTYPES if values or name != "values"}
+        arrays = self._arrays(entry_id, attributes, wanted)
+        if not values:
+            arrays["values"] = np.zeros((len(arrays["frame"]), 0), DTYPES["values"])
+        features = FrameFeatures(**arrays)
+        if found := contradictions(features):
+            raise self._damaged(entry_id, found[0])
+        return features
+
+    def read_values(self, entry_id: str, start: int, stop: int) -> Array:
+        attributes, _ = self._attributes(entry_id)
+        rows = attributes["arrays"]["values"]["shape"][0]
+        assert 0 <= start <= stop <= rows, f"rows {start} to {stop} of {rows}"
+        return self._arrays(entry_id, attributes, {"values": (start, stop)})["values"]
+
+    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
+        check_id(entry_id)
+        key = self.key(entry_id)
+        if not overwrite and self.blobs.exists(key):
+            raise EntryError(
+                f"{self.location}/{key} is stored already",
+                hint="affect extract-features VIDEOS --store STORE --overwrite",
+            )
+        claim = self._claim(entry_id)
+        try:
+            return FolderWriter(self, entry_id, fingerprint, claim, overwrite)
+        except BaseException:
+            claim.release()
+            raise
+
+    def verify(self, entry_id: str) -> list[str]:
+        try:
+            attributes, _ = self._attributes(entry_id)
+        except EntryError as error:
+            return [error.message]
+        found = self._format.damaged_metadata(self.blobs, self.key(entry_id), attributes)
+        return found + self._damaged_arrays(entry_id, attributes)
+
+    def delete(self, entry_id: str) -> None:
+        self._standing(entry_id)
+        claim = self._claim(entry_id)
+        try:
+            self.blobs.remove(self.key(entry_id), self._format.root_file)
+            self._drop_journal(entry_id)
+        finally:
+            claim.release()
+
+    def rename(self, old_id: str, new_id: str) -> None:
+        self._standing(old_id)
+        with contextlib.ExitStack() as stack:
+            for entry_id in sorted({old_id, new_id}):
+                stack.callback(self._claim(entry_id).release)
+            if self.blobs.exists(self.key(new_id)):
+                raise EntryError(
+                    f"{self.location}/{self.key(new_id)} is there already", hint="affect inspect-cache STORE"
+                )
+            self.blobs.move(self.key(old_id), self.key(new_id), self._format.root_file)
+            self._drop_journal(old_id)
+
+    def key(self, entry_id: str) -> str:
+        """Where an entry lies, relative to the store."""
+        return f"{entry_id}{self._format.suffix}"
+
+    def journal_key(self, entry_id: str) -> str:
+        """Where the progress of an entry lies, relative to the store."""
+        return f".journal/{entry_id}.journal"
+
+    def publish(self, entry_id: str, journal: Journal, info: VideoInfo, check: Callable[[], None]) -> None:
+        """Compose an entry out of its journal and let it appear; `check` raises when the claim is lost."""
+        scratch = self.blobs.scratch(self.journal_key(entry_id))
+        try:
+            seal = self._compose(scratch, journal, info)
+            with self.blobs.fenced():
+                check()
+                self.blobs.put(f"{journal.key}/{COMMITTED}", seal.encode())
+                self.blobs.publish(scratch, self.key(entry_id), self._format.root_file)
+        except DamageError as damage:
+            raise EntryError(
+                f"the journal of {entry_id} in {self.location}: {damage}", hint="run the same command again"
+            ) from damage
+        finally:
+            discard(scratch)
+
+    def sweep(self) -> None:
+        """Remove what killed runs left behind: journals of entries that stand, and half-removed folders."""
+        names = self.blobs.names(".journal")
+        for name in {name.split("/")[0] for name in names if name.startswith((TEMPORARY, "probe-"))}:
+            self.blobs.remove(f".journal/{name}")
+        for name in names:
+            entry_id, mark, file = name.rpartition(".journal/")
+            if mark and file == COMMITTED and self._is_committed(entry_id):
+                with contextlib.suppress(EntryError):
+                    claim = self._claim(entry_id)
+                    try:
+                        self._drop_journal(entry_id)
+                    finally:
+                        claim.release()
+
+    def _compose(self, path: Path, journal: Journal, info: VideoInfo) -> str:
+        specs = specs_of(journal.frames, journal.rows, journal.size)
+        try:
+            composer = self._format.compose(path, specs)
+            arrays = write_arrays(composer, specs, journal.blocks())
+            attributes = attributes_of(info, arrays, composer.extra())
+            composer.finish(attributes)
+        except OSError as error:
+            raise storage_error(str(path.parent), path.name, error) from error
+        return str(attributes["attributes_sha256"])
+
+    def _is_committed(self, entry_id: str) -> bool:
+        try:
+            seal = self.blobs.get(f"{self.journal_key(entry_id)}/{COMMITTED}").decode()
+            return bool(self._format.attributes(self.blobs, self.key(entry_id)).get("attributes_sha256") == seal)
+        except (FileNotFoundError, DamageError):
+            return False
+
+    def _claim(self, entry_id: str) -> Claim:
+        check_id(entry_id)
+        return Claim(self.blobs, f"{self.journal_key(entry_id)}/claim", f"{self.location}/{self.key(entry_id)}")
+
+    def _drop_journal(self, entry_id: str) -> None:
+        Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, "").clear()
+
+    def _standing(self, entry_id: str) -> None:
+        check_id(entry_id)
+        if not self.blobs.exists(self.key(entry_id)):
+            raise self._missing(entry_id)
+
+    def _attributes(self, entry_id: str) -> tuple[dict[str, Json], VideoInfo]:
+        check_id(entry_id)
+        try:
+            attributes = self._format.attributes(self.blobs, self.key(entry_id))
+            return attributes, info_of(attributes, self.recipe)
+        except FileNotFoundError:
+            if self.format == "zarr" and self.blobs.exists(self.key(entry_id)):
+                raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
+            raise self._missing(entry_id) from None
+        except DamageError as damage:
+            raise self._damaged(entry_id, str(damage)) from damage
+
+    def _arrays(
+        self, entry_id: str, attributes: dict[str, Json], wanted: dict[str, tuple[int, int] | None]
+    ) -> dict[str, Array]:
+        try:
+            return self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
+        except DamageError as damage:
+            raise self._damaged(entry_id, str(damage)) from damage
+
+    def _damaged_arrays(self, entry_id: str, attributes: dict[str, Json]) -> list[str]:
+        shapes = {name: expect(attributes, name)[0] for name in DTYPES}
+        specs = specs_of(shapes["time_s"][0], *shapes["values"])
+        found = []
+        for name, spec in specs.items():
+            digest, failures = hashlib.sha256(), []
+            for start in range(0, spec.shape[0], spec.chunk_rows):
+                stop = min(spec.shape[0], start + spec.chunk_rows)
+                try:
+                    rows = self._format.read(self.blobs, self.key(entry_id), attributes, {name: (start, stop)})[name]
+                    digest.update(np.ascontiguousarray(rows).tobytes())
+                except DamageError as damage:
+                    failures.append(f"rows {start} to {stop - 1} of {damage}")
+            if not failures and digest.hexdigest() != attributes["arrays"][spec.path]["sha256"]:
+                failures.append(f"{spec.path} does not match its checksum")
+            found += failures
+        return found or contradictions(self.read(entry_id, values=False))
+
+    def _missing(self, entry_id: str) -> EntryError:
+        return EntryError(f"{self.location} holds no entry {entry_id!r}", hint="affect inspect-cache STORE")
+
+    def _damaged(self, entry_id: str, what: str) -> EntryError:
+        return EntryError(
+            f"{self.location}/{self.key(entry_id)} is damaged: {what}",
+            hint="affect inspect-cache STORE --verify, then extract again: only damaged entries are made anew",
+        )
+
+
+class FolderWriter(EntryWriter):
+    """Appends to an entry's journal under a claim, and turns it into the entry."""
+
+    def __init__(self, store: FolderStore, entry_id: str, fingerprint: str, claim: Claim, overwrite: bool) -> None:
+        self._store, self._id, self._claim = store, entry_id, claim
+        key = store.journal_key(entry_id)
+        self._journal = Journal(store.blobs, key, store.recipe.digest, fingerprint)
+        if not overwrite and store.blobs.exists(store.key(entry_id)):
+            # Another run finished it between the look and the claim.
+            self._journal.clear()
+            raise EntryError(f"{store.location}/{store.key(entry_id)} was stored by another run just now")
+        _remove_leftovers(store.blobs, key, store.blobs.names(key))
+        self._journal.load()
+
+    @property
+    def state(self) -> bytes:  # type: ignore[override]
+        return self._journal.state
+
+    @property
+    def frames(self) -> int:  # type: ignore[override]
+        return self._journal.frames
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return self._journal.rows
+
+    def append(self, block: FrameFeatures, state: bytes) -> None:
+        self._claim.check()
+        self._journal.append(block, state)
+
+    def commit(self, info: VideoInfo) -> None:
+        assert info.recipe_digest == self._store.recipe.digest, "the video's info names another recipe"
+        assert info.fingerprint == self._journal.fingerprint, "the video's info names another video"
+        self._claim.check()
+        self._store.publish(self._id, self._journal, info, self._claim.check)
+        self._journal.clear()
+        self.release()
+
+    def release(self) -> None:
+        self._claim.release()
+
+
+def _remove_leftovers(blobs: Blobs, key: str, names: Iterable[str]) -> None:
+    kept = ("block-", COMMITTED, "claim")
+    for name in {name.split("/")[0] for name in names if not name.startswith(kept)}:
+        blobs.remove(f"{key}/{name}")
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder of this machine that nobody reads, if it is still there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

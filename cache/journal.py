@@ -1,0 +1,128 @@
+"""Progress of one video as small atomic blocks, so that a killed run goes on where it was.
+
+A block is a magic line, a JSON header, opaque state bytes, the arrays, and a sha256 of all that. Each names the digest
+of the block before it: one that is torn, or that another writer left, ends the journal there.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .blobs import Blobs
+from .layout import DamageError
+from .records import DTYPES, FrameFeatures
+
+MAGIC = b"affect-journal-1\n"
+DIGEST_BYTES = 32
+COMMITTED = "committed"  # holds the seal of the entry that the blocks became
+
+
+@dataclass
+class Journal:
+    """The blocks of one entry, all of one recipe and one video."""
+
+    blobs: Blobs
+    key: str
+    recipe_digest: str
+    fingerprint: str
+    state: bytes = b""
+    frames: int = 0
+    rows: int = 0
+    size: int = 0  # D; 0 before the first block
+    last_frame: int = 0  # of the last row
+    digests: list[bytes] = field(default_factory=list)
+
+    def load(self) -> None:
+        """Take up the blocks that hold together from the first on; remove everything else."""
+        names = [name for name in self.blobs.names(self.key) if name.startswith("block-")]
+        good: set[str] = set()
+        while (name := _name(len(self.digests))) in names:
+            try:
+                block, state, digest = self._read(name, self._previous())
+            except DamageError:
+                break
+            self._count(block, state, digest)
+            good.add(name)
+        for name in sorted(set(names) - good, reverse=True):
+            self.blobs.remove(f"{self.key}/{name}")
+
+    def append(self, block: FrameFeatures, state: bytes) -> None:
+        """Add a block; it is durable when this returns."""
+        assert not self.digests or block.size == self.size, f"a block of {block.size} features after {self.size}"
+        ordered = len(block.frame) == 0 or (
+            block.frame[0] >= self.last_frame
+            and block.frame[-1] < self.frames + len(block.time_s)
+            and bool(np.all(np.diff(block.frame) >= 0))
+        )
+        assert ordered, "rows are out of order, or of frames that did not come yet"
+        data = self._encode(block, state)
+        self.blobs.put(f"{self.key}/{_name(len(self.digests))}", data)
+        self._count(block, state, data[-DIGEST_BYTES:])
+
+    def blocks(self) -> Iterator[FrameFeatures]:
+        """Every block, one at a time. Errors: DamageError when one is not what this journal wrote or took up."""
+        for number, digest in enumerate(self.digests):
+            block, _, found = self._read(_name(number), self.digests[number - 1] if number else b"")
+            if found != digest:
+                raise DamageError(f"{_name(number)} was replaced by another process")
+            yield block
+
+    def clear(self) -> None:
+        """Remove every block and mark, last block first."""
+        for name in sorted(self.blobs.names(self.key), reverse=True):
+            if name.startswith("block-") or name == COMMITTED:
+                self.blobs.remove(f"{self.key}/{name}")
+
+    def _previous(self) -> bytes:
+        return self.digests[-1] if self.digests else b""
+
+    def _count(self, block: FrameFeatures, state: bytes, digest: bytes) -> None:
+        self.digests.append(digest)
+        self.state = state
+        self.frames += len(block.time_s)
+        self.rows += len(block.frame)
+        self.size = block.size
+        if len(block.frame):
+            self.last_frame = int(block.frame[-1])
+
+    def _encode(self, block: FrameFeatures, state: bytes) -> bytes:
+        header = {
+            "recipe": self.recipe_digest, "fingerprint": self.fingerprint, "previous": self._previous().hex(),
+            "state": len(state), "shapes": {name: getattr(block, name).shape for name in DTYPES},
+        }  # fmt: skip
+        text = json.dumps(header).encode()
+        arrays = [np.ascontiguousarray(getattr(block, name)).tobytes() for name in DTYPES]
+        data = b"".join([MAGIC, struct.pack("<I", len(text)), text, state, *arrays])
+        return data + hashlib.sha256(data).digest()
+
+    def _read(self, name: str, previous: bytes) -> tuple[FrameFeatures, bytes, bytes]:
+        try:
+            data = self.blobs.get(f"{self.key}/{name}")
+        except FileNotFoundError:
+            raise DamageError(f"{name} is gone") from None
+        body, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+        if not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
+            raise DamageError(f"{name} is torn")
+        start = len(MAGIC) + 4
+        (length,) = struct.unpack("<I", body[len(MAGIC) : start])
+        header = json.loads(body[start : start + length])
+        mine = (self.recipe_digest, self.fingerprint, previous.hex())
+        if (header["recipe"], header["fingerprint"], header["previous"]) != mine:
+            raise DamageError(f"{name} belongs to another run")
+        offset = start + length + header["state"]
+        state = body[start + length : offset]
+        arrays = {}
+        for field_name, dtype in DTYPES.items():
+            shape = tuple(header["shapes"][field_name])
+            count = int(np.prod(shape))
+            arrays[field_name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+            offset += count * dtype.itemsize
+        return FrameFeatures(**arrays), state, digest
+
+
+def _name(number: int) -> str:
+    return f"block-{number:05d}"

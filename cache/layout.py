@@ -1,0 +1,136 @@
+"""How a video's arrays lie in an entry, whatever the format: names, chunk sizes, attributes and their digests."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .records import DTYPES, FRAME_ARRAYS, Array, FrameFeatures, Json, Recipe, VideoInfo
+
+ENTRY_VERSION = 1
+CHUNK_BYTES = 1 << 20  # a checksum each; the least that a read of a few rows costs
+CHUNKS_A_SHARD = 8  # chunks in one file of `values`; also what composing an entry holds in memory
+ROW_SHAPES: dict[str, tuple[int, ...]] = {"box_px": (4,), "landmarks_px": (5, 2)}
+PATHS = {name: f"frames/{name}" if name in FRAME_ARRAYS else name for name in DTYPES}
+
+
+class DamageError(Exception):
+    """What is wrong with a stored entry; stores turn it into an EntryError with the entry's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """One array of an entry. Depends on the numbers of frames, rows and features alone."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk_rows: int
+    file_rows: int  # rows of a shard; chunk_rows where there are no shards
+
+
+class Composer(Protocol):
+    """An entry being composed in a file or folder that no reader sees yet."""
+
+    def write(self, name: str, start: int, rows: Array) -> None: ...
+
+    def finish(self, attributes: dict[str, Json]) -> None: ...
+
+
+def specs_of(frames: int, rows: int, size: int) -> dict[str, ArraySpec]:
+    """Every array of an entry by name. Chunks are cut evenly, so that the last one is not mostly padding."""
+    specs = {}
+    for name, dtype in DTYPES.items():
+        count = frames if name in FRAME_ARRAYS else rows
+        row_shape = (size,) if name == "values" else ROW_SHAPES.get(name, ())
+        most = max(1, CHUNK_BYTES // max(1, dtype.itemsize * int(np.prod(row_shape))))
+        if name == "values":
+            shards = _parts(count, most * CHUNKS_A_SHARD)
+            chunks = _parts(count, most * shards)
+            chunk_rows = max(1, _parts(count, shards * chunks))
+            file_rows = chunk_rows * chunks
+        else:
+            chunk_rows = file_rows = max(1, _parts(count, _parts(count, most)))
+        specs[name] = ArraySpec(PATHS[name], (count, *row_shape), dtype, chunk_rows, file_rows)
+    return specs
+
+
+def _parts(count: int, most: int) -> int:
+    return max(1, -(-count // most))
+
+
+def write_arrays(
+    composer: Composer, specs: Mapping[str, ArraySpec], blocks: Iterable[FrameFeatures]
+) -> dict[str, Json]:
+    """Stream blocks into an entry, a file's rows at a time; shape, dtype and sha256 of each array, by path."""
+    digests = {name: hashlib.sha256() for name in specs}
+    waiting: dict[str, list[Array]] = {name: [] for name in specs}
+    done = dict.fromkeys(specs, 0)
+
+    def flush(name: str, least: int) -> None:
+        while (count := sum(map(len, waiting[name]))) >= least and count:
+            rows = np.concatenate(waiting[name])
+            piece, rest = rows[: specs[name].file_rows], rows[specs[name].file_rows :]
+            waiting[name] = [rest] if len(rest) else []
+            digests[name].update(np.ascontiguousarray(piece).tobytes())
+            composer.write(name, done[name], piece)
+            done[name] += len(piece)
+
+    for block in blocks:
+        for name, spec in specs.items():
+            waiting[name].append(getattr(block, name))
+            flush(name, spec.file_rows)
+    for name, spec in specs.items():
+        flush(name, 1)
+        assert done[name] == spec.shape[0], f"{name}: {done[name]} rows came, {spec.shape[0]} were announced"
+    return {
+        spec.path: {"shape": list(spec.shape), "dtype": spec.dtype.name, "sha256": digests[name].hexdigest()}
+        for name, spec in specs.items()
+    }
+
+
+def attributes_of(info: VideoInfo, arrays: dict[str, Json], extra: Mapping[str, Json]) -> dict[str, Json]:
+    """An entry's attributes, sealed with a digest of themselves."""
+    attributes = {**info.to_json(), "entry_version": ENTRY_VERSION, "complete": True, "arrays": arrays, **extra}
+    return {**attributes, "attributes_sha256": _seal(attributes)}
+
+
+def info_of(attributes: Mapping[str, Json], recipe: Recipe) -> VideoInfo:
+    """What an entry's attributes say. Errors: DamageError when the seal is broken, or another recipe made the entry."""
+    if attributes.get("complete") is not True:
+        raise DamageError("its attributes do not say that it is complete")
+    plain = {name: value for name, value in attributes.items() if name != "attributes_sha256"}
+    if attributes.get("attributes_sha256") != _seal(plain):
+        raise DamageError("its attributes do not match their checksum")
+    if attributes["entry_version"] > ENTRY_VERSION:
+        raise DamageError(f"it has entry version {attributes['entry_version']}, newer than {ENTRY_VERSION}")
+    if attributes["recipe_digest"] != recipe.digest:
+        raise DamageError(f"it was made by recipe {attributes['recipe_digest'][:12]}, not by this store's")
+    return VideoInfo.from_json(attributes)
+
+
+def _seal(attributes: Mapping[str, Json]) -> str:
+    text = json.dumps(attributes, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def expect(attributes: Mapping[str, Json], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype that an array must have, by the entry's sealed attributes."""
+    said = attributes["arrays"][PATHS[name]]
+    return tuple(said["shape"]), np.dtype(said["dtype"])
+
+
+def contradictions(features: FrameFeatures) -> list[str]:
+    """What cannot be, although every checksum holds: frame numbers out of range, or times that go back."""
+    found = []
+    frames = len(features.time_s)
+    if len(features.frame) and not (features.frame.min() >= 0 and features.frame.max() < frames):
+        found.append(f"frame has numbers outside 0 to {frames - 1}")
+    if np.any(np.diff(features.frame) < 0):
+        found.append("frame is not in order")
+    if np.any(np.diff(features.time_s) < 0) or not np.all(np.isfinite(features.time_s)):
+        found.append("frames/time_s goes back, or has values that are no times")
+    return found

@@ -93,8 +93,8 @@ def _with_breaks(person: PersonPrediction, number: int) -> tuple[Array, Array, A
 def _shade(axes: "Axes", person: PersonPrediction) -> None:
     """Hatched where there is nothing to say, tinted where the features are unlike the training recordings."""
     left, right = person.edges_s()
-    unsaid: Array = np.isnan(person.mean).all(1)
-    for start, stop in _stretches(unsaid, left, right):
+    unsaid = np.isnan(person.mean).all(1)
+    for start, stop in _stretches(np.asarray(unsaid), left, right):
         axes.axvspan(start, stop, facecolor="none", edgecolor="0.7", hatch="////", lw=0)
     for start, stop in _stretches(person.out_of_range, left, right):
         axes.axvspan(start, stop, color="#e0a100", alpha=0.25, lw=0)

@@ -1,13 +1,13 @@
 """What is said of a video: scores of every person over time, and how far each may be trusted."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..cache.records import Array
 
+LARGEST, NOBODY = -2, -1
 REASONS = ("", "no face in the clip", "too few frames with a face", "the model gave no number")
 
 
@@ -29,7 +29,7 @@ class PersonPrediction:
     A clip without a usable face has NaN scores and a reason. `std` is NaN where fewer than two models had a say.
     """
 
-    track: int
+    track: int  # the person; LARGEST for each frame's largest face, NOBODY where nobody was seen
     start_s: Array  # (C,) float64, from the video's first frame; clips may overlap
     end_s: Array  # (C,) float64
     mean: Array  # (C, K) float32, over the run's models
@@ -38,16 +38,22 @@ class PersonPrediction:
     out_of_range: Array  # (C,) bool, features unlike those the models were trained on
     reason: Array  # (C,) uint8, index into REASONS
     attention: Array  # (C, 2w+1) float32, where the model looked; NaN where it looked nowhere
+    distance: Array  # (C,) float32, from the training features; above 1 is out of range, NaN where unknown
     face_time_s: Array  # (M,) float64, kept frames in which the person was seen
     face_box_px: Array  # (M, 4) float32, x0 y0 x1 y1 in the upright frame
 
     def __post_init__(self) -> None:
         clips, seen = len(self.start_s), len(self.face_time_s)
         assert self.mean.shape == self.std.shape == (clips, self.mean.shape[-1]), "mean and std are (C, K)"
-        for name in ("end_s", "coverage", "out_of_range", "reason"):
+        for name in ("end_s", "coverage", "out_of_range", "reason", "distance"):
             assert getattr(self, name).shape == (clips,), f"{name} is not (C,)"
         assert self.attention.ndim == 2 and len(self.attention) == clips, "attention is (C, 2w+1)"
         assert self.face_box_px.shape == (seen, 4), "face_box_px is (M, 4)"
+
+    @property
+    def label(self) -> str:
+        """The person in words."""
+        return {LARGEST: "largest face", NOBODY: "nobody seen"}.get(self.track, f"person {self.track}")
 
     def edges_s(self) -> tuple[Array, Array]:
         """The stretch (C,), (C,) that each clip alone stands for: its own, or up to half-way to an overlapping one."""
@@ -87,15 +93,3 @@ class VideoPrediction:
     clock_offset_s: float = 0.0  # what a player's clock shows at the first video frame
     models: int = 1
     warnings: tuple[str, ...] = ()
-
-
-def concatenate(pieces: "list[PersonPrediction]") -> PersonPrediction:
-    """Consecutive blocks of one person's clips as one; frames with a face are those of the first block."""
-    shared = {"track", "face_time_s", "face_box_px"}
-    values: dict[str, Any] = {
-        item.name: getattr(pieces[0], item.name)
-        if item.name in shared
-        else np.concatenate([getattr(piece, item.name) for piece in pieces])
-        for item in fields(PersonPrediction)
-    }
-    return PersonPrediction(**values)

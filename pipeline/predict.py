@@ -1,0 +1,147 @@
+"""`affect predict`: new videos, or stored ones, to scores over time that say how far they may be trusted.
+
+from affect.pipeline.predict import predict_frame
+scores = predict_frame("interview.mp4", "runs/first")
+scores.plot(x="start_s", y="valence")
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cache.store import Store, open_store, store_exists
+from ..errors import AffectError, InputError
+from .extract import VideoOutcome, extract_into, extract_videos
+from .launch import resolve_device, threads_per_worker
+from .prediction_inputs import MEMORY, check_output, find_inputs
+from .prediction_session import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
+from .prediction_tables import clip_rows
+from .predictions import VideoPrediction
+from .pseudonyms import Pseudonyms
+from .run_folder import Run, load_run
+from .scoring import Scorer, features_config
+from .sources import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "MEMORY",
+    "Export",
+    "PredictListener",
+    "PredictOptions",
+    "PredictSummary",
+    "VideoResult",
+    "predict",
+    "predict_frame",
+    "predict_video",
+]
+
+
+def predict(
+    videos: Sequence[str | Path],
+    run: str | Path,
+    output: str | Path,
+    store: str | Path | None = None,
+    *,
+    options: PredictOptions | None = None,
+    listener: PredictListener | None = None,
+) -> PredictSummary:
+    """Scores of videos (files, folders, globs, or ids in the store) by a run, written to the folder `output`.
+
+    store: read and filled; None: OUTPUT/features, or memory where names are replaced; MEMORY: nothing is kept.
+    One video's failure does not stop the others. Ctrl-C leaves what is done readable, and rises.
+    Errors: InputError and its kinds, before anything is written.
+    """
+    options, listener = options or PredictOptions(), listener or PredictListener()
+    names = Pseudonyms.from_file(options.key_file)
+    output = Path(output)
+    location = str(store) if store is not None else MEMORY if names.active else str(output / "features")
+    device = resolve_device(options.device)
+    loaded = load_run(run, device)
+    scorer = Scorer(loaded, device, options.subject, options.stride)
+    inputs = find_inputs([str(video) for video in videos], location)
+    check_output(output, {names.of(entry) for entry in inputs.all_ids})
+    if location != MEMORY and store_exists(location):
+        loaded.card.check_features(open_store(location).recipe, location, str(run))
+    with Session(output, scorer, options, listener) as session:
+        session.several = len(inputs.all_ids) > 1
+        for word in inputs.missing:
+            session.fail(word, Path(word), f"{word} does not exist")
+        for entry in inputs.stored:
+            session.score(open_store(location), entry, None)
+        if inputs.sources and location == MEMORY:
+            session.extract_and_forget(inputs.sources)
+        elif inputs.sources:
+            session.extract(inputs.sources, location, str(run))
+        session.summary.complete = True
+    return session.summary
+
+
+def predict_frame(
+    video: str | Path,
+    run: str | Path,
+    *,
+    store: str | Path = MEMORY,
+    stride: int | None = None,
+    subject: str | None = None,
+    device: str = "auto",
+) -> "pd.DataFrame":
+    """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
+
+    video: a file, or an id in the store. Nothing is written, but for features where a store is named.
+    Errors: AffectError and its kinds.
+    """
+    import pandas as pd
+
+    prediction = predict_video(video, run, store=store, stride=stride, subject=subject, device=device)
+    rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
+    return pd.concat(rows, ignore_index=True)
+
+
+def predict_video(
+    video: str | Path,
+    run: str | Path,
+    *,
+    store: str | Path = MEMORY,
+    stride: int | None = None,
+    subject: str | None = None,
+    device: str = "auto",
+) -> VideoPrediction:
+    """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
+    device = resolve_device(device)
+    loaded = load_run(run, device)
+    scorer = Scorer(loaded, device, subject, stride)
+    location = str(store)
+    inputs = find_inputs([str(video)], location)
+    if inputs.stored:
+        opened = open_store(location)
+        loaded.card.check_features(opened.recipe, location, str(run))
+        return scorer.score(opened, inputs.stored[0])
+    if inputs.missing or len(inputs.sources) != 1:
+        raise InputError(
+            f"{video} is not one video; expected a file" + ("" if location == MEMORY else " or a stored id")
+        )
+    source = inputs.sources[0]
+    opened, outcome = _extract_one(source, loaded, location, device)
+    if outcome.status not in {"done", "skipped"}:
+        raise AffectError(outcome.reason)
+    return replace(scorer.score(opened, source.id), source=source.path)
+
+
+def _extract_one(source: Source, run: Run, location: str, device: str) -> tuple[Store, VideoOutcome]:
+    """A store that holds the video, and what became of it."""
+    config = features_config(run)
+    if location != MEMORY:
+        outcome = extract_videos([source], location, config, device=device).outcomes[0]
+        opened = open_store(location)
+        run.card.check_features(opened.recipe, location, str(run.path))
+        return opened, outcome
+    from ..cache.memory_store import MemoryStore
+    from ..stages.features.stream import FeatureExtractor
+
+    extractor = FeatureExtractor(config, device, threads_per_worker(1))
+    run.card.check_features(extractor.recipe, "made in memory", str(run.path))
+    memory = MemoryStore(extractor.recipe)
+    return memory, extract_into(memory, source, extractor)

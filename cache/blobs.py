@@ -33,6 +33,14 @@ class Blobs(ABC):
     def get(self, key: str) -> bytes: ...
 
     @abstractmethod
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a key; fewer where it ends before."""
+
+    @abstractmethod
+    def size(self, key: str) -> int:
+        """Bytes under a key."""
+
+    @abstractmethod
     def put(self, key: str, data: bytes) -> None:
         """Replace a key's bytes at once and durably."""
 
@@ -68,8 +76,8 @@ class Blobs(ABC):
         """Remove a file, or a folder with all in it, `root_file` first; nothing happens where there is none."""
 
     @abstractmethod
-    def scratch(self, key: str) -> Path:
-        """A path on this machine, from which `publish` can let a file or folder appear at once."""
+    def scratch(self, key: str) -> contextlib.AbstractContextManager[Path]:
+        """A free path on this machine, from which `publish` can let a file or folder appear; removed at the end."""
 
     @abstractmethod
     def publish(self, path: Path, key: str, root_file: str | None) -> None:
@@ -99,6 +107,15 @@ class LocalFolder(Blobs):
     def get(self, key: str) -> bytes:
         with self._mapped(key):
             return self.path(key).read_bytes()
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        with self._mapped(key), self.path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def size(self, key: str) -> int:
+        with self._mapped(key):
+            return self.path(key).stat().st_size
 
     def put(self, key: str, data: bytes) -> None:
         with self._mapped(key):
@@ -184,10 +201,17 @@ class LocalFolder(Blobs):
                 path.unlink(missing_ok=True)
             self._prune(path.parent)
 
-    def scratch(self, key: str) -> Path:
+    @contextlib.contextmanager
+    def scratch(self, key: str) -> Iterator[Path]:
         with self._mapped(key):
             make_folder(self.path(key))
-        return self.path(key) / f"entry-{secrets.token_hex(8)}"
+        path = self.path(key) / f"entry-{secrets.token_hex(8)}"
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def publish(self, path: Path, key: str, root_file: str | None) -> None:
         with self._mapped(key):

@@ -2,8 +2,7 @@
 
 import contextlib
 import hashlib
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -19,19 +18,13 @@ from .layout import (
     DamageError,
     attributes_of,
     contradictions,
-    expect,
     info_of,
+    spec_in,
     specs_of,
     write_arrays,
 )
 from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
 from .store import EntryWriter, Store, check_id
-
-
-class FormatComposer(Composer, Protocol):
-    """A composer that can say what its format adds to the attributes."""
-
-    def extra(self) -> dict[str, Json]: ...
 
 
 class EntryFormat(Protocol):
@@ -41,12 +34,12 @@ class EntryFormat(Protocol):
     suffix: str
     root_file: str | None  # entries are folders, and this file is published last
 
-    def compose(self, path: Path, specs: dict[str, ArraySpec]) -> FormatComposer: ...
+    def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer: ...
 
     def attributes(self, blobs: Blobs, key: str) -> dict[str, Json]: ...
 
     def read(
-        self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: dict[str, tuple[int, int] | None]
+        self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: Mapping[str, tuple[int, int] | None]
     ) -> dict[str, Array]: ...
 
     def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]: ...
@@ -67,9 +60,8 @@ class FolderStore(Store):
         return self._attributes(entry_id)[1]
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
-        attributes, _ = self._attributes(entry_id)
-        wanted: dict[str, tuple[int, int] | None] = {name: None for name in DTYPES if values or name != "values"}
-        arrays = self._arrays(entry_id, attributes, wanted)
+        names = [name for name in DTYPES if values or name != "values"]
+        arrays = self._arrays(entry_id, dict.fromkeys(names))
         if not values:
             arrays["values"] = np.zeros((len(arrays["frame"]), 0), DTYPES["values"])
         features = FrameFeatures(**arrays)
@@ -78,10 +70,7 @@ class FolderStore(Store):
         return features
 
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:
-        attributes, _ = self._attributes(entry_id)
-        rows = attributes["arrays"]["values"]["shape"][0]
-        assert 0 <= start <= stop <= rows, f"rows {start} to {stop} of {rows}"
-        return self._arrays(entry_id, attributes, {"values": (start, stop)})["values"]
+        return self._arrays(entry_id, {"values": (start, stop)})["values"]
 
     def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
         check_id(entry_id)
@@ -137,19 +126,17 @@ class FolderStore(Store):
 
     def publish(self, entry_id: str, journal: Journal, info: VideoInfo, check: Callable[[], None]) -> None:
         """Compose an entry out of its journal and let it appear; `check` raises when the claim is lost."""
-        scratch = self.blobs.scratch(self.journal_key(entry_id))
         try:
-            seal = self._compose(scratch, journal, info)
-            with self.blobs.fenced():
-                check()
-                self.blobs.put(f"{journal.key}/{COMMITTED}", seal.encode())
-                self.blobs.publish(scratch, self.key(entry_id), self._format.root_file)
+            with self.blobs.scratch(self.journal_key(entry_id)) as scratch:
+                seal = self._compose(scratch, journal, info)
+                with self.blobs.fenced():
+                    check()
+                    self.blobs.put(f"{journal.key}/{COMMITTED}", seal.encode())
+                    self.blobs.publish(scratch, self.key(entry_id), self._format.root_file)
         except DamageError as damage:
             raise EntryError(
                 f"the journal of {entry_id} in {self.location}: {damage}", hint="run the same command again"
             ) from damage
-        finally:
-            discard(scratch)
 
     def sweep(self) -> None:
         """Remove what killed runs left behind: journals of entries that stand, and half-removed folders."""
@@ -169,10 +156,12 @@ class FolderStore(Store):
     def _compose(self, path: Path, journal: Journal, info: VideoInfo) -> str:
         specs = specs_of(journal.frames, journal.rows, journal.size)
         try:
-            composer = self._format.compose(path, specs)
-            arrays = write_arrays(composer, specs, journal.blocks())
-            attributes = attributes_of(info, arrays, composer.extra())
-            composer.finish(attributes)
+            with contextlib.ExitStack() as stack:
+                composer = self._format.compose(path, specs, info)
+                stack.callback(composer.abandon)
+                arrays = write_arrays(composer, specs, journal.blocks())
+                attributes = attributes_of(info, arrays, composer.extra())
+                composer.finish(attributes)
         except OSError as error:
             raise storage_error(str(path.parent), path.name, error) from error
         return str(attributes["attributes_sha256"])
@@ -202,25 +191,34 @@ class FolderStore(Store):
             attributes = self._format.attributes(self.blobs, self.key(entry_id))
             return attributes, info_of(attributes, self.recipe)
         except FileNotFoundError:
-            if self.format == "zarr" and self.blobs.exists(self.key(entry_id)):
+            if self._format.root_file and self.blobs.exists(self.key(entry_id)):
                 raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
             raise self._missing(entry_id) from None
         except DamageError as damage:
             raise self._damaged(entry_id, str(damage)) from damage
 
-    def _arrays(
-        self, entry_id: str, attributes: dict[str, Json], wanted: dict[str, tuple[int, int] | None]
-    ) -> dict[str, Array]:
-        try:
-            return self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
-        except DamageError as damage:
-            raise self._damaged(entry_id, str(damage)) from damage
+    def _arrays(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> dict[str, Array]:
+        """Arrays that belong together, also while another run replaces the entry."""
+        while True:
+            attributes, _ = self._attributes(entry_id)
+            for name, span in wanted.items():
+                rows = spec_in(attributes, name).shape[0]
+                assert span is None or 0 <= span[0] <= span[1] <= rows, f"rows {span} of {rows}"
+            failure = None
+            try:
+                arrays = self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
+            except DamageError as damage:
+                failure = damage
+            if self._attributes(entry_id)[0] != attributes:
+                continue
+            if failure:
+                raise self._damaged(entry_id, str(failure)) from failure
+            return arrays
 
     def _damaged_arrays(self, entry_id: str, attributes: dict[str, Json]) -> list[str]:
-        shapes = {name: expect(attributes, name)[0] for name in DTYPES}
-        specs = specs_of(shapes["time_s"][0], *shapes["values"])
         found = []
-        for name, spec in specs.items():
+        for name in DTYPES:
+            spec = spec_in(attributes, name)
             digest, failures = hashlib.sha256(), []
             for start in range(0, spec.shape[0], spec.chunk_rows):
                 stop = min(spec.shape[0], start + spec.chunk_rows)
@@ -259,15 +257,15 @@ class FolderWriter(EntryWriter):
         self._journal.load()
 
     @property
-    def state(self) -> bytes:  # type: ignore[override]
+    def state(self) -> bytes:
         return self._journal.state
 
     @property
-    def frames(self) -> int:  # type: ignore[override]
+    def frames(self) -> int:
         return self._journal.frames
 
     @property
-    def rows(self) -> int:  # type: ignore[override]
+    def rows(self) -> int:
         return self._journal.rows
 
     def append(self, block: FrameFeatures, state: bytes) -> None:
@@ -290,11 +288,3 @@ def _remove_leftovers(blobs: Blobs, key: str, names: Iterable[str]) -> None:
     kept = ("block-", COMMITTED, "claim")
     for name in {name.split("/")[0] for name in names if not name.startswith(kept)}:
         blobs.remove(f"{key}/{name}")
-
-
-def discard(path: Path) -> None:
-    """Remove a file or folder of this machine that nobody reads, if it is still there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)

@@ -53,12 +53,7 @@ class Journal:
     def append(self, block: FrameFeatures, state: bytes) -> None:
         """Add a block; it is durable when this returns."""
         assert not self.digests or block.size == self.size, f"a block of {block.size} features after {self.size}"
-        ordered = len(block.frame) == 0 or (
-            block.frame[0] >= self.last_frame
-            and block.frame[-1] < self.frames + len(block.time_s)
-            and bool(np.all(np.diff(block.frame) >= 0))
-        )
-        assert ordered, "rows are out of order, or of frames that did not come yet"
+        check_order(block, self.last_frame, self.frames)
         data = self._encode(block, state)
         self.blobs.put(f"{self.key}/{_name(len(self.digests))}", data)
         self._count(block, state, data[-DIGEST_BYTES:])
@@ -122,6 +117,13 @@ class Journal:
             arrays[field_name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
             offset += count * dtype.itemsize
         return FrameFeatures(**arrays), state, digest
+
+
+def check_order(block: FrameFeatures, last_frame: int, frames: int) -> None:
+    """Assert that a block may follow `frames` kept frames whose last row is of frame `last_frame`."""
+    numbers = np.concatenate([[last_frame], block.frame, [frames + len(block.time_s) - 1]])
+    ordered = len(block.frame) == 0 or bool(np.all(np.diff(numbers) >= 0))
+    assert ordered, "rows are out of order, or of frames that did not come yet"
 
 
 def _name(number: int) -> str:

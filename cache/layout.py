@@ -37,7 +37,15 @@ class Composer(Protocol):
 
     def write(self, name: str, start: int, rows: Array) -> None: ...
 
+    def extra(self) -> dict[str, Json]:
+        """What the format adds to the attributes, once every array is written."""
+        ...
+
     def finish(self, attributes: dict[str, Json]) -> None: ...
+
+    def abandon(self) -> None:
+        """Let go of what is open, after a failure."""
+        ...
 
 
 def specs_of(frames: int, rows: int, size: int) -> dict[str, ArraySpec]:
@@ -87,9 +95,12 @@ def write_arrays(
         flush(name, 1)
         assert done[name] == spec.shape[0], f"{name}: {done[name]} rows came, {spec.shape[0]} were announced"
     return {
-        spec.path: {"shape": list(spec.shape), "dtype": spec.dtype.name, "sha256": digests[name].hexdigest()}
+        spec.path: {
+            "shape": list(spec.shape), "dtype": spec.dtype.name, "chunk_rows": spec.chunk_rows,
+            "sha256": digests[name].hexdigest(),
+        }
         for name, spec in specs.items()
-    }
+    }  # fmt: skip
 
 
 def attributes_of(info: VideoInfo, arrays: dict[str, Json], extra: Mapping[str, Json]) -> dict[str, Json]:
@@ -117,10 +128,11 @@ def _seal(attributes: Mapping[str, Json]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def expect(attributes: Mapping[str, Json], name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype that an array must have, by the entry's sealed attributes."""
+def spec_in(attributes: Mapping[str, Json], name: str) -> ArraySpec:
+    """What an array must be, by the entry's sealed attributes (`file_rows` is that of no shards)."""
     said = attributes["arrays"][PATHS[name]]
-    return tuple(said["shape"]), np.dtype(said["dtype"])
+    rows = said["chunk_rows"]
+    return ArraySpec(PATHS[name], tuple(said["shape"]), np.dtype(said["dtype"]), rows, rows)
 
 
 def contradictions(features: FrameFeatures) -> list[str]:

@@ -40,6 +40,14 @@ class ObjectFolder(Blobs):
         with self._mapped(key):
             return bytes(obstore.get(self.store, key).bytes())
 
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        with self._mapped(key):
+            return bytes(obstore.get(self.store, key, options={"range": (start, stop)}).bytes())
+
+    def size(self, key: str) -> int:
+        with self._mapped(key):
+            return int(obstore.head(self.store, key)["size"])
+
     def put(self, key: str, data: bytes) -> None:
         with self._mapped(key):
             obstore.put(self.store, key, data, use_multipart=False)
@@ -93,8 +101,10 @@ class ObjectFolder(Blobs):
                 obstore.delete(self.store, f"{key}/{root_file}")
             obstore.delete(self.store, [*names, key])
 
-    def scratch(self, key: str) -> Path:
-        return Path(tempfile.mkdtemp(prefix="affect-")) / "entry"
+    @contextlib.contextmanager
+    def scratch(self, key: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="affect-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder) / "entry"
 
     def publish(self, path: Path, key: str, root_file: str | None) -> None:
         with self._mapped(key):

@@ -19,13 +19,27 @@ class EntryWriter(ABC):
     Use as a context manager: leaving it without `commit` keeps what was appended, for the next run to resume.
     """
 
-    state: bytes  # as given with the last durable block; empty at the start
-    frames: int  # kept frames already durable
-    rows: int  # rows already durable
+    @property
+    @abstractmethod
+    def state(self) -> bytes:
+        """As given with the last durable block; empty at the start."""
+
+    @property
+    @abstractmethod
+    def frames(self) -> int:
+        """Kept frames already durable."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Rows already durable."""
 
     @abstractmethod
     def append(self, block: FrameFeatures, state: bytes) -> None:
-        """Make one block durable: after this returns, a killed process resumes behind it, with `state`."""
+        """Make one block durable: after this returns, a killed process resumes behind it, with `state`.
+
+        Errors: EntryError when another process took the claim over; StoreError when the store is full or out of reach.
+        """
 
     @abstractmethod
     def commit(self, info: VideoInfo) -> None:
@@ -90,6 +104,13 @@ def open_store(location: str | Path) -> Store:
     from .store_file import open_at
 
     return open_at(str(location))
+
+
+def store_exists(location: str | Path) -> bool:
+    """Whether there is a store at `location`; False for an empty, missing or foreign folder."""
+    from .store_file import exists_at
+
+    return exists_at(str(location))
 
 
 def create_store(location: str | Path, recipe: Recipe, store_format: str | None = None) -> Store:

@@ -27,6 +27,11 @@ def open_at(location: str) -> FolderStore:
         ) from None
 
 
+def exists_at(location: str) -> bool:
+    """Whether a store was made at a folder or URL."""
+    return blobs_at(location).exists(FILE)
+
+
 def create_at(location: str, recipe: Recipe, store_format: str | None) -> FolderStore:
     """The store at a folder or URL, made when missing. Errors: StoreError."""
     if store_format not in (None, *FORMATS):

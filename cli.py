@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .pipeline.extract import ExtractionSummary
     from .pipeline.launch import Workers
 
+METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -74,7 +75,7 @@ def json_option(command: Command) -> Command:
 @main.command("extract-features")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
 @click.option("--store", required=True, metavar="DIR|s3://...", help="Where the features go; made when missing.")
-@click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), default="zarr", show_default=True)
+@click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Of a new store; zarr unless said.")
 @click.option("--backbone", metavar="NAME", help="efficientnet-lite0, resnet50-vggface2, any torchvision name, ...")
 @click.option("--weights", metavar="FILE", help="The backbone's weights; their sha256 becomes part of the recipe.")
 @click.option("--faces", type=click.Choice(["centerface", "none"]), help="none: whole frames, or ready-made crops.")
@@ -89,7 +90,7 @@ def extract_features(
     *,
     videos: tuple[str, ...],
     store: str,
-    store_format: str,
+    store_format: str | None,
     backbone: str | None,
     weights: str | None,
     faces: str | None,
@@ -182,6 +183,27 @@ def _write_failures(folder: Path, rows: Sequence[tuple[str, ...]]) -> None:
         csv.writer(file).writerows([("id", "path", "reason"), *rows])
 
 
+def _print_metrics(metrics: dict[str, Any]) -> None:
+    """Held-out scores of the model beside its baselines, over labelled spans, in the targets' own units."""
+    if not metrics:
+        return
+    rows = []
+    for target in metrics["targets"]:
+        for method in ("model", "ridge", "mean"):
+            scores = metrics["spans"][method][target]
+            interval = [scores["ccc"].get("low"), scores["ccc"].get("high")]
+            between = "-" if None in interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
+            values = [_number(scores[name]["value"]) for name in ("ccc", "pcc", "rmse", "mae", "icc")]
+            rows.append([target if method == "model" else "", METHODS[method], values[0], between, *values[1:]])
+    level = metrics["spans"]
+    click.echo(f"held out: {level['rows']} spans of {level['subjects']} subjects")
+    _print_table(["target", "", "CCC", metrics["interval"].split(",")[0], "PCC", "RMSE", "MAE", "ICC"], rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
 def _print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
 
@@ -268,3 +290,60 @@ def check_videos(
     else:
         _print_check_table(checks)
     sys.exit(1 if troubled else 0)
+
+
+@main.command("train-temporal")
+@click.option("--store", required=True, metavar="DIR|s3://...", help="Features, from extract-features.")
+@click.option("--labels", required=True, metavar="FILE.csv", help="The manifest: video, subject, span, targets.")
+@click.option("--run", required=True, metavar="DIR", help="The run folder; made here.")
+@click.option("--mirrored", metavar="DIR", help="A store of the same videos with features.view=hflip, mixed in.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@worker_options
+@config_options
+@json_option
+def train_temporal(
+    *,
+    store: str,
+    labels: str,
+    run: str,
+    mirrored: str | None,
+    resume: bool,
+    device: str,
+    jobs: int,
+    backend: str,
+    scheduler: str | None,
+    config: str | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Stage two: clip Transformer, context attention and relational loss on stored features.
+
+    A list of values in --set runs the grid and chooses on validation: --set loss.relational_weight=0,0.5,1
+
+    Example: affect train-temporal --store features --labels labels.csv --run runs/first
+    """
+    from .pipeline.progress import training_bar
+    from .pipeline.train import train_temporal as train
+
+    with training_bar(enabled=not as_json) as listener:
+        summary = train(
+            store, labels, run, _load(config, overrides), device=device,
+            workers=_workers(jobs, backend, scheduler), resume=resume, mirrored=mirrored, listener=listener,
+        )  # fmt: skip
+    failed = [(item.name, item.reason) for item in summary.failed]
+    if as_json:
+        _print_json({"run": str(summary.run), "seconds": round(summary.seconds, 3), "metrics": summary.metrics,
+                     "failed": dict(failed)})  # fmt: skip
+        sys.exit(1 if failed else 0)
+    for warning in summary.warnings:
+        click.echo(f"warning: {warning}")
+    _print_metrics(summary.metrics)
+    for where, video, reason in summary.skipped[:10]:
+        click.echo(f"not used: {where} ({video}): {reason}")
+    if len(summary.skipped) > 10:
+        click.echo(f"not used: {len(summary.skipped) - 10} more spans, listed in {summary.run}/skipped.csv")
+    for name, reason in failed:
+        click.echo(f"failed: fold {name}: {reason}", err=True)
+    click.echo(f"{len(summary.outcomes) - len(failed)} folds trained, {len(summary.resumed)} done before, "
+               f"{len(failed)} failed in {summary.seconds:.1f} s; run in {summary.run}")  # fmt: skip
+    sys.exit(1 if failed else 0)

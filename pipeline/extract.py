@@ -90,7 +90,7 @@ def extract_videos(
     location: str,
     config: FeaturesConfig,
     *,
-    store_format: str = "zarr",
+    store_format: str | None = None,
     device: str = "auto",
     workers: Workers | None = None,
     overwrite: bool = False,
@@ -145,7 +145,12 @@ def _heard_here(workers: Workers, moved: Callable[[Moved], None]) -> Iterator[Ca
     else:
         with multiprocessing.Manager() as manager:
             queue: queue_module.Queue[Moved | None] = manager.Queue()
-            relay = threading.Thread(target=lambda: [moved(item) for item in iter(queue.get, None)], daemon=True)
+
+            def relay_all() -> None:
+                for item in iter(queue.get, None):
+                    moved(item)
+
+            relay = threading.Thread(target=relay_all, daemon=True)
             relay.start()
             yield queue.put
             queue.put(None)

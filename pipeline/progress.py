@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from .extract import Listener, Moved, VideoOutcome
+
+if TYPE_CHECKING:
+    from ..stages.temporal.fit import EpochRecord
+    from .cross_validate import FoldOutcome
+    from .train import TrainingListener
 
 
 @contextmanager
@@ -52,3 +58,39 @@ class _Bars:
             self.progress.remove_task(bar)
         if outcome.status != "skipped":
             self.progress.advance(self.total)
+
+
+@contextmanager
+def training_bar(enabled: bool) -> "Iterator[TrainingListener]":
+    """A listener that draws folds done and, in this process, each fold's epochs with its validation score."""
+    from .train import TrainingListener
+
+    if not enabled:
+        yield TrainingListener()
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[score]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        total = progress.add_task("folds", total=None, score="")
+        running: dict[str, TaskID] = {}
+        most = 0
+
+        def planned(folds: int, epochs: int) -> None:
+            nonlocal most
+            most = epochs
+            progress.update(total, total=folds)
+
+        def epoch(fold: str, record: "EpochRecord") -> None:
+            if fold not in running:
+                running[fold] = progress.add_task(fold, total=most, score="")
+            score = f"{record.phase} loss {record.loss:.3f}, validation CCC {record.validation_ccc:.3f}"
+            progress.update(running[fold], completed=record.epoch, score=score)
+
+        def finished(outcome: "FoldOutcome") -> None:
+            if outcome.name in running:
+                progress.remove_task(running.pop(outcome.name))
+            progress.advance(total)
+
+        yield TrainingListener(planned, epoch, finished)

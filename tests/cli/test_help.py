@@ -1,0 +1,56 @@
+"""Help is there for every command, has an example, and loads nothing heavy."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from affect.cli import main
+
+COMMANDS = sorted(main.commands)
+
+
+def test_the_commands_are_those_of_the_documentation() -> None:
+    assert sorted(
+        ["check-videos", "demo", "extract-features", "import-checkpoint", "inspect-cache", "predict", "prepare-labels",
+         "report", "train-temporal"]
+    ) == COMMANDS  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Example: affect" in result.output or "affect " + name in result.output.split("Options:")[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does_or_has_choices(name: str) -> None:
+    for option in main.commands[name].params:
+        if isinstance(option, click.Option):
+            assert option.help or isinstance(option.type, click.Choice), f"{name} {option.name}"
+
+
+def test_help_loads_no_torch() -> None:
+    code = (
+        "import sys\nfrom affect.cli import main\n"
+        "for name in [None, *main.commands]:\n"
+        "    try: main([*([name] if name else []), '--help'])\n"
+        "    except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'cv2', 'av', 'zarr', 'h5py', 'numpy', 'matplotlib', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_wrong_option_exits_with_2() -> None:
+    result = CliRunner().invoke(main, ["extract-features", "--no-such-option"])
+    assert result.exit_code == 2
+
+
+def test_an_unknown_setting_names_the_nearest_one() -> None:
+    result = CliRunner().invoke(main, ["extract-features", "x.mp4", "--store", "s", "--set", "features.bakbone=x"])
+    assert result.exit_code == 2
+    assert "did you mean backbone?" in result.output

@@ -105,7 +105,7 @@ class FeatureTable:
         absent = torch.from_numpy(missing).to(self.device, non_blocking=True)
         if missing.any():
             values = values.masked_fill_(absent.unsqueeze(1), 0)
-        return values.view(*frames.shape, -1), ~absent.view(frames.shape)
+        return values.view(*frames.shape, self.feature_size), ~absent.view(frames.shape)
 
 
 def _place_values(

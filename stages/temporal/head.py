@@ -43,7 +43,7 @@ class Head(nn.Module):
         inner = torch.relu(features) if self.inner_relu else features
         hidden: Tensor = self.dropout(torch.relu(self.hidden(inner)))
         count = len(self.slice_bias)
-        parts = hidden[:, : count * self.part].view(-1, count, self.part)
+        parts = hidden[:, : count * self.part].view(len(hidden), count, self.part)
         out: Tensor = (parts * self.slice_weight).sum(2) + self.slice_bias
         if self.total is not None:
             out = torch.cat([out, self.total(hidden).to(out.dtype)], 1)[:, self.order]

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...configs.schema import ModelConfig
 from ...errors import WeightsError
 from .model import ModelSpec, TemporalModel
+from .reference_distribution import ReferenceDistribution
 
 HEADS = 16  # cannot be read from the weights' shapes
 # Targets by the number of sliced read-outs and whether a total reads everything.
@@ -78,9 +79,11 @@ def convert_checkpoint(
     spec = _spec(sections, reduction, source, clip_length, context)
     state = _renamed(sections, reduction)
     _check_fit(state, spec, source)
-    defaults = {key: value for key, value in TemporalModel(spec).state_dict().items() if key not in state}
+    state |= {"feature_mean": torch.zeros(spec.feature_size), "feature_scale": torch.ones(spec.feature_size)}
+    reference = ReferenceDistribution(spec.feature_size).state_dict()
+    state |= {f"reference.{key}": value for key, value in reference.items()}
     epoch = content.get("epoch") if isinstance(content, Mapping) else None
-    return PublishedCheckpoint(spec, {**defaults, **state}, name, backbone, int(epoch) if epoch is not None else None)
+    return PublishedCheckpoint(spec, state, name, backbone, int(epoch) if epoch is not None else None)
 
 
 def _sections(content: object, source: str) -> dict[str, dict[str, Tensor]]:

@@ -193,9 +193,10 @@ def _mean_attention(attentions: list[Tensor], mask: Tensor) -> Tensor:
 
 def _deviation(predictions: Tensor) -> Tensor:
     """(n, K): sample standard deviation over the models (M, n, K); NaN where M is one."""
-    if len(predictions) < 2:
+    models = len(predictions)
+    if models < 2:
         return torch.full_like(predictions[0], float("nan"))
-    return predictions.std(0)
+    return ((predictions - predictions.mean(0)).square().sum(0) / (models - 1)).sqrt()
 
 
 def _spoken(values: Tensor, silent: Tensor) -> Array:

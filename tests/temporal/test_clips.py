@@ -1,0 +1,228 @@
+"""Clips: which frames, which neighbours, nothing twice, wherever the features lie."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from affect.cache.records import Array, FrameFeatures, VideoInfo
+from affect.cache.store import Store
+from affect.configs.schema import ClipsConfig
+from affect.errors import InputError
+from affect.stages.temporal.clips import ClipTable, FeatureTable, dense_clips, index_clips
+
+CLIPS = ClipsConfig(length=16, context=2)
+OPEN = np.array([np.nan])
+
+
+class CountingStore:
+    """The reading half of a store, over features in memory; counts the rows it gave out."""
+
+    def __init__(self, videos: Mapping[str, FrameFeatures]) -> None:
+        self.videos, self.rows_read, self.most_at_once = videos, 0, 0
+
+    def ids(self) -> list[str]:
+        return sorted(self.videos)
+
+    def info(self, entry_id: str) -> VideoInfo:
+        return VideoInfo("", "", 0, 0, None, 0, None, None, 1, 1, 0, "")
+
+    def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
+        video = self.videos[entry_id]
+        columns = {name: getattr(video, name) for name in FrameFeatures.__dataclass_fields__}
+        return FrameFeatures(**{**columns, "values": video.values if values else video.values[:, :0]})
+
+    def read_values(self, entry_id: str, start: int, stop: int) -> Array:
+        assert 0 <= start < stop <= len(self.videos[entry_id].values)
+        self.rows_read += stop - start
+        self.most_at_once = max(self.most_at_once, stop - start)
+        return self.videos[entry_id].values[start:stop]
+
+
+def index(table: FeatureTable, video: str, start: float, end: float, config: ClipsConfig = CLIPS) -> ClipTable:
+    return index_clips(table, [video], np.array([start]), np.array([end]), config)
+
+
+def test_clips_cover_a_span_the_last_one_ending_with_it(table: FeatureTable) -> None:
+    clips = index(table, "v50", 0, np.nan)
+    assert clips.first.tolist() == [0, 16, 32, 34]
+    assert clips.length.tolist() == [16] * 4
+    np.testing.assert_allclose(clips.start_s, np.array([0, 16, 32, 34]) * 0.32)
+    np.testing.assert_allclose(clips.end_s, np.array([16, 32, 48, 50]) * 0.32)
+    assert index(table, "v50", 0, 48 * 0.32).first.tolist() == [0, 16, 32]
+    hop = ClipsConfig(length=16, hop=5)
+    assert index(table, "v100", 3.2, 3.2 + 30 * 0.32, hop).first.tolist() == [10, 15, 20, 24]
+
+
+def test_a_frame_belongs_to_the_span_its_time_lies_in(table: FeatureTable) -> None:
+    # Frame 25 is at 8.0 s, the product of a fraction: a span from 8 starts with it, a span to 8 ends before it.
+    assert index(table, "v100", 8.0, np.nan).first[0] == 25
+    before = index(table, "v100", 0.0, 8.0)
+    assert (before.first + before.length).max() == 25
+
+
+def test_short_spans_become_short_clips_and_empty_ones_are_listed(table: FeatureTable) -> None:
+    videos = ["v50", "v10", "v0", "v50", "v100"]
+    start, end = np.array([1.0, 0, 0, 90, 5]), np.array([3.0, np.nan, np.inf, 95, 4])
+    clips = index_clips(table, videos, start, end, CLIPS)
+    assert clips.span.tolist() == [0, 1]
+    assert clips.first.tolist() == [4, 0] and clips.length.tolist() == [6, 10]
+    assert clips.empty_spans.tolist() == [2, 3, 4]
+    batch = clips.batch(torch.arange(2))
+    assert batch.frames.shape[1] == 16
+    assert not batch.frame_mask[batch.query[0], 6:].any() and not batch.frames[batch.query[0], 6:].any()
+
+
+def test_indexing_agrees_with_a_plain_loop_over_random_spans(make_video: Any) -> None:
+    generator = np.random.default_rng(0)
+    videos = {f"v{n}": make_video(int(n), seed=int(n), size=2) for n in generator.integers(0, 80, 12)}
+    table = FeatureTable.from_videos(videos)
+    names = [list(videos)[n] for n in generator.integers(0, len(videos), 200)]
+    start = generator.uniform(-2, 25, 200)
+    end = np.where(generator.random(200) < 0.2, np.nan, start + generator.uniform(0, 20, 200))
+    config = ClipsConfig(length=7, hop=3)
+    found = index_clips(table, names, start, end, config)
+    expected = []
+    for span, name in enumerate(names):
+        times = videos[name].time_s
+        stop = np.inf if np.isnan(end[span]) else end[span]
+        inside = np.flatnonzero((times >= start[span]) & (times < stop))
+        if len(inside):
+            last = max(inside[0], inside[-1] + 1 - 7)
+            firsts = sorted({*range(inside[0], last + 1, 3), last})
+            expected += [(span, first, min(7, len(inside))) for first in firsts]
+    seen = [clip for clip in expected if _seen(videos[names[clip[0]]], clip)]
+    assert list(zip(found.span.tolist(), found.first.tolist(), found.length.tolist(), strict=True)) == seen
+
+
+def _seen(video: FrameFeatures, clip: tuple[int, int, int]) -> bool:
+    return bool(np.isin(np.arange(clip[1], clip[1] + clip[2]), video.frame).any())
+
+
+def test_clips_that_show_too_little_of_the_person_are_left_out_and_their_spans_named(make_video: Any) -> None:
+    table = FeatureTable.from_videos({"a": make_video(64, seen=0.5), "b": make_video(64, seen=0.0)})
+    start, end = np.zeros(2), np.full(2, np.nan)
+    everything = index_clips(table, ["a", "b"], start, end, CLIPS)
+    assert everything.span.tolist() == [0] * 4 and everything.unseen_spans.tolist() == [1]
+    strict = index_clips(table, ["a", "b"], start, end, ClipsConfig(min_valid=0.9))
+    assert len(strict) == 0 and strict.unseen_spans.tolist() == [0, 1]
+    assert dense_clips(table, CLIPS, 16).span.tolist() == [0] * 4 + [1] * 4
+
+
+def test_neighbours_are_whole_clips_on_each_side_inside_the_video(table: FeatureTable) -> None:
+    clips = dense_clips(table, CLIPS, 1, videos=["v100"])
+    frames = np.arange(100)
+    for number in (0, 5, 40, 84):
+        keys, mask = clips.keys(np.array([number]))
+        firsts = keys[0] // 17 - table.frames.first[table.number(["v100"])[0]]
+        wanted = number + 16 * np.arange(-2, 3)
+        inside = (wanted >= 0) & (wanted + 16 <= 100)
+        assert mask[0].tolist() == inside.tolist()
+        assert firsts[inside].tolist() == wanted[inside].tolist()
+        assert set(firsts[~inside]) <= {number}
+        assert np.isin(firsts, frames).all()
+
+
+def test_wrapped_neighbours_go_round_the_videos_own_ring_of_clips(make_video: Any) -> None:
+    table = FeatureTable.from_videos({"a": make_video(20), "b": make_video(64, seen=1.0), "c": make_video(5)})
+    clips = dense_clips(table, CLIPS, 16, context_edges="wrap", videos=["b"])
+    keys, mask = clips.keys(np.arange(4))
+    assert mask.all()
+    assert ((keys // 17 - 20) // 16).tolist() == [[(i + j) % 4 for j in range(-2, 3)] for i in range(4)]
+    short = dense_clips(table, CLIPS, 16, context_edges="wrap", videos=["c"])
+    keys, _ = short.keys(np.arange(1))
+    assert len(np.unique(keys)) == 1
+
+
+def test_neighbours_in_which_nobody_is_seen_are_masked(make_video: Any) -> None:
+    video = make_video(48, seen=1.0)
+    gone = FrameFeatures.concatenate([video])
+    keep = (gone.frame < 16) | (gone.frame >= 32)
+    rows = {name: getattr(gone, name)[keep] for name in ("values", "frame", "track", "box_px", "score", "landmarks_px")}
+    cut = FrameFeatures(time_s=gone.time_s, index=gone.index, status=gone.status, **rows)
+    clips = index(FeatureTable.from_videos({"a": cut}), "a", 0, np.nan)
+    assert clips.first.tolist() == [0, 32]
+    _, mask = clips.keys(np.arange(2))
+    assert mask.tolist() == [[False, False, True, False, True], [True, False, True, False, False]]
+
+
+def test_a_batch_gathers_each_distinct_clip_once_and_the_queries_first(table: FeatureTable) -> None:
+    clips = index_clips(table, ["v50", "v100"], np.zeros(2), np.full(2, np.nan), CLIPS)
+    numbers = torch.tensor([5, 6, 7, 1, 6])
+    batch = clips.batch(numbers)
+    assert batch.queries == 4 and batch.query.max() < 4 and batch.query[1] == batch.query[4]
+    flat = batch.frames.flatten(1)
+    assert len(torch.unique(flat, dim=0)) == len(flat) == len(np.unique(clips.keys(numbers.numpy())[0]))
+    assert torch.equal(batch.query, batch.neighbours[:, 2])
+    assert batch.frames.dtype == torch.float16
+
+
+def test_gathered_values_are_the_stored_ones_and_zero_where_nobody_is_seen(make_video: Any) -> None:
+    video = make_video(40, seen=0.6)
+    table = FeatureTable.from_videos({"other": make_video(9, seed=3), "a": video})
+    clips = index(table, "a", 0, np.nan)
+    batch = clips.batch(torch.tensor([1]))
+    frames, mask = batch.frames[batch.query[0]].numpy(), batch.frame_mask[batch.query[0]].numpy()
+    row_of = dict(zip(video.frame.tolist(), range(len(video.frame)), strict=True))
+    for place in range(16):
+        row = row_of.get(16 + place)
+        assert mask[place] == (row is not None)
+        np.testing.assert_array_equal(frames[place], video.values[row] if row is not None else np.zeros(32))
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+def test_features_in_memory_and_in_the_store_give_the_same_batches(make_video: Any, budget: int | None) -> None:
+    videos = {f"v{n}": make_video(n, seed=n, seen=0.8) for n in (1300, 40, 700)}
+    store = CountingStore(videos)
+    table = FeatureTable.from_store(_store(store), ids=list(videos), budget_bytes=budget)
+    assert table.place == ("memory" if budget is None else "store")
+    reference = FeatureTable.from_videos(videos)
+    mine, theirs = dense_clips(table, CLIPS, 7), dense_clips(reference, CLIPS, 7)
+    shuffled = torch.randperm(len(mine), generator=torch.Generator().manual_seed(0))
+    for start in range(0, 300, 50):
+        a, b = (clips.batch(shuffled[start : start + 50]) for clips in (mine, theirs))
+        assert torch.equal(a.frames, b.frames) and torch.equal(a.frame_mask, b.frame_mask)
+        assert torch.equal(a.neighbours, b.neighbours)
+    if budget == 0:
+        assert store.most_at_once <= 512
+
+
+def test_a_store_read_in_order_is_read_once(make_video: Any) -> None:
+    videos = {"a": make_video(3000, seen=1.0)}
+    store = CountingStore(videos)
+    table = FeatureTable.from_store(_store(store), budget_bytes=0)
+    clips = dense_clips(table, CLIPS, 4)
+    for start in range(0, len(clips), 32):
+        clips.batch(torch.arange(start, min(start + 32, len(clips))))
+    assert store.rows_read == 3000 + 1  # one row tells the feature size
+
+
+def test_two_people_are_told_apart_by_the_subject(make_video: Any) -> None:
+    one = make_video(40, seen=1.0)
+    rows = {
+        "values": np.repeat(one.values, 2, 0),
+        "frame": np.repeat(one.frame, 2),
+        "track": np.tile(np.array([0, 4], np.int32), 40),
+        "box_px": np.repeat(one.box_px, 2, 0),
+        "score": np.repeat(one.score, 2),
+        "landmarks_px": np.repeat(one.landmarks_px, 2, 0),
+    }
+    rows["values"][1::2] = 7
+    video = FrameFeatures(time_s=one.time_s, index=one.index, status=one.status, **rows)
+    for table in (
+        FeatureTable.from_videos({"a": video}, subject="track:4"),
+        FeatureTable.from_store(_store(CountingStore({"a": video})), subject="track:4"),
+        FeatureTable.from_store(_store(CountingStore({"a": video})), subject="track:4", budget_bytes=0),
+    ):
+        assert (index(table, "a", 0, np.nan).batch(torch.tensor([0])).frames == 7).all()
+
+
+def test_a_video_that_is_not_in_the_table_is_named(table: FeatureTable) -> None:
+    with pytest.raises(InputError, match="'nobody'"):
+        index(table, "nobody", 0, 1)
+
+
+def _store(store: CountingStore) -> Store:
+    return store  # type: ignore[return-value]

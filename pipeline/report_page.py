@@ -30,17 +30,26 @@ nav a { margin-right: 1rem; white-space: nowrap; } a { color: var(--model); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .5rem .7rem; }
 th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; white-space: nowrap; }
-th:first-child, td.words { text-align: left; } thead th { color: var(--soft); font-weight: 600; }
+th:first-child, td.words, .names th { text-align: left; }
+tbody th { white-space: normal; min-width: 5.5rem; position: sticky; left: 0; background: var(--page); }
+thead th { color: var(--soft); font-weight: 600; }
 tbody tr { border-top: 1px solid var(--rule); }
 tbody th { font-weight: 500; }
 tbody tr.group { border-top-width: 3px; }
 td.words { white-space: normal; overflow-wrap: anywhere; } td small { display: block; color: var(--soft); }
-tr.main > * { background: var(--panel); } tr.main td { font-weight: 650; } tr.main small { font-weight: 400; }
+tbody tr { border-top: 1px solid var(--rule); }
+tbody th { font-weight: 500; }
+tr.group { background: var(--panel); }
+tr.group th { background: var(--panel); font-weight: 650; position: static; }
+tr.main > * { background: var(--panel); }
+tr.main td, tr.main th { font-weight: 650; } tr.main small { font-weight: 400; }
+.names th, .names td { padding-top: .2rem; padding-bottom: .2rem; font-size: .9rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem;
   margin: 1rem 0; padding: 0; }
 .facts div { background: var(--panel); border-radius: 6px; padding: .5rem .8rem; }
 .facts dt { color: var(--soft); font-size: .85rem; }
 .facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
+.pictures.pairs { grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.2rem; }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: .9rem; margin-bottom: .2rem; color: var(--ink); overflow-wrap: anywhere; }
@@ -58,6 +67,7 @@ svg .agree, svg .limit { stroke: var(--soft); stroke-width: 1.3; stroke-dasharra
 svg .bias { stroke: var(--other); stroke-width: 2; }
 svg .model { stroke: var(--model); stroke-width: 2; }
 svg .true { stroke: var(--true); stroke-width: 1.4; stroke-dasharray: 4 2.5; }
+svg .plain { stroke-width: 2; }
 svg .other { stroke: var(--other); stroke-width: 2; }
 svg .fold { stroke: var(--model); stroke-opacity: .55; stroke-width: 1.3; }
 svg .dots { stroke-linecap: round; stroke-width: 4; stroke-opacity: .45; stroke-dasharray: none; }
@@ -65,7 +75,7 @@ svg .large { stroke-width: 9; stroke-opacity: 1; }
 svg .chosen { stroke: var(--other); stroke-width: 6; stroke-opacity: 1; }
 svg .band { fill: var(--band); stroke: none; } svg .bar { fill: var(--model); fill-opacity: .75; }
 @media (max-width: 30rem) { th, td { padding: .3rem .45rem; } }
-@media print { details > :not(summary) { display: block; } .scroll { overflow: visible; } }
+@media print { details::details-content { content-visibility: visible; } .scroll { overflow: visible; } }
 """
 
 
@@ -109,15 +119,22 @@ def facts(pairs: Sequence[tuple[str, str]]) -> str:
     return f'<dl class="facts">{items}</dl>'
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> str:
-    """A table that scrolls by itself. A row is (class, heading, cells made by `number_cell` or `words_cell`)."""
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+def table(
+    caption: str, head: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]], *, kind: str = "numbers"
+) -> str:
+    """A table that scrolls by itself. A row is (class, heading, cells made by `number_cell` or `words_cell`).
+
+    A row without cells heads the rows below it.
+    """
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     body = "".join(
-        f'<tr class="{kind}"><th scope="row">{escape(heading)}</th>{"".join(cells)}</tr>'
-        for kind, heading, cells in rows
+        f'<tr class="{style}"><th scope="row">{escape(heading)}</th>{"".join(cells)}</tr>'
+        if cells
+        else f'<tr class="group"><th scope="rowgroup" colspan="{len(head)}">{escape(heading)}</th></tr>'
+        for style, heading, cells in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
         f"<caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -137,10 +154,10 @@ def figure(caption: str, picture: str) -> str:
     return f"<figure><figcaption>{escape(caption)}</figcaption>{picture}</figure>"
 
 
-def pictures(items: Iterable[str]) -> str:
-    """Figures side by side, as many as the screen is wide; empty without any."""
+def pictures(items: Iterable[str], kind: str = "") -> str:
+    """Figures side by side, as many as the screen is wide (kind "pairs": at most two); empty without any."""
     content = "".join(items)
-    return f'<div class="pictures">{content}</div>' if content else ""
+    return f'<div class="pictures {kind}">{content}</div>' if content else ""
 
 
 def folded(summary: str, content: str, opened: bool = False) -> str:

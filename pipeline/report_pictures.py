@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +12,15 @@ from .report_axes import WIDTH, Axes, curve, legend, line, padded, points, recta
 MOST_POINTS = 4000  # of a scatter; more are thinned evenly, and the picture says so
 MOST_LEVELS = 1500  # of a line over time; more are averaged
 
-Strip = tuple[str, Array, Array, Array | None]  # target, label, prediction, spread
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One target over a video of n clips."""
+
+    name: str
+    label: Array  # (n,)
+    prediction: Array  # (n,)
+    span: tuple[float, float] | None = None  # of the values shown; None: what the video needs
 
 
 def scatter(name: str, label: Array, prediction: Array, *, unit: str = "", note: str = "") -> str:
@@ -58,28 +67,28 @@ def bland_altman(name: str, label: Array, prediction: Array, *, unit: str = "") 
     return svg(310, f"{name}: Bland-Altman plot", f"{len(difference)} held-out spans; {words}.{thinned}", parts)
 
 
-def over_time(video: str, start_s: Array, end_s: Array, columns: Sequence[Strip]) -> str:
-    """Label and prediction over a video, a strip for each target."""
+def over_time(video: str, start_s: Array, end_s: Array, strips: Sequence[Strip]) -> str:
+    """Label and prediction over a video, one strip under another."""
     strip, gap, foot = 74.0, 20.0, 50.0
-    height = len(columns) * (strip + gap) + foot
-    start, end, columns = _in_order(start_s, end_s, columns)
-    span = (float(min(start_s.min(), 0.0)), float(np.nanmax(end_s)))
+    height = len(strips) * (strip + gap) + foot
+    order = np.argsort(start_s, kind="stable")
+    first = np.arange(0, len(order), max(-(-len(order) // MOST_LEVELS), 1))
+    start, end = start_s[order][first], np.maximum.reduceat(end_s[order], first)
+    span = (min(float(start.min()), 0.0), float(np.nanmax(end)))
     parts = []
-    for number, (name, label, prediction, spread) in enumerate(columns):
+    for number, one in enumerate(strips):
         top = number * (strip + gap) + gap
-        last = number == len(columns) - 1
-        axes = Axes(span, padded(label, prediction, share=0.1), height=strip, top=top, bottom=0.0)
-        parts.append(axes.grid(x_clock=True, x_values=last, y_ticks=3))
-        parts.append(text(axes.left, top - 4, name, "strip"))
-        left, right = axes.px(start), axes.px(end)
-        if spread is not None:
-            parts.append(_band(axes, left, right, prediction, spread))
-        parts.append(steps(left, right, axes.py(label), "true"))
-        parts.append(steps(left, right, axes.py(prediction), "model"))
+        values = one.span or padded(one.label, one.prediction, share=0.1)
+        axes = Axes(span, values, height=strip, top=top, bottom=0.0)
+        parts.append(axes.grid(x_clock=True, x_values=number == len(strips) - 1, y_ticks=3))
+        parts.append(text(axes.left, top - 4, one.name, "strip"))
+        for column, kind in ((one.label, "true"), (one.prediction, "model")):
+            level = axes.py(_means(column[order], first))
+            parts.append(steps(axes.px(start), axes.px(end), level, kind))
     parts.append(text((46 + WIDTH - 10) / 2, height - 22, "time in the video", "name", "middle"))
     parts.append(legend(height - 7, (("true", "true"), ("model", "predicted")), 110))
-    names = ", ".join(name for name, *_ in columns)
-    return svg(height, f"{video}: true and predicted over time", f"{len(start_s)} spans of {names}.", parts)
+    names = ", ".join(one.name for one in strips)
+    return svg(height, f"{video}: true and predicted over time", f"{len(start_s)} clips of {names}.", parts)
 
 
 def learning_curves(title: str, folds: Mapping[str, tuple[Array, Array]], chosen: Mapping[str, int], y: str) -> str:
@@ -113,9 +122,8 @@ def bars(title: str, names: Sequence[str], values: Array, *, reference: float | 
         if math.isfinite(value):
             end = float(axes.px(value))
             parts.append(rectangle(min(zero, end), y, abs(end - zero), row - 4, "bar"))
-            parts.append(text(max(zero, end) + 4, y + 9, _fixed(value), "tick"))
-        else:
-            parts.append(text(zero + 4, y + 9, "not defined", "tick"))
+        words = _fixed(value) if math.isfinite(value) else "undefined"
+        parts.append(text(WIDTH - 4, y + 9, words, "tick", "end"))
     if reference is not None:
         x = float(axes.px(reference))
         parts.append(line(x, 0, x, height - 24, "limit"))
@@ -124,13 +132,21 @@ def bars(title: str, names: Sequence[str], values: Array, *, reference: float | 
     return svg(height, title, words, parts)
 
 
-def intervals(title: str, rows: Sequence[tuple[str, float, float, float, str]], *, zero: str = "") -> str:
-    """A dot with its 95 % interval per row of (name, value, low, high, class); `zero` names the line at 0."""
+def intervals(
+    title: str,
+    rows: Sequence[tuple[str, float, float, float, str]],
+    *,
+    label: str = "",
+    span: tuple[float, float] | None = None,
+) -> str:
+    """A dot with its 95 % interval per row of (name, value, low, high, class); `label` names the axis."""
     row = 32.0
     height = len(rows) * row + 40
     numbers = np.array([values[1:4] for values in rows], np.float64)
-    axes = Axes(padded(numbers, np.zeros(1)), (0, 1), height=height, top=0.0, left=12.0, right=12.0, bottom=36.0)
-    parts = [_column_grid(axes, zero)]
+    axes = Axes(
+        span or padded(numbers, np.zeros(1)), (0, 1), height=height, top=0.0, left=12.0, right=12.0, bottom=36.0
+    )
+    parts = [_column_grid(axes, label)]
     x = float(axes.px(0.0))
     parts.append(line(x, 0, x, height - 36, "zero"))
     for place, (name, value, low, high, kind) in enumerate(rows):
@@ -152,32 +168,12 @@ def _column_grid(axes: Axes, label: str) -> str:
     return blank.grid(label)
 
 
-def _band(axes: Axes, left: Array, right: Array, middle: Array, spread: Array) -> str:
-    high, low = axes.py(middle + spread), axes.py(middle - spread)
-    parts = [
-        f"M{a:.1f} {b:.1f}H{c:.1f}V{d:.1f}H{a:.1f}Z"
-        for a, b, c, d in zip(left, high, right, low, strict=True)
-        if math.isfinite(b) and math.isfinite(d)
-    ]
-    return f'<path class="band" d="{"".join(parts)}"/>' if parts else ""
-
-
-def _in_order(start_s: Array, end_s: Array, columns: Sequence[Strip]) -> tuple[Array, Array, list[Strip]]:
-    """The spans by time; of very many, means over neighbouring ones."""
-    order = np.argsort(start_s, kind="stable")
-    first = np.arange(0, len(order), max(-(-len(order) // MOST_LEVELS), 1))
-
-    def mean(values: Array) -> Array:
-        known = np.isfinite(values[order])
-        total = np.add.reduceat(np.where(known, values[order], 0.0), first)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / np.add.reduceat(known, first, dtype=np.int64))
-
-    strips = [
-        (name, mean(label), mean(prediction), None if spread is None else mean(spread))
-        for name, label, prediction, spread in columns
-    ]
-    return start_s[order][first], np.maximum.reduceat(end_s[order], first), strips
+def _means(values: Array, first: Array) -> Array:
+    """Means over runs that begin at `first`; NaN where a run has no value."""
+    known = np.isfinite(values)
+    total = np.add.reduceat(np.where(known, values, 0.0), first)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / np.add.reduceat(known, first, dtype=np.int64))
 
 
 def _thin(x: Array, y: Array) -> tuple[Array, Array, str]:

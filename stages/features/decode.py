@@ -6,7 +6,6 @@ that gives the same pixels twice. Interlaced frames stay woven, as the decoder g
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,12 @@ from av.video.stream import VideoStream as VideoTrack
 
 from ...cache.records import Array
 from ...errors import VideoError
+from .clock import Clock, Damage
 
 THUMBNAIL_PX = (32, 24)  # width, height
 _CUT_SHORT = 0.98  # share of the container's duration that must come out
-_JUMP_BACK_S = Fraction(1)  # a clock that falls back further than this was restarted; less is jitter
 _MAX_READ_ERRORS = 32  # in a row, before a file is given up at that place
+_WITHOUT_PRESENTATION_TIMES = ("avi",)
 _STILL_BRANDS = ("avif", "heic", "heix", "mif1")
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _COLOUR = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -112,8 +112,8 @@ class Video:
         self._context.thread_type = ThreadType.NONE
         self._context.thread_count = 1
         self._reformatter = VideoReformatter()
-        self._damage: tuple[Fraction | None, Fraction | None] | None = None  # container times of the damage unhealed
-        self._clock = _Clock(track)
+        self._clock = Clock(track, decoding_times=container.format.name in _WITHOUT_PRESENTATION_TIMES)
+        self._damage: Damage | None = None
         self._sizes: set[tuple[int, int]] = set()
         self.decoded_frames = 0
         self.damaged_frames = 0
@@ -173,7 +173,7 @@ class Video:
             )
         if self.bad_packets:
             found.append(
-                f"damaged: {self.bad_packets} packets could not be decoded; reading went on behind them, "
+                f"damaged: {self.bad_packets} packets could not be read or decoded; what came after them was read, "
                 f"{self.damaged_frames} frames are marked as decode errors"
             )
         elif self.damaged_frames:
@@ -192,7 +192,7 @@ class Video:
         shape = self._shape_of(picture)
         self._sizes.add(shape.upright_px)
         time = self._clock.read(picture)
-        damaged = self._is_damaged(picture)
+        damaged = self._is_damaged(picture, float(time))
         frame = Frame(picture, shape, self._reformatter, index=self.decoded_frames, time_s=float(time), damaged=damaged)
         self.decoded_frames += 1
         self.damaged_frames += damaged
@@ -236,66 +236,19 @@ class Video:
 
     def _note_damage(self, packet: "Packet[Any] | None") -> None:
         self.bad_packets += 1
-        pts = None if packet is None or packet.pts is None else packet.pts * self._clock.unit
-        start = pts if self._damage is None else self._damage[0]
-        self._damage = (start, pts)
+        stamp = None if packet is None else self._clock.stamp(packet)
+        first = stamp if self._damage is None else self._damage.first
+        self._damage = Damage(first, stamp, self.last_time_s)
 
-    def _is_damaged(self, picture: VideoFrame) -> bool:
+    def _is_damaged(self, picture: VideoFrame, time_s: float) -> bool:
         """From a bad packet to the next key frame, pictures are built on what is missing."""
         if self._damage is not None:
-            start, end = self._damage
-            pts = self._clock.stamp(picture)
-            if picture.key_frame and not picture.is_corrupt and (pts is None or end is None or pts > end):
+            stamp = self._clock.stamp(picture)
+            if self._damage.heals(stamp, time_s, key_frame=bool(picture.key_frame) and not picture.is_corrupt):
                 self._damage = None
-            elif pts is None or start is None or pts >= start:
+            elif stamp is None or self._damage.first is None or stamp >= self._damage.first:
                 return True
         return bool(picture.is_corrupt)
-
-
-class _Clock:
-    """Presentation times from the first frame, in exact fractions of a second.
-
-    A frame without a time gets the previous one's plus its step. A clock that falls back by more than a second was
-    restarted (files joined together): it goes on one step behind the frame before. A smaller step back is jitter: the
-    frame gets the time of the frame before it.
-    """
-
-    def __init__(self, track: VideoTrack) -> None:
-        rate = track.average_rate or track.guessed_rate
-        self.step = 1 / Fraction(rate) if rate else Fraction(1, 25)
-        self.unit = Fraction(track.time_base or 1)
-        self.restarts = 0
-        self.invented = 0
-        self._origin = Fraction(0)
-        self._last: Fraction | None = None
-
-    def stamp(self, picture: VideoFrame) -> Fraction | None:
-        """Seconds on the container's own clock."""
-        return None if picture.pts is None else picture.pts * self.unit
-
-    def start(self, picture: VideoFrame) -> None:
-        self._origin = self.stamp(picture) or Fraction(0)
-
-    def read(self, picture: VideoFrame) -> Fraction:
-        stamp = self.stamp(picture)
-        step = self.step
-        if picture.duration and stamp is not None:
-            step = picture.duration * self.unit
-        if self._last is None:
-            time = Fraction(0)
-            self.invented += stamp is None
-        elif stamp is None:
-            time = self._last + self.step
-            self.invented += 1
-        else:
-            time = stamp - self._origin
-            if time < self._last - _JUMP_BACK_S:
-                self._origin = stamp - self._last - step
-                self.restarts += 1
-                time = stamp - self._origin
-            time = max(time, self._last)
-        self._last = time
-        return time
 
 
 def open_video(path: Path) -> Video:
@@ -368,18 +321,19 @@ def _pixel_aspect(track: VideoTrack) -> float:
     """Width of a pixel over its height; 1 where unknown or absurd."""
     aspect = track.sample_aspect_ratio or track.codec_context.sample_aspect_ratio
     value = float(aspect) if aspect else 1.0
-    return value if 0.1 <= value <= 10 else 1.0
+    return value if 0.25 <= value <= 4 else 1.0
 
 
 def _orientation(picture: VideoFrame) -> tuple[int, bool]:
     """Counter-clockwise degrees to turn, a multiple of 90, and whether to mirror left and right first."""
-    rotation = round(picture.rotation / 90) * 90 % 360
+    rotation = round(picture.rotation / 90) * 90
     data = picture.side_data.get("DISPLAYMATRIX")
     if not isinstance(data, SideData):
-        return rotation, False
+        return rotation % 360, False
     matrix = np.frombuffer(bytes(data), np.int32).astype(float)
     mirrored = bool(matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0)
-    return rotation, mirrored
+    # The matrix is (turn) x (mirror left and right); without the mirror its first column changes sign: half a turn.
+    return (rotation + 180 * mirrored) % 360, mirrored
 
 
 def _duration_s(container: av.container.InputContainer, track: VideoTrack, start_s: float) -> float | None:
@@ -392,24 +346,3 @@ def _duration_s(container: av.container.InputContainer, track: VideoTrack, start
         hours, minutes, seconds = tag.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - start
     return container.duration / av.time_base - start if container.duration else None
-
-
-@dataclass(slots=True)
-class Sampler:
-    """Which frames are kept: the first at or after each grid time k / fps, or every one.
-
-    Half a millisecond is forgiven, so that 25 frames a second at 3.125 keep exactly every eighth.
-    """
-
-    fps: float | None  # None: every frame
-    _next: int = 0
-
-    def keeps(self, time_s: float) -> bool:
-        """Whether the frame at this time is kept; times must not decrease."""
-        if self.fps is None:
-            return True
-        grid = int((time_s + 0.0005) * self.fps + 1e-9)
-        if grid < self._next:
-            return False
-        self._next = grid + 1
-        return True

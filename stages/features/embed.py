@@ -71,7 +71,7 @@ def _turning_picture(size_px: int) -> Array:
     import cv2
     from skimage import data
 
-    photograph: Array = data.astronaut()  # type: ignore[no-untyped-call]
+    photograph: Array = data.astronaut()
     face = photograph[40:200, 140:300]
     pictures = []
     for step in range(8):

@@ -21,8 +21,9 @@ from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
 from .backbones import load_backbone
 from .background import Background
+from .clock import Sampler
 from .crop import crop_matrix, cut_out
-from .decode import Frame, Sampler, open_video
+from .decode import Frame, open_video
 from .detect import CenterFace
 from .embed import Embedder
 from .follow import Face, FollowedFrame, Follower, KeptFrame

@@ -347,3 +347,84 @@ def train_temporal(
     click.echo(f"{len(summary.outcomes) - len(failed)} folds trained, {len(summary.resumed)} done before, "
                f"{len(failed)} failed in {summary.seconds:.1f} s; run in {summary.run}")  # fmt: skip
     sys.exit(1 if failed else 0)
+
+
+@main.command("predict")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|ID...")
+@click.option("--run", required=True, metavar="DIR", help="A trained or imported run.")
+@click.option("--output", required=True, metavar="DIR", help="Where tables, plots and the viewer go.")
+@click.option("--store", metavar="DIR|s3://...", help="Features to read and fill; OUTPUT/features unless said.")
+@click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Of a new store.")
+@click.option("--stride", type=click.IntRange(min=1), metavar="FRAMES", help="Kept frames between clips; 1 is dense.")
+@click.option("--subject", metavar="WHO", help="main, largest, track:N or all; as the run was trained unless said.")
+@click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A video with boxes and curves.")
+@click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN, or as captions.")
+@click.option("--no-video", is_flag=True, help="The viewer shows the curves alone.")
+@click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Keyed hashes for names.")
+@click.option("--overwrite", is_flag=True, help="Extract again what is stored already.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted at once.")
+@json_option
+def predict_command(
+    *,
+    videos: tuple[str, ...],
+    run: str,
+    output: str,
+    store: str | None,
+    store_format: str | None,
+    stride: int | None,
+    subject: str | None,
+    overlay: Path | None,
+    exports: tuple[str, ...],
+    no_video: bool,
+    pseudonymise: Path | None,
+    overwrite: bool,
+    device: str,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    """Scores over time for new videos, or for ids in a store, with what is needed to trust or reject them.
+
+    Example: affect predict interview.mp4 --run runs/first --output out
+    """
+    from .pipeline.predict import PredictListener, PredictOptions, predict
+    from .pipeline.progress import extraction_bar
+
+    options = PredictOptions(
+        stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
+        overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,  # type: ignore[arg-type]
+    )  # fmt: skip
+    with extraction_bar(enabled=not as_json) as listener:
+        summary = predict(videos, run, output, store, options=options, listener=PredictListener(extraction=listener))
+    if as_json:
+        _print_json(asdict(summary))
+        sys.exit(1 if summary.failed else 0)
+    done = [item for item in summary.results if item.status == "done"]
+    rows = [[item.video, str(item.persons), str(item.clips), str(item.scored), f"{item.coverage:.1%}",
+             str(item.out_of_range)] for item in done]  # fmt: skip
+    if rows:
+        _print_table(["video", "people", "clips", "scored", "coverage", "out of range"], rows)
+    for item in done:
+        for warning in item.warnings:
+            click.echo(f"warning: {item.video}: {warning}")
+    for item in summary.failed:
+        click.echo(f"failed: {item.video}: {item.reason}", err=True)
+    click.echo(f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
+               f"open {summary.output}/viewer.html")  # fmt: skip
+    sys.exit(1 if summary.failed else 0)
+
+
+@main.command("report")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--output", metavar="FILE.html", help="For several runs; RUN/report.html holds a single one's.")
+def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
+    """A run as one page; several runs side by side, with paired differences and their intervals.
+
+    Example: affect report runs/full runs/no-context --output compared.html
+    """
+    from .pipeline.report import compare_runs, write_report
+
+    if len(runs) == 1:
+        click.echo(f"report in {write_report(runs[0])}")
+    else:
+        click.echo(f"report in {compare_runs(runs, output or 'compared.html')}")

@@ -25,7 +25,7 @@ from ..stages.temporal.score import fit_reference, score_clips
 from .model_file import ModelCard, write_model
 from .run_folder import UNFINISHED, RunFolder
 from .splits import Fold
-from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
+from .training_set import TrainingSet, build_training_set
 from .whole_files import write_json, write_whole
 
 FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
@@ -75,7 +75,7 @@ def run_fold(task: FoldTask, heard: Heard | None = None, data: TrainingSet | Non
 
 
 def _fit_and_score(task: FoldTask, data: TrainingSet, heard: Heard | None) -> FoldOutcome:
-    fold = check_contexts_disjoint(data, task.fold, task.config.evaluation.allow_shared_subjects)
+    fold = task.fold
     sides = {name: data.clips_of(rows) for name, rows in fold.sides.items()}
     _check_sides(data, fold, sides)
     fit = _new_fit(task, data, sides)

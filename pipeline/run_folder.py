@@ -4,7 +4,6 @@ config.yaml  environment.json  metrics.json  predictions.csv  failures.csv  log.
 folds/<k>/   model.safetensors  fold.json  predictions.csv  log.jsonl  events.out.tfevents.*
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,12 +96,6 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Json]:
         """Errors: RunError naming the file where it is missing or no JSON object."""
         return read_json(self.path / name)
-
-    def drop_unfinished(self) -> None:
-        """Remove the folds that were begun and not finished."""
-        for item in sorted(self.folds.glob("*")):
-            if item.is_dir() and not (item / "fold.json").exists():
-                shutil.rmtree(item)
 
     def _check_same(self, config: Config, environment: Mapping[str, Json]) -> None:
         before, now = _flat(config_to_dict(self.config())), _flat(config_to_dict(config))

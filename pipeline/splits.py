@@ -14,6 +14,7 @@ from ..errors import ConfigError, ManifestError
 if TYPE_CHECKING:
     from ..stages.temporal.clips import ClipTable
 
+SHARED = "NOT subject-independent"  # how a warning begins that every table must show first
 SIDES = ("train", "validation", "test")
 ALLOW = "--set evaluation.allow_shared_subjects=true, and every table will say so first"
 
@@ -158,7 +159,7 @@ def _checked(fold: Fold, manifest: Manifest, config: EvaluationConfig) -> Fold:
     words = "; ".join(f"{pair} share {_listed(names)}" for pair, names in shared.items())
     if not config.allow_shared_subjects:
         raise ManifestError(f"the split is not subject-independent: {words}", hint=ALLOW)
-    said = f"NOT subject-independent: {words}; these numbers say nothing about new people"
+    said = f"{SHARED}: {words}; these numbers say nothing about new people"
     return replace(fold, warnings=(said, *fold.warnings))
 
 

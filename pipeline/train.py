@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from .evaluation import levels_of, measure, measure_subjects, predictions_table,
 from .launch import Workers, resolve_device, run_all, spread_devices
 from .provenance import describe_environment
 from .run_folder import RunFolder, write_failures
-from .splits import Fold, make_folds
+from .splits import SHARED, Fold, make_folds
 from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
 from .whole_files import read_json, write_whole
 
@@ -106,7 +106,25 @@ def _outcomes(
     if workers.in_process or len(tasks) == 1:
         yield from (run_fold(task, listener.epoch, data) for task in tasks)
     else:
-        yield from run_all(workers, run_fold, [(task,) for task in tasks])
+        yield from _outlive_workers(tasks, workers)
+
+
+def _outlive_workers(tasks: Sequence[FoldTask], workers: Workers) -> Iterator[FoldOutcome]:
+    """Outcomes of all tasks. A worker that is killed breaks the pool; what is left then gets a process each."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    left = {task.fold.name: task for task in tasks}
+    try:
+        for outcome in run_all(workers, run_fold, [(task,) for task in tasks]):
+            del left[outcome.name]
+            yield outcome
+    except BrokenProcessPool:
+        for task in left.values():
+            try:
+                yield from run_all(replace(workers, jobs=max(2, workers.jobs)), run_fold, [(task,)])
+            except BrokenProcessPool:
+                reason = "its process was killed, perhaps for want of memory"
+                yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason)
 
 
 def _folds(data: TrainingSet, config: Config) -> list[Fold]:
@@ -138,7 +156,7 @@ def summarise(folder: RunFolder, config: Config, data: TrainingSet, summary: Tra
     targets, seed = data.manifest.targets, config.training.seed
     metrics: Json = {
         "warnings": list(summary.warnings),
-        "subject_independent": not any(word.startswith("NOT") for word in summary.warnings),
+        "subject_independent": not any(word.startswith(SHARED) for word in summary.warnings),
         "protocol": config.evaluation.protocol,
         "targets": list(targets),
         "units": {name: data.manifest.units.get(name, "") for name in targets},

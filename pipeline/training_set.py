@@ -16,7 +16,7 @@ from ..configs.schema import Config
 from ..errors import ManifestError, StoreError
 from ..stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ..stages.temporal.scaling import LabelScaling
-from .splits import Fold, overlapping_clips
+from .splits import SHARED, Fold, overlapping_clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fol
             f"{data.manifest.path or 'the manifest'}: a video is on two sides of the split, and {words}",
             hint="give all spans of a video one split; or --set evaluation.allow_shared_subjects=true",
         )
-    return replace(fold, warnings=(*fold.warnings, words))
+    return replace(fold, warnings=(f"{SHARED}: {words}", *fold.warnings))
 
 
 def labels_sha256(labels: Path) -> str:

@@ -1,7 +1,7 @@
 """A model fitted to labelled clips, epoch by epoch, with a state that resumes to the same numbers."""
 
-import copy
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from ...configs.schema import LossConfig, TrainingConfig
 from ...errors import FoldError
 from .batches import epoch_batches, rank_part
 from .clips import ClipBatch, ClipTable
-from .losses import contrastive, loss_parts
+from .losses import SingleTargetWarning, contrastive, loss_parts
 from .metrics import mean_ccc
 from .model import ModelSpec, TemporalModel
 from .optimizer import learning_rate, make_optimizer, set_learning_rate
@@ -125,7 +125,9 @@ class Fit:
         number = epoch + (self.loss.contrastive_epochs if phase == "supervised" else 0)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(_mixed(self.seed, number, _rank()))
-            parts, rate = self._pass(phase, np.random.default_rng([self.seed, number]))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SingleTargetWarning)  # said once for the run, not once a batch
+                parts, rate = self._pass(phase, np.random.default_rng([self.seed, number]))
         if not np.isfinite(parts).all():
             raise FoldError(
                 f"the loss is {parts[0]} in epoch {epoch} at learning rate {rate:g}; expected a number",
@@ -232,14 +234,19 @@ def build_model(spec: ModelSpec, seed: int, device: str) -> TemporalModel:
 
 
 def _view(batch: ClipBatch) -> ClipBatch:
-    """The batch with some frames hidden and some features of each clip set to zero."""
-    view = copy.copy(batch)
-    hidden = torch.rand(batch.frame_mask.shape, device=batch.frame_mask.device) < FRAME_DROP
-    only = hidden.all(1, keepdim=True)
-    view.frame_mask = batch.frame_mask & (~hidden | only)
-    kept = torch.rand(len(batch.frames), 1, batch.frames.shape[2], device=batch.frames.device) >= FEATURE_DROP
-    view.frames = batch.frames * kept
-    return view
+    """The queries alone, with some frames hidden and some features of each clip set to zero."""
+    frames, mask = batch.frames[: batch.queries], batch.frame_mask[: batch.queries]
+    kept = torch.rand(mask.shape, device=mask.device) >= FRAME_DROP
+    kept |= ~(kept & mask).any(1, keepdim=True)  # no clip loses all its frames
+    features = torch.rand(len(frames), 1, frames.shape[2], device=frames.device) >= FEATURE_DROP
+    return ClipBatch(
+        frames=frames * features,
+        frame_mask=mask & kept,
+        query=batch.query,
+        neighbours=batch.query.unsqueeze(1),
+        neighbour_mask=torch.ones_like(batch.neighbour_mask[:, :1]),
+        queries=batch.queries,
+    )
 
 
 def _parallel(model: TemporalModel) -> nn.Module:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..cache.records import Array, Json
+from .compare import compare, comparison_html
 from .report_axes import padded
 from .report_data import METHODS, FinishedFold, ReportData, read_report_data
 from .report_page import (
@@ -26,7 +27,7 @@ from .report_page import (
     words_cell,
 )
 from .report_pictures import Strip, bars, bland_altman, intervals, learning_curves, over_time, scatter
-from .whole_files import write_whole
+from .whole_files import write_json, write_whole
 
 METRICS = {"ccc": "CCC", "pcc": "PCC", "icc": "ICC", "mae": "MAE", "rmse": "RMSE"}
 ALL = "all targets"
@@ -42,6 +43,18 @@ def write_report(run_folder: str | Path) -> Path:
     data = read_report_data(run_folder)
     path = data.path / "report.html"
     write_whole(path, report_html(data))
+    return path
+
+
+def compare_runs(runs: Sequence[str | Path], output: str | Path) -> Path:
+    """Write the comparison of several runs as a page, and as JSON beside it; the page's path.
+
+    Errors: RunError for fewer than two runs, a folder that is none, or runs that cannot be compared.
+    """
+    comparison = compare(runs)
+    path = Path(output)
+    write_json(path.with_suffix(".json"), comparison.to_json())
+    write_whole(path, comparison_html(comparison))
     return path
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError, InputError
-from . import torchvision_nets
+from . import resnet_published, torchvision_nets
 from .network import Network, Scale, require_no_paper
 
 Builder = Callable[[str, str | Path | None], Network]
@@ -94,6 +94,7 @@ def _lite0(name: str, weights: str | Path | None) -> Network:
 
 NAMED: dict[str, Builder] = {
     "efficientnet-lite0": _lite0,
+    **dict.fromkeys(resnet_published.PUBLISHED, resnet_published.build),
     **dict.fromkeys(torchvision_nets.names(), torchvision_nets.build),
 }
 

@@ -1,0 +1,93 @@
+"""A backbone made ready for a device: moved, cast, channels-last, and on a CPU with its BatchNorms folded away."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ...errors import ConfigError, DeviceError
+from .backbones import Backbone
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FUSION_TOLERANCE = 1e-4  # largest change of a feature, relative to the features' spread
+
+
+def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp32") -> Backbone:
+    """A copy of the backbone on that device in that precision ("fp32", "bf16" or "fp16"); features stay float32.
+
+    Errors: ConfigError for another precision, DeviceError for a device this machine does not have.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"precision is {precision!r}; expected {', '.join(PRECISIONS)}", hint="--set features.precision=fp32"
+        )
+    ready = copy.deepcopy(backbone)
+    if torch.device(device).type == "cpu":
+        optimise_for_cpu(ready)
+    try:
+        ready.to(device)
+    except (RuntimeError, AssertionError) as error:
+        text = str(error).split("\n")[0]
+        raise DeviceError(f"device {str(device)!r} cannot be used: {text}", hint="--device cpu") from error
+    # The scale's mean and standard deviation stay float32: bf16 would round 131.0912 to 131.
+    ready.dtype = PRECISIONS[precision]
+    ready.net.to(dtype=ready.dtype).to(memory_format=torch.channels_last)
+    return ready
+
+
+def optimise_for_cpu(backbone: Backbone) -> int:
+    """How many BatchNorms were folded, in place, into the convolutions before them.
+
+    Pairs are found by running one image: a BatchNorm whose input is the very tensor a convolution returned. The fold
+    is undone where it would change the features, as when something else reads that tensor too.
+    """
+    image = torch.randn((1, 3, backbone.input_size, backbone.input_size), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before, pairs = _run_recording(backbone, image)
+        modules = dict(backbone.net.named_modules())
+        originals = {name: modules[name] for pair in pairs for name in pair}
+        for conv_name, norm_name in pairs:
+            conv, norm = originals[conv_name], originals[norm_name]
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            backbone.net.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
+            backbone.net.set_submodule(norm_name, _what_remains(norm))
+        after = backbone(image)
+    if float((after - before).abs().max()) > FUSION_TOLERANCE * max(float(before.std()), 1e-12):
+        for name, module in originals.items():
+            backbone.net.set_submodule(name, module)
+        return 0
+    return len(pairs)
+
+
+def _what_remains(norm: nn.BatchNorm2d) -> nn.Module:
+    """timm's BatchNorm carries the activation after it."""
+    activation = getattr(norm, "act", None)
+    return activation if isinstance(activation, nn.Module) else nn.Identity()
+
+
+def _run_recording(backbone: Backbone, image: Tensor) -> tuple[Tensor, list[tuple[str, str]]]:
+    """The features, and the names of each convolution and BatchNorm that directly follow one another, each run once."""
+    runs: dict[str, int] = {}
+    made_by: list[tuple[Tensor, str]] = []  # holds the tensors, so that no identity is given twice
+    pairs: list[tuple[str, str]] = []
+    handles = []
+
+    def record_conv(name: str, result: Tensor) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        made_by.append((result, name))
+
+    def record_norm(name: str, given: Tensor) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        pairs.extend((maker, name) for tensor, maker in made_by if tensor is given)
+
+    for name, module in backbone.net.named_modules():
+        if isinstance(module, nn.Conv2d):
+            handles.append(module.register_forward_hook(lambda _m, _i, out, name=name: record_conv(name, out)))
+        elif isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+            handles.append(module.register_forward_pre_hook(lambda _m, args, name=name: record_norm(name, args[0])))
+    features = backbone(image)
+    for handle in handles:
+        handle.remove()
+    return features, [pair for pair in pairs if all(runs[name] == 1 for name in pair)]

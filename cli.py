@@ -16,6 +16,8 @@ from .errors import AffectError
 if TYPE_CHECKING:
     from .pipeline.extract import ExtractionSummary
     from .pipeline.launch import Workers
+    from .pipeline.sweep import SweepSummary
+    from .stages.features.check import VideoCheck
 
 METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -273,23 +275,57 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 @click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos at once.")
 @config_options
 @json_option
-def check_videos(
+def check_videos_command(
     *, videos: tuple[str, ...], jobs: int, config: str | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
     """Read videos through once and say what would go wrong, before a ten-hour run.
 
     Exits with 1 when something would. Example: affect check-videos interviews/
     """
-    from .pipeline.check import check_all
+    from .pipeline.check import check_videos
+    from .pipeline.progress import counting_bar
     from .pipeline.sources import find_videos
 
-    checks = check_all(find_videos(videos), _load(config, overrides).features, _workers(jobs, "loky", None))
+    sources = find_videos(videos)
+    with counting_bar("videos read", len(sources), enabled=not as_json) as count:
+        checks = check_videos(
+            sources, _load(config, overrides).features, workers=_workers(jobs, "loky", None),
+            finished=lambda check: count(),
+        )  # fmt: skip
     troubled = [check for check in checks if check.problems]
     if as_json:
         _print_json({"videos": [asdict(check) for check in checks]})
     else:
-        _print_check_table(checks)
+        _print_checks(checks)
     sys.exit(1 if troubled else 0)
+
+
+def _print_checks(checks: Sequence["VideoCheck"]) -> None:
+    readable = [check for check in checks if check.readable]
+    columns = ["video", "size", "turned", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]
+    rows = [
+        [
+            Path(check.path).name, f"{check.width_px}x{check.height_px}", str(check.rotation_deg),
+            f"{check.decoded_s:.1f}", ("~" if check.variable_rate else "") + f"{check.average_fps or 0:.4g}",
+            "-" if check.header_frames is None else str(check.header_frames), str(check.decoded_frames),
+            str(check.kept_frames), "-" if check.face_rate is None else f"{check.face_rate:.0%}",
+            f"{check.projected_s:.0f} s", f"{check.projected_memory_bytes / 1e9:.1f} GB",
+            f"{check.projected_disk_bytes / 1e6:.1f} MB",
+        ]
+        for check in readable
+    ]  # fmt: skip
+    if rows:
+        _print_table(columns, rows)
+    for check in checks:
+        for note in check.notes:
+            click.echo(f"note: {check.path}: {note}")
+    for check in checks:
+        for problem in check.problems:
+            click.echo(f"problem: {check.path}: {problem}", err=True)
+    hours = sum(check.projected_s for check in readable) / 3600
+    disk = sum(check.projected_disk_bytes for check in readable) / 1e9
+    click.echo(f"{len(readable)} of {len(checks)} can be read; extraction would take about {hours:.2f} hours "
+               f"with one job here, and {disk:.3f} GB")  # fmt: skip
 
 
 @main.command("train-temporal")
@@ -323,8 +359,17 @@ def train_temporal(
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
     from .pipeline.progress import training_bar
+    from .pipeline.sweep import expand_grid, sweep
     from .pipeline.train import train_temporal as train
 
+    if len(expand_grid(overrides)) > 1:
+        _report_sweep(
+            sweep(
+                store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
+                resume=resume, mirrored=mirrored,
+            ),
+            as_json,
+        )  # fmt: skip
     with training_bar(enabled=not as_json) as listener:
         summary = train(
             store, labels, run, _load(config, overrides), device=device,
@@ -346,6 +391,25 @@ def train_temporal(
         click.echo(f"failed: fold {name}: {reason}", err=True)
     click.echo(f"{len(summary.outcomes) - len(failed)} folds trained, {len(summary.resumed)} done before, "
                f"{len(failed)} failed in {summary.seconds:.1f} s; run in {summary.run}")  # fmt: skip
+    sys.exit(1 if failed else 0)
+
+
+def _report_sweep(summary: "SweepSummary", as_json: bool) -> NoReturn:
+    chosen = summary.chosen
+    failed = [item for item in summary.outcomes if item.reason]
+    if as_json:
+        _print_json(json.loads((summary.folder / "sweep.json").read_text("utf-8")))
+        sys.exit(1 if failed else 0)
+    for warning in dict.fromkeys(warning for item in summary.outcomes for warning in item.warnings):
+        click.echo(f"warning: {warning}")
+    rows = [[" ".join(item.words), f"{item.validation_ccc:.3f}", *(_number(item.held_out.get(name))
+             for name in ("ccc", "pcc", "rmse")), "<- chosen" if item is chosen else ""]
+            for item in summary.outcomes]  # fmt: skip
+    _print_table(["setting", "validation CCC", "held-out CCC", "PCC", "RMSE", ""], rows)
+    for item in failed:
+        click.echo(f"failed: {item.name}: {item.reason}", err=True)
+    if chosen is not None:
+        click.echo(f"chosen on validation: {chosen.run}")
     sys.exit(1 if failed else 0)
 
 

@@ -1,6 +1,6 @@
 """Progress bars on the terminal's error stream: what is running, how fast, how long it will still take."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -94,3 +94,15 @@ def training_bar(enabled: bool) -> "Iterator[TrainingListener]":
             progress.advance(total)
 
         yield TrainingListener(planned, epoch, finished)
+
+
+@contextmanager
+def counting_bar(what: str, total: int, enabled: bool) -> Iterator[Callable[[], None]]:
+    """A function to call for each item done."""
+    if not enabled:
+        yield lambda: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda: progress.advance(bar)

@@ -143,9 +143,13 @@ class FolderStore(Store):
         names = self.blobs.names(".journal")
         for name in {name.split("/")[0] for name in names if name.startswith((TEMPORARY, "probe-"))}:
             self.blobs.remove(f".journal/{name}")
+        files: dict[str, set[str]] = {}
         for name in names:
             entry_id, mark, file = name.rpartition(".journal/")
-            if mark and file == COMMITTED and self._is_committed(entry_id):
+            if mark:
+                files.setdefault(entry_id, set()).add(file)
+        for entry_id, found in files.items():
+            if found == {"claim"} or (COMMITTED in found and self._is_committed(entry_id)):
                 with contextlib.suppress(EntryError):
                     claim = self._claim(entry_id)
                     try:

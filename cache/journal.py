@@ -67,10 +67,10 @@ class Journal:
             yield block
 
     def clear(self) -> None:
-        """Remove every block and mark, last block first."""
-        for name in sorted(self.blobs.names(self.key), reverse=True):
-            if name.startswith("block-") or name == COMMITTED:
-                self.blobs.remove(f"{self.key}/{name}")
+        """Remove everything but the claim; the mark of the commit goes last, and says until then what the rest is."""
+        names = {name.split("/")[0] for name in self.blobs.names(self.key)} - {"claim"}
+        for name in sorted(names, key=lambda name: (name != COMMITTED, name), reverse=True):
+            self.blobs.remove(f"{self.key}/{name}")
 
     def _previous(self) -> bytes:
         return self.digests[-1] if self.digests else b""

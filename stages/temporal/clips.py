@@ -125,7 +125,7 @@ class ClipTable:
 
     def batch(self, clips: Tensor) -> ClipBatch:
         """The batch of some clips (B,), given by number; no clip is gathered twice."""
-        keys, mask = self.keys(clips.numpy())
+        keys, mask = self.keys(clips.cpu().numpy())
         distinct, place = np.unique(keys, return_inverse=True)
         place = place.reshape(keys.shape)
         around = np.ones(len(distinct), bool)

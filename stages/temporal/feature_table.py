@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.records import Array, FrameFeatures, VideoInfo, select
+from ...cache.records import Array, FrameFeatures, VideoInfo
 from ...cache.store import Store
 from ...errors import InputError
-from .held import FrameIndex, HeldRows, StoredRows, free_bytes
+from .held import FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
 
 
 class FeatureTable:
@@ -22,7 +22,7 @@ class FeatureTable:
         self.frames = frames
         self.device = device
         self.valid = frames.row >= 0  # (F,) bool
-        self.seen_before = np.concatenate([[0], np.cumsum(self.valid, dtype=np.int64)])  # (F + 1,)
+        self.seen_before = values.seen_before if isinstance(values, HeldRows) else frames.seen_before()  # (F + 1,)
         self._values = values
         self._number = {name: number for number, name in enumerate(frames.ids)}
 
@@ -42,14 +42,13 @@ class FeatureTable:
         (None: a quarter of the free memory).
         """
         names = tuple(dict.fromkeys(store.ids() if ids is None else ids))
-        videos, rows, size = {}, [], 0
+        videos, size = {}, 0
         for name in names:
             video = store.read(name, values=False)
-            videos[name] = video
-            rows.append(select(video, store.info(name).persons, subject).row)
+            videos[name] = VideoFrames.of(video, store.info(name).persons, subject)
             if size == 0 and len(video.frame):
                 size = store.read_values(name, 0, 1).shape[1]
-        frames = FrameIndex.of(videos, rows, size)
+        frames = FrameIndex.of(videos, size)
         return cls(frames, _place_values(store, frames, torch.device(device), budget_bytes), torch.device(device))
 
     @classmethod
@@ -61,13 +60,13 @@ class FeatureTable:
         device: torch.device | str = "cpu",
     ) -> "FeatureTable":
         """The table of features that are in memory already."""
-        persons = {name: infos[name].persons if infos else {} for name in videos}
-        selections = {name: select(video, persons[name], subject) for name, video in videos.items()}
-        size = max((video.size for video in videos.values()), default=0)
-        frames = FrameIndex.of(videos, [chosen.row for chosen in selections.values()], size)
-        pieces = [np.zeros((0, size), np.float16), *(chosen.values[chosen.valid] for chosen in selections.values())]
-        values = torch.from_numpy(np.concatenate(pieces)).to(device)
-        return cls(frames, HeldRows(values, frames.row), torch.device(device))
+        chosen = {
+            name: VideoFrames.of(video, infos[name].persons if infos else {}, subject) for name, video in videos.items()
+        }
+        frames = FrameIndex.of(chosen, max((video.size for video in videos.values()), default=0))
+        rows = [video.values[chosen[name].row[chosen[name].row >= 0]] for name, video in videos.items()]
+        values = torch.from_numpy(np.concatenate([np.zeros((0, frames.size), np.float16), *rows])).to(device)
+        return cls(frames, HeldRows(values, frames.seen_before()), torch.device(device))
 
     def __len__(self) -> int:
         return len(self.frames.row)
@@ -97,9 +96,9 @@ class FeatureTable:
     def values(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Features (..., D) float16, zero where the person was not seen, and the mask (...) bool, on the device.
 
-        frames: (...) int64 numbers of frames in the table, on the CPU; -1 = no frame.
+        frames: (...) int64 numbers of frames in the table, best on the CPU; -1 = no frame.
         """
-        flat = frames.reshape(-1).numpy()
+        flat = frames.reshape(-1).cpu().numpy()
         missing = (flat < 0) | ~self.valid[flat]
         values = self._values.gather(np.where(missing, -1, flat)).to(self.device, non_blocking=True)
         absent = torch.from_numpy(missing).to(self.device, non_blocking=True)

@@ -2,18 +2,19 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.records import Array, FrameFeatures
+from ...cache.records import Array, FrameFeatures, select
 from ...cache.store import Store
 
-BLOCK_ROWS = 512  # rows read from a store at once: 2 MB at D = 2048
+BLOCK_ROWS = 256  # rows read from a store at once: 1 MB at D = 2048, about a chunk of a store
+READ_FRAMES = 4096  # of one person, read at once into a table
 
 
 def free_bytes(device: torch.device) -> int:
@@ -28,53 +29,72 @@ def free_bytes(device: torch.device) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoFrames:
+    """The part of one video's features that the index of a table keeps."""
+
+    time_s: Array  # (N,) float64
+    row: Array  # (N,) int32, -1 = not seen
+    stored: int  # rows of everybody
+
+    @classmethod
+    def of(cls, video: FrameFeatures, persons: Mapping[int, int], subject: str) -> "VideoFrames":
+        """The frames of one person; `video` needs no values."""
+        # Selecting is about rows: of values that were read, none is copied.
+        bare = replace(video, values=video.values[:, :0])
+        return cls(video.time_s, select(bare, persons, subject).row.astype(np.int32), len(video.frame))
+
+
+@dataclass(frozen=True, slots=True)
 class FrameIndex:
     """The kept frames of V videos, one after another (F frames in all); no features yet."""
 
     ids: tuple[str, ...]  # of the store's entries, (V,)
     first: Array  # (V + 1,) int64: video v has frames [first[v], first[v + 1])
     time_s: Array  # (F,) float64, non-decreasing within a video
-    row: Array  # (F,) int64: row of the chosen person in the video's stored features, -1 = not seen
+    row: Array  # (F,) int32: row of the chosen person in the video's stored features, -1 = not seen
     stored: Array  # (V,) int64: rows each video has in the store, everybody's
     size: int  # D
 
     @classmethod
-    def of(cls, videos: Mapping[str, FrameFeatures], rows: Sequence[Array], size: int) -> "FrameIndex":
-        """The index of some videos, given each one's selected rows (N,)."""
+    def of(cls, videos: Mapping[str, VideoFrames], size: int) -> "FrameIndex":
+        """The index of some videos, one after another."""
         counts = [len(video.time_s) for video in videos.values()]
         return cls(
             ids=tuple(videos),
             first=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64),
             time_s=np.concatenate([np.zeros(0), *(video.time_s for video in videos.values())]),
-            row=np.concatenate([np.zeros(0, np.int64), *rows]),
-            stored=np.array([len(video.frame) for video in videos.values()], np.int64),
+            row=np.concatenate([np.zeros(0, np.int32), *(video.row for video in videos.values())]),
+            stored=np.array([video.stored for video in videos.values()], np.int64),
             size=size,
         )
+
+    def seen_before(self) -> Array:
+        """(F + 1,) int64: in how many of the frames before each the person was seen."""
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.row >= 0, dtype=np.int64)])
 
 
 class HeldRows:
     """The rows that are used, packed in one tensor."""
 
-    def __init__(self, values: Tensor, row: Array) -> None:
-        """values: (R, D) float16, one row per seen frame, in frame order; row: (F,), -1 = not seen."""
-        self._values = values
-        self._packed = np.cumsum(row >= 0) - 1  # (F,) row of `values`
-        assert len(values) == int((row >= 0).sum())
+    def __init__(self, values: Tensor, seen_before: Array) -> None:
+        """values: (R, D) float16, a row per seen frame, in frame order; seen_before: (F + 1,), of `FrameIndex`."""
+        assert len(values) == seen_before[-1]
+        self._values, self.seen_before = values, seen_before
 
     @classmethod
     def from_store(cls, store: Store, frames: FrameIndex, device: torch.device) -> "HeldRows":
-        """Read what is used, one video at a time."""
+        """Read what is used, a few thousand rows at a time."""
         values = torch.empty(int((frames.row >= 0).sum()), frames.size, dtype=torch.float16, device=device)
         start = 0
         for number, name in enumerate(frames.ids):
             used = frames.row[frames.first[number] : frames.first[number + 1]]
             used = used[used >= 0]
-            if len(used):
-                low, high = int(used.min()), int(used.max()) + 1
-                block = store.read_values(name, low, high)[used - low]
-                values[start : start + len(used)] = torch.from_numpy(block).to(device)
-                start += len(used)
-        return cls(values, frames.row)
+            for piece in np.split(used, range(READ_FRAMES, len(used), READ_FRAMES)) if len(used) else ():
+                low, high = int(piece[0]), int(piece[-1]) + 1
+                block = store.read_values(name, low, high)[piece - low]
+                values[start : start + len(piece)] = torch.from_numpy(block).to(device)
+                start += len(piece)
+        return cls(values, frames.seen_before())
 
     @property
     def place(self) -> str:
@@ -85,7 +105,7 @@ class HeldRows:
         """(n, D) float16, where the rows lie; frames: (n,) numbers of seen frames, -1 = anything."""
         if len(self._values) == 0:
             return self._values.new_zeros(len(frames), self._values.shape[1])
-        rows = torch.from_numpy(np.where(frames < 0, 0, self._packed[frames]))
+        rows = torch.from_numpy(np.where(frames < 0, 0, self.seen_before[frames]))
         return self._values.index_select(0, rows.to(self._values.device, non_blocking=True))
 
 

@@ -186,7 +186,7 @@ def test_features_in_memory_and_in_the_store_give_the_same_batches(make_video: A
         assert torch.equal(a.frames, b.frames) and torch.equal(a.frame_mask, b.frame_mask)
         assert torch.equal(a.neighbours, b.neighbours)
     if budget == 0:
-        assert store.most_at_once <= 512
+        assert store.most_at_once <= 256
 
 
 def test_a_store_read_in_order_is_read_once(make_video: Any) -> None:

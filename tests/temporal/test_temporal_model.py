@@ -76,12 +76,12 @@ def test_context_carries_no_gradient_and_training_agrees_with_evaluation_without
     data.frames = data.frames.float().requires_grad_()
     model.train()
     scores = model(data)
-    scores.prediction.sum().backward()
-    assert data.frames.grad is not None
-    assert data.frames.grad[:2].abs().sum(dim=(1, 2)).min() > 0
-    assert data.frames.grad[2:].abs().max() == 0
+    # The second query is a neighbour of the first: it too is a constant there.
+    (gradient,) = torch.autograd.grad(scores.prediction[0].sum(), data.frames)
+    assert gradient[0].abs().max() > 0
+    assert gradient[1:].abs().max() == 0
     with torch.no_grad():
-        torch.testing.assert_close(model.eval()(data).prediction, scores.prediction)
+        torch.testing.assert_close(model.eval()(data).prediction, scores.prediction.detach())
 
 
 def test_each_distinct_clip_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,8 @@ from .errors import AffectError
 if TYPE_CHECKING:
     from .pipeline.extract import ExtractionSummary
     from .pipeline.launch import Workers
-    from .pipeline.sweep import SweepSummary
-    from .stages.features.check import VideoCheck
+    from .pipeline.words import Words
 
-METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -114,53 +112,26 @@ def extract_features(
 
     Example: affect extract-features interviews/ --store features --jobs 2
     """
+    from .pipeline import words
     from .pipeline.extract import extract_videos, plan_only
     from .pipeline.progress import extraction_bar
     from .pipeline.sources import find_videos
 
     flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
-    words = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
-    settings = _load(config, [*words, *overrides]).features
+    given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
+    settings = _load(config, [*given, *overrides]).features
     sources = find_videos(videos)
     if dry_run:
         rows = plan_only(sources, store, overwrite=overwrite)
-        _print_json({"videos": rows}) if as_json else _print_table(["video", "would be"], rows)
-        return
+        _say(words.Words(tuple(words.table(["video", "would be"], rows))), as_json, {"videos": rows})
     with extraction_bar(enabled=not as_json) as listener:
         summary = extract_videos(
             sources, store, settings, store_format=store_format, device=device,
             workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify, listener=listener,
         )  # fmt: skip
-    _report_extraction(summary, as_json)
-
-
-def _report_extraction(summary: "ExtractionSummary", as_json: bool) -> NoReturn:
-    failed = summary.of("failed")
-    failures = [(outcome.id, outcome.path, outcome.reason) for outcome in failed]
-    if "://" not in summary.store:
-        _write_failures(Path(summary.store), failures)
-    if as_json:
-        _print_json({"store": summary.store, "seconds": round(summary.seconds, 3),
-                     "videos": [asdict(outcome) for outcome in summary.outcomes]})  # fmt: skip
-        sys.exit(1 if failed else 0)
-    done = summary.of("done")
-    rows = [(item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}") for item in done]
-    if rows:
-        _print_table(["stored", "frames", "rows", "with a face"], rows)
-    reasons: dict[str, list[str]] = {}
-    for item in summary.of("skipped"):
-        reasons.setdefault(item.reason, []).append(item.id)
-    for reason, ids in reasons.items():
-        names = ", ".join(ids) if len(ids) <= 5 else f"{', '.join(ids[:3])}, ... {ids[-1]}"
-        click.echo(f"skipped {len(ids)}: {reason} ({names})")
-    for item in done:
-        for warning in item.warnings:
-            click.echo(f"warning: {item.id}: {warning}")
-    for item in failed:
-        click.echo(f"failed: {item.id}: {item.reason}", err=True)
-    click.echo(f"{len(done)} stored, {len(summary.of('skipped'))} skipped, {len(failed)} failed "
-               f"in {summary.seconds:.1f} s; features in {summary.store}")  # fmt: skip
-    sys.exit(1 if failed else 0)
+    _write_failures(summary)
+    outcomes = [asdict(outcome) for outcome in summary.outcomes]
+    _say(words.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
 
 
 def _load(config: str | None, words: Sequence[str]) -> Config:
@@ -175,9 +146,12 @@ def _workers(jobs: int, backend: str, scheduler: str | None) -> "Workers":
     return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
 
 
-def _write_failures(folder: Path, rows: Sequence[tuple[str, ...]]) -> None:
-    """`failures.csv`, or none where nothing failed."""
-    path = folder / "failures.csv"
+def _write_failures(summary: "ExtractionSummary") -> None:
+    """`failures.csv` in a local store, or none where nothing failed."""
+    if "://" in summary.store:
+        return
+    path = Path(summary.store, "failures.csv")
+    rows = [(outcome.id, outcome.path, outcome.reason) for outcome in summary.of("failed")]
     if not rows:
         path.unlink(missing_ok=True)
         return
@@ -185,38 +159,18 @@ def _write_failures(folder: Path, rows: Sequence[tuple[str, ...]]) -> None:
         csv.writer(file).writerows([("id", "path", "reason"), *rows])
 
 
-def _print_metrics(metrics: dict[str, Any]) -> None:
-    """Held-out scores of the model beside its baselines, over labelled spans, in the targets' own units."""
-    if not metrics:
-        return
-    rows = []
-    for target in metrics["targets"]:
-        for method in ("model", "ridge", "mean"):
-            scores = metrics["spans"][method][target]
-            interval = [scores["ccc"].get("low"), scores["ccc"].get("high")]
-            between = "-" if None in interval else f"{interval[0]:.3f} to {interval[1]:.3f}"
-            values = [_number(scores[name]["value"]) for name in ("ccc", "pcc", "rmse", "mae", "icc")]
-            rows.append([target if method == "model" else "", METHODS[method], values[0], between, *values[1:]])
-    level = metrics["spans"]
-    click.echo(f"held out: {level['rows']} spans of {level['subjects']} subjects")
-    _print_table(["target", "", "CCC", metrics["interval"].split(",")[0], "PCC", "RMSE", "MAE", "ICC"], rows)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns lined up: the first to the left, the others to the right."""
-    widths = [max(len(str(row[i])) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
-        first = str(row[0]).ljust(widths[0])
-        others = [str(item).rjust(width) for item, width in zip(row[1:], widths[1:], strict=True)]
-        click.echo("  ".join([first, *others]).rstrip())
+def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:
+    """Print a summary, as words or as JSON, and end with 1 where something failed."""
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+    else:
+        for line in said.lines[:-1]:
+            click.echo(line)
+        for line in said.failures:
+            click.echo(line, err=True)
+        for line in said.lines[-1:]:
+            click.echo(line)
+    sys.exit(1 if said.failures else 0)
 
 
 @main.command("inspect-cache")
@@ -229,45 +183,11 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
     Example: affect inspect-cache features --verify
     """
+    from .pipeline import words
     from .pipeline.inspect import inspect_store
 
     report = inspect_store(store, tracks=tracks, verify=verify)
-    if as_json:
-        _print_json(asdict(report))
-        sys.exit(1 if report.damaged else 0)
-    hours = sum(video.end_s for video in report.videos) / 3600
-    click.echo(f"{report.location}: {report.format}, {len(report.videos)} videos, {hours:.2f} hours, "
-               f"{sum(video.rows for video in report.videos)} rows; recipe {report.digest[:12]}")  # fmt: skip
-    for key, value in report.recipe.items():
-        click.echo(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
-    mixed = {package: found for package, found in report.versions.items() if len(found) > 1}
-    for package, found in report.versions.items():
-        click.echo(f"  written with {package} {', '.join(found)}")
-    for package in mixed:
-        click.echo(f"warning: entries were written with different versions of {package}")
-    if tracks:
-        columns = ["video", "track", "person", "from s", "to s", "rows", "share", "size px"]
-        rows = [(t.id, str(t.track), str(t.person), f"{t.start_s:.2f}", f"{t.end_s:.2f}", str(t.rows),
-                 f"{t.share:.1%}", f"{t.size_px:.0f}") for t in report.tracks]  # fmt: skip
-    else:
-        columns = ["video", "frames", "rows", "with a face", "people", "last s", "header", "decoded"]
-        rows = [(v.id, str(v.frames), str(v.rows), f"{v.face_share:.1%}", str(v.people), f"{v.end_s:.2f}",
-                 "-" if v.header_frames is None else str(v.header_frames), str(v.decoded_frames))
-                for v in report.videos]  # fmt: skip
-    _print_table(columns, rows)
-    for video in report.videos:
-        for warning in video.warnings:
-            click.echo(f"warning: {video.id}: {warning}")
-    for entry, problems in report.damaged.items():
-        for problem in problems:
-            click.echo(f"damaged: {entry}: {problem}", err=True)
-    if report.damaged:
-        click.echo(
-            f"Hint: affect extract-features VIDEOS --store {store} --verify extracts the damaged again", err=True
-        )
-        sys.exit(1)
-    if verify:
-        click.echo("every checksum holds")
+    _say(words.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report))
 
 
 @main.command("check-videos")
@@ -282,6 +202,7 @@ def check_videos_command(
 
     Exits with 1 when something would. Example: affect check-videos interviews/
     """
+    from .pipeline import words
     from .pipeline.check import check_videos
     from .pipeline.progress import counting_bar
     from .pipeline.sources import find_videos
@@ -292,40 +213,7 @@ def check_videos_command(
             sources, _load(config, overrides).features, workers=_workers(jobs, "loky", None),
             finished=lambda check: count(),
         )  # fmt: skip
-    troubled = [check for check in checks if check.problems]
-    if as_json:
-        _print_json({"videos": [asdict(check) for check in checks]})
-    else:
-        _print_checks(checks)
-    sys.exit(1 if troubled else 0)
-
-
-def _print_checks(checks: Sequence["VideoCheck"]) -> None:
-    readable = [check for check in checks if check.readable]
-    columns = ["video", "size", "turned", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]
-    rows = [
-        [
-            Path(check.path).name, f"{check.width_px}x{check.height_px}", str(check.rotation_deg),
-            f"{check.decoded_s:.1f}", ("~" if check.variable_rate else "") + f"{check.average_fps or 0:.4g}",
-            "-" if check.header_frames is None else str(check.header_frames), str(check.decoded_frames),
-            str(check.kept_frames), "-" if check.face_rate is None else f"{check.face_rate:.0%}",
-            f"{check.projected_s:.0f} s", f"{check.projected_memory_bytes / 1e9:.1f} GB",
-            f"{check.projected_disk_bytes / 1e6:.1f} MB",
-        ]
-        for check in readable
-    ]  # fmt: skip
-    if rows:
-        _print_table(columns, rows)
-    for check in checks:
-        for note in check.notes:
-            click.echo(f"note: {check.path}: {note}")
-    for check in checks:
-        for problem in check.problems:
-            click.echo(f"problem: {check.path}: {problem}", err=True)
-    hours = sum(check.projected_s for check in readable) / 3600
-    disk = sum(check.projected_disk_bytes for check in readable) / 1e9
-    click.echo(f"{len(readable)} of {len(checks)} can be read; extraction would take about {hours:.2f} hours "
-               f"with one job here, and {disk:.3f} GB")  # fmt: skip
+    _say(words.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]})
 
 
 @main.command("train-temporal")
@@ -358,59 +246,25 @@ def train_temporal(
 
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
+    from .pipeline import words
     from .pipeline.progress import training_bar
     from .pipeline.sweep import expand_grid, sweep
     from .pipeline.train import train_temporal as train
 
     if len(expand_grid(overrides)) > 1:
-        _report_sweep(
-            sweep(
-                store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
-                resume=resume, mirrored=mirrored,
-            ),
-            as_json,
+        table = sweep(
+            store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
+            resume=resume, mirrored=mirrored,
         )  # fmt: skip
+        _say(words.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]})
     with training_bar(enabled=not as_json) as listener:
         summary = train(
             store, labels, run, _load(config, overrides), device=device,
             workers=_workers(jobs, backend, scheduler), resume=resume, mirrored=mirrored, listener=listener,
         )  # fmt: skip
-    failed = [(item.name, item.reason) for item in summary.failed]
-    if as_json:
-        _print_json({"run": str(summary.run), "seconds": round(summary.seconds, 3), "metrics": summary.metrics,
-                     "failed": dict(failed)})  # fmt: skip
-        sys.exit(1 if failed else 0)
-    for warning in summary.warnings:
-        click.echo(f"warning: {warning}")
-    _print_metrics(summary.metrics)
-    for where, video, reason in summary.skipped[:10]:
-        click.echo(f"not used: {where} ({video}): {reason}")
-    if len(summary.skipped) > 10:
-        click.echo(f"not used: {len(summary.skipped) - 10} more spans, listed in {summary.run}/skipped.csv")
-    for name, reason in failed:
-        click.echo(f"failed: fold {name}: {reason}", err=True)
-    click.echo(f"{len(summary.outcomes) - len(failed)} folds trained, {len(summary.resumed)} done before, "
-               f"{len(failed)} failed in {summary.seconds:.1f} s; run in {summary.run}")  # fmt: skip
-    sys.exit(1 if failed else 0)
-
-
-def _report_sweep(summary: "SweepSummary", as_json: bool) -> NoReturn:
-    chosen = summary.chosen
-    failed = [item for item in summary.outcomes if item.reason]
-    if as_json:
-        _print_json(json.loads((summary.folder / "sweep.json").read_text("utf-8")))
-        sys.exit(1 if failed else 0)
-    for warning in dict.fromkeys(warning for item in summary.outcomes for warning in item.warnings):
-        click.echo(f"warning: {warning}")
-    rows = [[" ".join(item.words), f"{item.validation_ccc:.3f}", *(_number(item.held_out.get(name))
-             for name in ("ccc", "pcc", "rmse")), "<- chosen" if item is chosen else ""]
-            for item in summary.outcomes]  # fmt: skip
-    _print_table(["setting", "validation CCC", "held-out CCC", "PCC", "RMSE", ""], rows)
-    for item in failed:
-        click.echo(f"failed: {item.name}: {item.reason}", err=True)
-    if chosen is not None:
-        click.echo(f"chosen on validation: {chosen.run}")
-    sys.exit(1 if failed else 0)
+    failed = {item.name: item.reason for item in summary.failed}
+    value = {"run": run, "seconds": summary.seconds, "metrics": summary.metrics, "failed": failed}
+    _say(words.of_training(summary), as_json, value)
 
 
 @main.command("predict")
@@ -451,6 +305,7 @@ def predict_command(
 
     Example: affect predict interview.mp4 --run runs/first --output out
     """
+    from .pipeline import words
     from .pipeline.predict import PredictListener, PredictOptions, predict
     from .pipeline.progress import extraction_bar
 
@@ -460,22 +315,7 @@ def predict_command(
     )  # fmt: skip
     with extraction_bar(enabled=not as_json) as listener:
         summary = predict(videos, run, output, store, options=options, listener=PredictListener(extraction=listener))
-    if as_json:
-        _print_json(asdict(summary))
-        sys.exit(1 if summary.failed else 0)
-    done = [item for item in summary.results if item.status == "done"]
-    rows = [[item.video, str(item.persons), str(item.clips), str(item.scored), f"{item.coverage:.1%}",
-             str(item.out_of_range)] for item in done]  # fmt: skip
-    if rows:
-        _print_table(["video", "people", "clips", "scored", "coverage", "out of range"], rows)
-    for item in done:
-        for warning in item.warnings:
-            click.echo(f"warning: {item.video}: {warning}")
-    for item in summary.failed:
-        click.echo(f"failed: {item.video}: {item.reason}", err=True)
-    click.echo(f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
-               f"open {summary.output}/viewer.html")  # fmt: skip
-    sys.exit(1 if summary.failed else 0)
+    _say(words.of_prediction(summary), as_json, asdict(summary))
 
 
 @main.command("report")
@@ -492,3 +332,37 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
         click.echo(f"report in {write_report(runs[0])}")
     else:
         click.echo(f"report in {compare_runs(runs, output or 'compared.html')}")
+
+
+@main.command("import-checkpoint")
+@click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="pid_X.pth.tar...")
+@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run folder; made here.")
+@click.option(
+    "--context-edges", type=click.Choice(["wrap", "mask"]), default="wrap", show_default=True,
+    help="wrap: as published; mask: nothing lies before a video's beginning.",
+)  # fmt: skip
+@click.option("--clip-length", type=int, metavar="FRAMES", help="16 for valence and arousal, else 32, as published.")
+@click.option("--context", default=2, show_default=True, metavar="CLIPS", help="On each side.")
+@config_options
+def import_checkpoint(
+    *,
+    checkpoints: tuple[Path, ...],
+    run: Path,
+    context_edges: str,
+    clip_length: int | None,
+    context: int,
+    config: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Checkpoints of the paper's code to a run that predict can use; several make an ensemble.
+
+    Nothing in the files is executed. Example: affect import-checkpoint pid_1.pth.tar --run runs/published
+    """
+    from .pipeline.import_checkpoint import import_checkpoints
+
+    summary = import_checkpoints(
+        checkpoints, run, context_edges=context_edges, clip_length=clip_length, context=context,
+        features=_load(config, ["features.preprocessing=paper", *overrides]).features,
+    )  # fmt: skip
+    click.echo(f"{len(summary.folds)} models for {', '.join(summary.targets)} on {summary.backbone} "
+               f"(features' recipe {summary.digest[:12]}); run in {summary.run}")  # fmt: skip

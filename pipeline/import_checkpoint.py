@@ -1,0 +1,131 @@
+"""`affect import-checkpoint`: checkpoints of the authors' code to a run that `predict` can use."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..cache.records import Recipe
+from ..configs.schema import ClipsConfig, Config, FeaturesConfig, LabelsConfig
+from ..errors import RunError
+from .run_folder import RunFolder
+from .whole_files import write_json, write_whole
+
+if TYPE_CHECKING:
+    from ..stages.temporal.published import PublishedCheckpoint
+    from .model_file import ModelCard
+
+# In the scales' own units; PANSS totals are those of the seven negative items.
+RANGES = {
+    **dict.fromkeys(("valence", "arousal"), (-1.0, 1.0)),
+    **dict.fromkeys(("n1", "n3", "n6"), (1.0, 7.0)),
+    **dict.fromkeys(("facial", "vocal", "gestures", "speech"), (0.0, 4.0)),
+}
+TOTALS = {"n1": (7.0, 49.0), "facial": (0.0, 16.0)}  # by a target beside the total
+BACKBONE_FILE = "backbone.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """What was imported."""
+
+    run: Path
+    targets: tuple[str, ...]
+    backbone: str
+    folds: tuple[str, ...]
+    digest: str  # of the features' recipe
+
+
+def import_checkpoints(
+    paths: Sequence[Path],
+    run: Path,
+    *,
+    context_edges: str = "wrap",
+    clip_length: int | None = None,
+    context: int = 2,
+    features: FeaturesConfig | None = None,
+) -> ImportSummary:
+    """A run whose folds are the checkpoints, and the backbone they were trained with as its own weights.
+
+    context_edges: `wrap` as published (a video's end is its beginning's neighbour), or `mask`.
+    Errors: WeightsError for a file that does not fit or is not safe; RunError for checkpoints of different backbones
+    or targets, or a run folder that is taken.
+    """
+    from ..stages.temporal.published import read_published
+
+    found = {path: read_published(path, clip_length=clip_length, context=context) for path in paths}
+    first = found[paths[0]]
+    digests = {path: _digest(item) for path, item in found.items()}
+    for path, item in found.items():
+        if item.spec != first.spec or item.backbone_name != first.backbone_name:
+            raise RunError(f"{path} predicts {item.spec.targets} on {item.backbone_name}; {paths[0]} does not",
+                           hint="import them into runs of their own")  # fmt: skip
+        if digests[path] != digests[paths[0]]:
+            raise RunError(
+                f"{path} and {paths[0]} hold backbones of different weights, so their features differ",
+                hint="import each into a run of its own; affect predict takes --run several times",
+            )
+    spec = replace(first.spec, config=replace(first.spec.config, context_edges=context_edges))  # type: ignore[arg-type]
+    ranges = {name: RANGES[name] for name in spec.targets if name != "total"}
+    if "total" in spec.targets:
+        ranges["total"] = next(TOTALS[name] for name in TOTALS if name in spec.targets)
+    wanted = features or FeaturesConfig(preprocessing="paper")
+    config = Config(
+        features=replace(wanted, backbone=first.backbone_name, weights=BACKBONE_FILE),
+        labels=LabelsConfig(targets=spec.targets, ranges=ranges),
+        clips=ClipsConfig(length=spec.clip_length, context=spec.context),
+        model=spec.config,
+    )
+    environment = {"imported_from": {path.name: _file_sha256(path) for path in paths}, "epochs":
+                   {path.name: item.epoch for path, item in found.items()}}  # fmt: skip
+    folder = RunFolder.create(run, config, environment, resume=False)
+    recipe = _write_backbone(folder.path, first, config.features)
+    names = [f"{number:02d}" for number in range(len(paths))]
+    for name, path in zip(names, paths, strict=True):
+        card = _card(found[path], path.name, config, recipe)
+        _write_fold(folder.folds / name, found[path], card)
+    return ImportSummary(run, spec.targets, first.backbone_name, tuple(names), recipe.digest)
+
+
+def _write_backbone(run: Path, checkpoint: "PublishedCheckpoint", features: FeaturesConfig) -> Recipe:
+    """The recipe of features made with the checkpoint's own backbone, whose weights are put into the run."""
+    import safetensors.torch
+
+    from ..stages.features.stream import FeatureExtractor
+
+    write_whole(run / BACKBONE_FILE, safetensors.torch.save(checkpoint.backbone_state))
+    return FeatureExtractor(replace(features, weights=str(run / BACKBONE_FILE))).recipe
+
+
+def _card(checkpoint: "PublishedCheckpoint", origin: str, config: Config, recipe: Recipe) -> "ModelCard":
+    from ..stages.temporal.scaling import LabelScaling
+    from .model_file import ModelCard
+
+    spec = replace(checkpoint.spec, config=config.model)
+    scaling = LabelScaling.from_ranges(spec.targets, config.labels.ranges)
+    training = {"imported_from": origin, "epoch": checkpoint.epoch}
+    return ModelCard(spec, recipe, config.clips, scaling, config.labels.ranges, training=training)
+
+
+def _write_fold(folder: Path, checkpoint: "PublishedCheckpoint", card: "ModelCard") -> None:
+    from ..stages.temporal.model import TemporalModel
+    from .model_file import write_model
+
+    model = TemporalModel(card.spec)
+    model.load_state_dict(checkpoint.state)
+    sha256 = write_model(folder / "model.safetensors", model, card)
+    write_json(folder / "fold.json", {"model_sha256": sha256, **card.training})
+
+
+def _digest(checkpoint: "PublishedCheckpoint") -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(checkpoint.backbone_state.items()):
+        if not key.endswith("num_batches_tracked"):
+            digest.update(key.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

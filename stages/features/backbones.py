@@ -1,6 +1,7 @@
 """Networks that turn face crops into feature vectors, by name and behind one interface."""
 
 import difflib
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError, InputError
-from . import resnet_published, torchvision_nets
+from . import resnet_published, torchvision_nets, user_network
 from .network import Network, Scale, require_no_paper
 
 Builder = Callable[[str, str | Path | None], Network]
@@ -19,7 +20,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, network: Network, preprocessing: str = "own") -> None:
         super().__init__()
-        self.name = name
+        self.name = network.name or name
         self.input_size = network.input_size  # S
         self.weights_sha256 = network.weights_sha256
         self.weights_name = network.weights_name
@@ -86,17 +87,22 @@ def _shape(value: object) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _lite0(name: str, weights: str | Path | None) -> Network:
-    from . import lite0
+def _later(module: str) -> Builder:
+    """A builder whose module, and the libraries it needs, are imported at its first use."""
 
-    return lite0.build(name, weights)
+    def build(name: str, weights: str | Path | None) -> Network:
+        network: Network = importlib.import_module(f".{module}", __package__).build(name, weights)
+        return network
+
+    return build
 
 
 NAMED: dict[str, Builder] = {
-    "efficientnet-lite0": _lite0,
+    "efficientnet-lite0": _later("lite0"),
     **dict.fromkeys(resnet_published.PUBLISHED, resnet_published.build),
     **dict.fromkeys(torchvision_nets.names(), torchvision_nets.build),
 }
+PREFIXED: dict[str, Builder] = {"timm:": _later("timm_nets"), "onnx:": _later("onnx_backbone")}
 
 
 def backbone_names() -> list[str]:
@@ -122,6 +128,11 @@ def load_backbone(name: str, weights: str | Path | None = None, preprocessing: s
 def _builder(name: str) -> Builder:
     if name in NAMED:
         return NAMED[name]
+    for prefix, builder in PREFIXED.items():
+        if name.startswith(prefix):
+            return builder
+    if ":" in name:
+        return user_network.build
     near = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
     raise ConfigError(
         f"backbone {name!r} is unknown" + (f"; the nearest name is {near[0]!r}" if near else ""),

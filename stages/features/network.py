@@ -70,6 +70,7 @@ class Network:
     input_size: int  # S
     weights_sha256: str
     weights_name: str
+    name: str | None = None  # for the recipe, where it is not the one the user gave
     paper_scale: Preprocess | None = None  # where the paper feeds the network another scale than its own
     notes: Mapping[str, object] = field(default_factory=dict)  # joins the description
 

@@ -23,13 +23,13 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
             f"precision is {precision!r}; expected {', '.join(PRECISIONS)}", hint="--set features.precision=fp32"
         )
     ready = copy.deepcopy(backbone)
-    if torch.device(device).type == "cpu":
-        optimise_for_cpu(ready)
     try:
         ready.to(device)
     except (RuntimeError, AssertionError) as error:
         text = str(error).split("\n")[0]
         raise DeviceError(f"device {str(device)!r} cannot be used: {text}", hint="--device cpu") from error
+    if torch.device(device).type == "cpu":
+        optimise_for_cpu(ready)
     # The scale's mean and standard deviation stay float32: bf16 would round 131.0912 to 131.
     ready.dtype = PRECISIONS[precision]
     ready.net.to(dtype=ready.dtype).to(memory_format=torch.channels_last)

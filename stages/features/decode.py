@@ -4,6 +4,7 @@ Frames are decoded from the start, one thread, never by seeking: the only way th
 that gives the same pixels twice. Interlaced frames stay woven, as the decoder gives them.
 """
 
+import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ THUMBNAIL_PX = (32, 24)  # width, height
 _CUT_SHORT = 0.98  # share of the container's duration that must come out
 _MAX_READ_ERRORS = 32  # in a row, before a file is given up at that place
 _WITHOUT_PRESENTATION_TIMES = ("avi",)
+_DURATION_TAG = re.compile(r"([0-9]+):([0-9]+):([0-9]+(?:\.[0-9]+)?)", re.ASCII)  # of a Matroska stream
 _STILL_BRANDS = ("avif", "heic", "heix", "mif1")
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _COLOUR = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -163,8 +165,8 @@ class Video:
         end = self.last_time_s + float(self._clock.step)
         return self.finished and self.duration_s is not None and end < _CUT_SHORT * self.duration_s
 
-    def warnings(self) -> list[str]:
-        """What a user should know about this file, in sentences; complete once `frames()` has ended."""
+    def problems(self) -> list[str]:
+        """What is lost, in sentences; complete once `frames()` has ended."""
         found = []
         if self.cut_short and self.duration_s is not None:
             end = self.last_time_s + float(self._clock.step)
@@ -178,6 +180,11 @@ class Video:
             )
         elif self.damaged_frames:
             found.append(f"damaged: {self.damaged_frames} frames are marked as decode errors")
+        return found
+
+    def notes(self) -> list[str]:
+        """What is unusual but does no harm, in sentences; complete once `frames()` has ended."""
+        found = []
         if self.finished and self.header_frames not in (None, self.decoded_frames):
             found.append(f"the container lists {self.header_frames} frames, {self.decoded_frames} were decoded")
         if self._clock.restarts:
@@ -232,6 +239,9 @@ class Video:
             except av.error.FFmpegError:
                 errors += 1
                 self.bad_packets += errors == 1
+            except IndexError:
+                # PyAV's answer to a packet of a stream that appeared after opening; the packet is spent.
+                continue
         yield None
 
     def _note_damage(self, packet: "Packet[Any] | None") -> None:
@@ -341,8 +351,7 @@ def _duration_s(container: av.container.InputContainer, track: VideoTrack, start
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)
     start = start_s if "matroska" in container.format.name else 0.0  # whose durations count from its clock's zero
-    tag = track.metadata.get("DURATION", "")
-    if tag.count(":") == 2:
-        hours, minutes, seconds = tag.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - start
+    tag = _DURATION_TAG.fullmatch(track.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - start
     return container.duration / av.time_base - start if container.duration else None

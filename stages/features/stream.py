@@ -177,7 +177,7 @@ class VideoStream:
             bad_packets=video.bad_packets,
             cut_short=video.cut_short,
             persons=self._persons,
-            warnings=(*video.warnings(), *self._face_warnings()),
+            warnings=(*video.problems(), *self._face_warnings(), *video.notes()),
             versions=self._extractor.versions,
             device=self._extractor.device,
         )

@@ -44,7 +44,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: folder / f"{name}.{ending}"
         for name, ending in [
             ("constant", "mp4"), ("ntsc", "mp4"), ("variable_mp4", "mp4"), ("variable_mkv", "mkv"),
-            ("offset_mp4", "mp4"), ("offset_mkv", "mkv"), ("copy_cut", "mp4"), ("rotated", "mp4"), ("wide_pixels", "mp4"),
+            ("offset_mp4", "mp4"), ("offset_mkv", "mkv"), ("copy_cut", "mp4"), ("rotated", "mp4"),
+            ("wide_pixels", "mp4"),
             ("transport", "ts"), ("interlaced", "avi"), ("bframes", "avi"), ("raw", "h264"), ("truncated", "mp4"),
             ("damaged", "mp4"), ("ten_bit", "mkv"), ("odd_444", "mkv"), ("restarted", "ts"), ("mirrored", "mp4"),
         ]
@@ -82,7 +83,8 @@ def unreadable(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         name: folder / f"{name}.{ending}"
         for name, ending in [
             ("missing", "mp4"), ("empty", "mp4"), ("text", "mp4"), ("noise", "mkv"), ("sound", "m4a"), ("still", "png"),
-            ("photograph", "jpg"), ("encrypted", "mp4"), ("no_index", "mp4"), ("header_alone", "mp4"), ("playlist", "m3u8"),
+            ("photograph", "jpg"), ("encrypted", "mp4"), ("no_index", "mp4"), ("header_alone", "mp4"),
+            ("playlist", "m3u8"),
         ]
     }  # fmt: skip
     path["empty"].write_bytes(b"")
@@ -111,12 +113,31 @@ def unreadable(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return path
 
 
+@pytest.fixture(scope="session")
+def reference_frames() -> Callable[[Path, int, int], Array]:
+    """What ffmpeg itself shows of a file, (N, H, W, 3) uint8, turned as its display matrix says."""
+
+    def read(path: Path, width: int, height: int) -> Array:
+        words = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(path), "-fps_mode", "passthrough"]
+        words += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        raw = subprocess.run(words, check=True, capture_output=True, timeout=120).stdout
+        return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
+
+    return read
+
+
 Place = Callable[[int], Sequence[tuple[Array, int, int]]]  # frame -> pictures with their upper left corners
 
 
-def write_video(path: Path, frames: int, place: Place, size: tuple[int, int] = (320, 240), rate: int = 25) -> None:
-    """A video of pictures moved over a grey ground, at a quality that keeps faces faces."""
-    width, height = size
+@pytest.fixture(scope="session")
+def write_video() -> Callable[[Path, int, Place], Path]:
+    return _write_video
+
+
+def _write_video(path: Path, frames: int, place: Place) -> Path:
+    """320x240 at 25 frames a second: pictures moved over a grey ground, at a quality that keeps faces faces."""
+    width, height = size = (320, 240)
+    rate = 25
     writer = imageio_ffmpeg.write_frames(
         str(path), size, fps=rate, codec="libx264", quality=None, macro_block_size=1,
         output_params=["-preset", "ultrafast", "-crf", "16"],
@@ -131,6 +152,7 @@ def write_video(path: Path, frames: int, place: Place, size: tuple[int, int] = (
                 frame[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
         writer.send(np.ascontiguousarray(frame))
     writer.close()
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,191 @@
+"""What would become of a video before ten hours are spent on it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...cache.records import Array
+from ...configs.schema import FeaturesConfig
+from ...errors import VideoError
+from .backbones import Backbone, load_backbone
+from .clock import Sampler
+from .decode import Video, open_video
+from .detect import CenterFace
+from .embed import Embedder
+from .follow import LOOK_EVERY_S
+
+_SAMPLE_FACES = 24  # frames looked at, spread through the video
+_LEAST_FACE_RATE = 0.2
+_VARIABLE = 0.1  # of the mean step; steps that differ more make a variable rate
+_RAM_BASE_BYTES = 700 << 20  # Python, torch, the detector and a backbone's activations, measured
+_ROW_BYTES = 4 + 8 + 16 + 4 + 40  # everything of a row but its values
+_FRAME_BYTES = 8 + 8 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCheck:
+    """One video, looked through from start to end. Where it is not readable, only `path` and `problems` mean anything."""
+
+    path: str
+    readable: bool
+    problems: tuple[str, ...]  # what would go wrong, in sentences
+    notes: tuple[str, ...] = ()  # what is unusual and does no harm
+    codec: str = ""
+    pixel_format: str = ""
+    width_px: int = 0  # upright
+    height_px: int = 0
+    rotation_deg: int = 0
+    pixel_aspect: float = 1.0
+    duration_s: float | None = None  # as the container claims
+    decoded_s: float = 0.0
+    average_fps: float | None = None
+    variable_rate: bool = False
+    header_frames: int | None = None
+    decoded_frames: int = 0
+    kept_frames: int = 0
+    bad_packets: int = 0
+    cut_short: bool = False
+    face_rate: float | None = None  # share of the sampled frames with a face; None with faces none
+    projected_s: float = 0.0  # time of extraction on this machine, one worker
+    projected_memory_bytes: int = 0  # of one worker
+    projected_disk_bytes: int = 0  # of the stored features
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What one picture costs on this machine."""
+
+    embed_s: float  # a row
+    feature_size: int
+    weights_bytes: int
+
+
+class VideoChecker:
+    """Checks videos against one configuration, on one device."""
+
+    def __init__(self, config: FeaturesConfig, device: str = "cpu", threads: int = 1) -> None:
+        torch.set_num_threads(threads)
+        self._config = config
+        self._detector = None
+        if config.faces.detector != "none":
+            self._detector = CenterFace(config.faces.input_width_px, device)
+        self._costs = measure(load_backbone(config.backbone, config.weights, config.preprocessing), config, device)
+
+    def check(self, path: Path) -> VideoCheck:
+        """What is known of the video at `path` once every frame has been decoded; never raises for a bad video."""
+        started = time.perf_counter()
+        try:
+            video = open_video(path)
+        except VideoError as error:
+            return VideoCheck(str(path), readable=False, problems=(error.message,))
+        try:
+            return self._examine(video, started)
+        finally:
+            video.close()
+
+    def _examine(self, video: Video, started: float) -> VideoCheck:
+        fps = self._config.sample_fps
+        sampler = Sampler(None if fps == "source" else float(fps))
+        faces = _FaceSample(self._detector, self._config, video.duration_s)
+        times, kept = [], 0
+        for frame in video.frames():
+            times.append(frame.time_s)
+            kept += sampler.keeps(frame.time_s)
+            if not frame.damaged:
+                faces.offer(frame.time_s, frame.rgb)
+        steps = np.diff(np.array(times))
+        variable = len(steps) > 2 and bool(np.ptp(steps[:-1]) > _VARIABLE * steps.mean())
+        width, height = video.shape.upright_px
+        face_rate = faces.rate
+        rows = kept if face_rate is None else round(kept * faces.per_frame)
+        decode_s = time.perf_counter() - started - faces.spent_s
+        looks = 0 if self._detector is None else min(kept, int(video.last_time_s / LOOK_EVERY_S) + 1)
+        size = self._costs.feature_size
+        return VideoCheck(
+            path=str(video.path),
+            readable=True,
+            problems=(*video.problems(), *faces.problems()),
+            notes=(*video.notes(), *_rate_notes(variable, fps, video.average_fps)),
+            codec=video.codec,
+            pixel_format=video.pixel_format,
+            width_px=width,
+            height_px=height,
+            rotation_deg=video.shape.rotation_deg,
+            pixel_aspect=video.pixel_aspect,
+            duration_s=video.duration_s,
+            decoded_s=video.last_time_s,
+            average_fps=video.average_fps,
+            variable_rate=variable,
+            header_frames=video.header_frames,
+            decoded_frames=video.decoded_frames,
+            kept_frames=kept,
+            bad_packets=video.bad_packets,
+            cut_short=video.cut_short,
+            face_rate=face_rate,
+            projected_s=decode_s + looks * faces.seconds_each + rows * self._costs.embed_s,
+            projected_memory_bytes=_RAM_BASE_BYTES + self._costs.weights_bytes + 24 * width * height * 3,
+            projected_disk_bytes=rows * (2 * size + _ROW_BYTES) + kept * _FRAME_BYTES,
+        )
+
+
+class _FaceSample:
+    """The detector on a few frames, spread through the video by time."""
+
+    def __init__(self, detector: CenterFace | None, config: FeaturesConfig, duration_s: float | None) -> None:
+        self._detector = detector
+        self._score = config.faces.start_score
+        self._step = max((duration_s or 60.0) / _SAMPLE_FACES, 0.04)
+        self._next = 0.0
+        self._found: list[int] = []
+        self.spent_s = 0.0
+
+    def offer(self, time_s: float, image: Callable[[], Array]) -> None:
+        if self._detector is None or time_s < self._next or len(self._found) >= 4 * _SAMPLE_FACES:
+            return
+        self._next = time_s + self._step
+        start = time.perf_counter()
+        found = self._detector.detect([image()])[0]
+        self.spent_s += time.perf_counter() - start
+        self._found.append(int((found.score >= self._score).sum()))
+
+    @property
+    def rate(self) -> float | None:
+        if self._detector is None:
+            return None
+        return float(np.mean([count > 0 for count in self._found])) if self._found else 0.0
+
+    @property
+    def per_frame(self) -> float:
+        return float(np.mean(self._found)) if self._found else 0.0
+
+    @property
+    def seconds_each(self) -> float:
+        return self.spent_s / len(self._found) if self._found else 0.0
+
+    def problems(self) -> list[str]:
+        rate = self.rate
+        if rate is None or rate >= _LEAST_FACE_RATE:
+            return []
+        seen = sum(count > 0 for count in self._found)
+        return [f"few faces: {seen} of {len(self._found)} sampled frames show one"]
+
+
+def measure(backbone: Backbone, config: FeaturesConfig, device: str) -> Costs:
+    """The backbone's cost on this device, from one small batch."""
+    embedder = Embedder(backbone, device, config.precision)
+    crops: Array = np.full((8, embedder.size_px, embedder.size_px, 3), 128, np.uint8)
+    embedder.embed(crops)
+    start = time.perf_counter()
+    embedder.embed(crops)
+    weights = sum(weight.numel() * 4 for weight in backbone.parameters())
+    return Costs((time.perf_counter() - start) / len(crops), embedder.feature_size, weights)
+
+
+def _rate_notes(variable: bool, fps: object, average: float | None) -> list[str]:
+    if not variable and isinstance(fps, float) and average is not None and fps > average * 1.01:
+        return [f"{fps:g} frames a second are wanted, the video has {average:g}; every frame is kept"]
+    return []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..cache.records import Array, Json
-from .compare import compare, comparison_html
+from .compare import compare, comparison_html, paired
 from .report_axes import padded
 from .report_data import METHODS, FinishedFold, ReportData, read_report_data
 from .report_page import (
@@ -160,13 +160,12 @@ def _interval_figures(data: ReportData) -> list[str]:
 
 def _over_ridge(data: ReportData, target: str) -> tuple[float, float, float]:
     """CCC of the model minus that of ridge regression, and its interval over subjects."""
-    from ..stages.temporal.metrics import paired_difference
-
     model, label = data.columns("spans", target)
     ridge, _ = data.columns("spans", target, "ridge")
-    subjects = data.level("spans")["subject"].tolist()
     evaluation, seed = data.config["evaluation"], data.config["training"]["seed"]
-    score = paired_difference(model, ridge, label, subjects, bootstrap=evaluation["bootstrap"], seed=seed)["ccc"]
+    score = paired(
+        model, ridge, label, data.level("spans")["subject"].tolist(), bootstrap=evaluation["bootstrap"], seed=seed
+    )["ccc"]
     return score.value, score.low, score.high
 
 

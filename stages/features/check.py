@@ -28,7 +28,7 @@ _FRAME_BYTES = 8 + 8 + 1
 
 @dataclass(frozen=True, slots=True)
 class VideoCheck:
-    """One video, looked through from start to end. Where it is not readable, only `path` and `problems` mean anything."""
+    """One video, looked through from start to end. Unreadable: only `path` and `problems` hold."""
 
     path: str
     readable: bool

@@ -117,6 +117,7 @@ class Video:
         self._clock = Clock(track, decoding_times=container.format.name in _WITHOUT_PRESENTATION_TIMES)
         self._damage: Damage | None = None
         self._sizes: set[tuple[int, int]] = set()
+        self._encrypted = False
         self.decoded_frames = 0
         self.damaged_frames = 0
         self.bad_packets = 0
@@ -131,9 +132,9 @@ class Video:
         self._pictures = self._read_pictures()
         first = next(self._pictures, None)
         if first is None:
+            why = "is encrypted" if self._encrypted else f"gave no frame ({self.bad_packets} packets refused)"
             raise VideoError(
-                f"{path}: no frame could be decoded from its {self.codec} stream ({self.bad_packets} packets refused); "
-                "expected a video that plays (it may be encrypted, or hold no picture data)",
+                f"{path}: its {self.codec} stream {why}; expected a video that plays",
                 hint="open it in a player; if it plays, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4",
             )
         self._first: VideoFrame | None = first
@@ -213,6 +214,10 @@ class Video:
 
     def _read_pictures(self) -> Generator[VideoFrame, None, None]:
         for packet in self._packets():
+            if packet is not None and packet.has_sidedata("encryption_info"):
+                self._note_damage(packet)  # decoding it would show noise, now and then without an error
+                self._encrypted = True
+                continue
             try:
                 pictures = self._context.decode(packet)
             except av.error.EOFError:

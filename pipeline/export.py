@@ -87,7 +87,7 @@ def _media(source: Path, folder: Path) -> dict[str, str]:
 def _tiers(prediction: VideoPrediction, person: PersonPrediction) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
     """Each tier's name and its (start, end, text)."""
     edges = _edges_ms(prediction, person)
-    prefix = f"person {person.track} " if len(prediction.persons) > 1 else ""
+    prefix = f"{person.label} " if len(prediction.persons) > 1 else ""
     for number, target in enumerate(prediction.targets):
         rows = [
             (start, end, score_text(person, clip, number, target))
@@ -109,7 +109,7 @@ def write_webvtt(prediction: VideoPrediction, path: Path) -> None:
     """Write captions: one cue a clip and person, with every target's score; times on the player's clock."""
     cues = []
     for person in prediction.persons:
-        who = f"Person {person.track}\n" if len(prediction.persons) > 1 else ""
+        who = f"{person.label}\n" if len(prediction.persons) > 1 else ""
         for clip, (start, end) in enumerate(_edges_ms(prediction, person)):
             scores = [
                 f"{target.name} {score_text(person, clip, number, target)}"

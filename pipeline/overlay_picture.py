@@ -57,7 +57,7 @@ class OverlayPicture:
         for colour, width in (((0, 0, 0), 4), (BOXES[number % len(BOXES)], 2)):
             cv2.rectangle(picture, (left, top), (right, bottom), colour, width, cv2.LINE_AA)
         person = self._tracks[number].person
-        words = [f"person {person.track}"] if len(self._tracks) > 1 else []
+        words = [person.label] if len(self._tracks) > 1 else []
         if clip >= 0 and self._tracks[number] is not self._told:
             scores = zip(self.prediction.targets, person.mean[clip], strict=True)
             words += [f"{target.name} {value:z.2f}" for target, value in scores if not np.isnan(value)]

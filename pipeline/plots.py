@@ -36,7 +36,7 @@ def plot_person(prediction: VideoPrediction, person: PersonPrediction, path: Pat
     axes[-1].xaxis.set_major_formatter(lambda value, _: clock_text(value))
     axes[-1].xaxis.set_major_locator(_clock_locator(prediction.duration_s))
     axes[-1].set_xlabel("time in the recording")
-    title = prediction.video if len(prediction.persons) < 2 else f"{prediction.video}, person {person.track}"
+    title = prediction.video if len(prediction.persons) < 2 else f"{prediction.video}, {person.label}"
     figure.suptitle(f"{title}  ({_what(prediction, person)})", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
@@ -70,7 +70,8 @@ def _draw_target(axes: "Axes", person: PersonPrediction, number: int, target: Ta
     if target.low < 0 < target.high:
         axes.axhline(0, color="0.6", lw=0.8)
     _shade(axes, person)
-    axes.set_ylim(target.low, target.high)
+    beyond = mean[~np.isnan(mean)]  # a score outside its scale is shown, not cut off
+    axes.set_ylim(min([target.low, *beyond]), max([target.high, *beyond]))
     axes.set_ylabel(f"{target.name}\n({target.unit})" if target.unit else target.name, color=colour)
     axes.grid(axis="y", color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -34,7 +34,9 @@ def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -
         columns[target.name] = _digits(person.mean[:, number])
         columns[f"{target.name}_std"] = _digits(person.std[:, number])
     columns["coverage"] = _digits(person.coverage)
-    columns["out_of_range"] = person.out_of_range
+    # Unknown where there is no score, or where the models were never told what the training features are like.
+    columns["out_of_range"] = pd.array(person.out_of_range, "boolean").copy()
+    columns["out_of_range"][np.isnan(person.distance)] = pd.NA
     columns["distance"] = _digits(person.distance)
     columns["reason"] = np.array(REASONS, object)[person.reason]
     half = person.attention.shape[1] // 2
@@ -61,7 +63,8 @@ def video_rows(prediction: VideoPrediction) -> "pd.DataFrame":
             row[target.name] = round(float(mean[number]), SCORE_DIGITS)
             row[f"{target.name}_std"] = round(float(std[number]), SCORE_DIGITS)
         row["coverage"] = round(float(person.coverage.mean()), SCORE_DIGITS) if clips else 0.0
-        row["out_of_range"] = round(float(person.out_of_range[said].mean()), SCORE_DIGITS) if said.any() else np.nan
+        judged = ~np.isnan(person.distance)
+        row["out_of_range"] = round(float(person.out_of_range[judged].mean()), SCORE_DIGITS) if judged.any() else np.nan
         row |= {"clips": clips, "scored": int(said.sum()), "reason": _why_silent(person)}
         rows.append(row)
     return pd.DataFrame(rows)

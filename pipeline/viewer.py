@@ -111,6 +111,8 @@ def _person_json(person: PersonPrediction, with_boxes: bool) -> dict[str, Json]:
     attention = np.where(np.isnan(person.attention), NOT_LOOKED, np.rint(person.attention * ATTENTION_STEPS))
     return {
         "track": person.track,
+        "label": person.label,
+        "judged": bool((~np.isnan(person.distance)).any()),
         "context": person.attention.shape[1],
         "start": _packed(person.start_s, "f4"),
         "end": _packed(person.end_s, "f4"),

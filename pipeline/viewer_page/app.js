@@ -1,7 +1,7 @@
 // The page: one state (recording, person, time, view), changed here and drawn from here.
 
 const sources = [...document.querySelectorAll("script.affect-video")];
-const page = { video: null, person: null, clip: -1, time: 0, view: { from: 0, to: 1 }, fit: false, playable: false, choosePerson, seek };
+const page = { video: null, person: null, clip: -1, time: 0, offset: 0, view: { from: 0, to: 1 }, fit: false, playable: false, choosePerson, seek };
 const player = setUpPlayer(page);
 const noVideo = document.documentElement.dataset.video === "no";
 const loaded = new Map();
@@ -12,6 +12,7 @@ function chooseVideo(number) {
   page.video = loaded.get(number);
   page.playable = !noVideo;
   page.time = 0;
+  page.offset = page.video.offset;
   page.view = { from: 0, to: page.video.duration || 1 };
   $("title").textContent = page.video.name;
   document.title = page.video.name + " – affect over time";
@@ -30,7 +31,7 @@ function chooseVideo(number) {
 
 function nobody() {
   const none = new Float64Array(0);
-  return { track: 0, width: 0, start: none, end: none, left: none, right: none, middle: none, hop: 1, coverage: none, odd: none, reason: none, attention: none,
+  return { track: 0, label: "Nobody", judged: false, width: 0, start: none, end: none, left: none, right: none, middle: none, hop: 1, coverage: none, odd: none, reason: none, attention: none,
     said: none, face_time: none, face_box: none, faceStep: 1, mean: page.video.targets.map(() => none), std: page.video.targets.map(() => none) };
 }
 
@@ -38,7 +39,7 @@ function buildPersons() {
   const persons = page.video.persons;
   $("persons").hidden = persons.length < 2;
   $("persons").replaceChildren(...persons.map((person) => {
-    const button = element("button", { type: "button", role: "radio", "data-track": person.track, "aria-checked": "false" }, "Person " + person.track);
+    const button = element("button", { type: "button", role: "radio", "data-track": person.track, "aria-checked": "false" }, person.label);
     button.addEventListener("click", () => choosePerson(person.track));
     return button;
   }));
@@ -65,7 +66,8 @@ function laneRange(target, k) {
     const spread = page.person.std[k][i] || 0;
     low = Math.min(low, value - spread), high = Math.max(high, value + spread);
   });
-  if (!page.fit || low > high) return [target.low, target.high];
+  if (low > high) return [target.low, target.high];
+  if (!page.fit) return [Math.min(target.low, low), Math.max(target.high, high)];
   const room = Math.max(high - low, (target.high - target.low) / 50) * 0.1;
   return [low - room, high + room];
 }

@@ -17,7 +17,7 @@ function loadVideo(element) {
 }
 
 function loadPerson(packed, targets) {
-  const person = { track: packed.track, width: packed.context };
+  const person = { track: packed.track, label: packed.label[0].toUpperCase() + packed.label.slice(1), judged: packed.judged, width: packed.context };
   for (const name of ["start", "end", "left", "right", "coverage", "odd", "reason", "attention", "face_time", "face_box"])
     person[name] = unpack(packed[name]);
   const clips = person.start.length;

@@ -5,14 +5,23 @@ function setUpPlayer(page) {
   const say = (text) => { $("trouble").hidden = !text; $("trouble").textContent = text; };
   $("file").addEventListener("change", () => {
     const file = $("file").files[0];
-    if (file) { player.src = URL.createObjectURL(file); say(""); }
+    if (file) { player.src = URL.createObjectURL(file); hearFirstPicture(); say(""); }
   });
   player.addEventListener("error", () => {
     if (!page.video.source && !$("file").files.length) return;
     say("The recording does not play here: it was moved, or this browser cannot decode it. The curves below are complete.");
     $("chooser").hidden = false;
   });
-  player.addEventListener("loadedmetadata", () => { player.currentTime = page.time + page.video.offset; });
+  // Browsers differ in where a file's clock begins when its streams do not begin at zero. The first picture says it
+  // exactly; until it does, or where it cannot, the place where the player stands after loading is taken.
+  player.addEventListener("loadeddata", () => {
+    page.offset = player.currentTime + page.video.offset;
+    if (page.time > 0) player.currentTime = page.time + page.offset;
+  });
+  function hearFirstPicture() {
+    if (!player.requestVideoFrameCallback) return;
+    player.requestVideoFrameCallback((now, picture) => { if (page.time === 0) page.offset = picture.mediaTime; });
+  }
   player.addEventListener("play", () => { playing(true); requestAnimationFrame(tick); });
   player.addEventListener("pause", () => { playing(false); page.seek(playerTime(), { quiet: true }); });
   player.addEventListener("seeked", () => drawBoxes(page));
@@ -27,7 +36,7 @@ function setUpPlayer(page) {
     $("play").textContent = now ? "❚❚ Pause" : "▶ Play";
     $("play").setAttribute("aria-label", now ? "Pause" : "Play");
   }
-  function playerTime() { return player.currentTime - page.video.offset; }
+  function playerTime() { return player.currentTime - page.offset; }
   function toggle() {
     if (!page.playable) return;
     if (player.paused) player.play().catch(() => say("The recording does not play here.")); else player.pause();
@@ -43,10 +52,10 @@ function setUpPlayer(page) {
       player.pause();
       say("");
       $("chooser").hidden = video.source !== null;
-      if (video.source) player.src = video.source; else player.removeAttribute("src");
+      if (video.source) { player.src = video.source; hearFirstPicture(); } else player.removeAttribute("src");
       player.setAttribute("aria-label", "Recording " + video.name);
     },
-    seek(t) { if (player.readyState > 0) player.currentTime = Math.min(Math.max(0, t + page.video.offset), player.duration || Infinity); },
+    seek(t) { if (player.readyState > 0) player.currentTime = Math.min(Math.max(0, t + page.offset), player.duration || Infinity); },
   };
 }
 
@@ -73,7 +82,7 @@ function drawBoxes(page) {
       pen.lineWidth = width;
       pen.strokeRect(left, top, right - left, bottom - top);
     }
-    const words = page.video.persons.length > 1 ? "Person " + person.track : "";
+    const words = page.video.persons.length > 1 ? person.label : "";
     if (!words) continue;
     pen.font = (chosen ? "600 " : "") + "12px system-ui, sans-serif";
     pen.fillStyle = "rgba(0,0,0,.65)";

@@ -112,8 +112,8 @@ def _place_values(
 ) -> HeldRows | StoredRows:
     wanted = int((frames.row >= 0).sum()) * frames.size * 2
     for place in dict.fromkeys((device, torch.device("cpu"))):
-        limit = free_bytes(place) // 2
+        limit = free_bytes(place) / 2
         if wanted <= (limit if budget_bytes is None else min(limit, budget_bytes)):
             return HeldRows.from_store(store, frames, place)
-    budget = budget_bytes if budget_bytes is not None else free_bytes(torch.device("cpu")) // 4
+    budget = budget_bytes if budget_bytes is not None else int(free_bytes(torch.device("cpu")) / 4)
     return StoredRows(store, frames, budget)

@@ -10,22 +10,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.records import Array, FrameFeatures, select
+from ...cache.records import Array, FrameFeatures, main_person, select
 from ...cache.store import Store
 
 BLOCK_ROWS = 256  # rows read from a store at once: 1 MB at D = 2048, about a chunk of a store
 READ_FRAMES = 4096  # of one person, read at once into a table
 
 
-def free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> float:
     """Bytes a device can still give, as it reports them now."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    if not meminfo.exists():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
+    return min(int(lines["MemAvailable"].split()[0]) * 1024, _allowed_bytes(Path("/proc/self/cgroup")))
+
+
+def _allowed_bytes(cgroup: Path) -> float:
+    """What this process's control group still allows: a container or a cluster's job may have less than the machine."""
+    lines = cgroup.read_text("utf-8").splitlines() if cgroup.exists() else []
+    name = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    folder = Path("/sys/fs/cgroup") / (name or "")
+    if name is None or not (folder / "memory.max").exists():
+        return float("inf")
+    limit = (folder / "memory.max").read_text("ascii").strip()
+    if limit == "max":
+        return float("inf")
+    counts = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
+    cached = int(counts.get("inactive_file", 0))  # pages of files, given up when memory is asked for
+    return max(0, int(limit) - int((folder / "memory.current").read_text("ascii")) + cached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +54,22 @@ class VideoFrames:
     @classmethod
     def of(cls, video: FrameFeatures, persons: Mapping[int, int], subject: str) -> "VideoFrames":
         """The frames of one person; `video` needs no values."""
-        # Selecting is about rows: of values that were read, none is copied.
-        bare = replace(video, values=video.values[:, :0])
-        return cls(video.time_s, select(bare, persons, subject).row.astype(np.int32), len(video.frame))
+        if subject == "main":
+            row = _main_rows(video, persons)
+        else:
+            # Selecting is about rows: of values that were read, none is copied.
+            row = select(replace(video, values=video.values[:, :0]), persons, subject).row
+        return cls(video.time_s, row.astype(np.int32), len(video.frame))
+
+
+def _main_rows(video: FrameFeatures, persons: Mapping[int, int]) -> Array:
+    """The rows that `select` gives for "main" (N,), without its work per row: a table opens thousands of videos."""
+    tracks, which = np.unique(video.track, return_inverse=True)
+    owners = np.array([persons.get(track, track) for track in tracks.tolist()], np.int64)
+    chosen = np.flatnonzero((owners == main_person(video, persons))[which])
+    row = np.full(len(video.time_s), -1, np.int32)
+    row[video.frame[chosen]] = chosen
+    return row
 
 
 @dataclass(frozen=True, slots=True)

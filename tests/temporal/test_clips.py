@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from affect.cache.records import Array, FrameFeatures, VideoInfo
+from affect.cache.records import Array, FrameFeatures, VideoInfo, select
 from affect.cache.store import Store
 from affect.configs.schema import ClipsConfig
 from affect.errors import InputError
@@ -27,7 +27,7 @@ class CountingStore:
         return sorted(self.videos)
 
     def info(self, entry_id: str) -> VideoInfo:
-        return VideoInfo("", "", 0, 0, None, 0, None, None, 1, 1, 0, "")
+        return _info({})
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
         video = self.videos[entry_id]
@@ -219,9 +219,23 @@ def test_two_people_are_told_apart_by_the_subject(make_video: Any) -> None:
         assert (index(table, "a", 0, np.nan).batch(torch.tensor([0])).frames == 7).all()
 
 
+def test_the_main_person_of_a_table_is_the_one_that_select_gives(make_video: Any) -> None:
+    generator = np.random.default_rng(0)
+    for persons in ({}, {1: 0, 3: 2}, {2: 1, 3: 1}):
+        video = make_video(60, seed=len(persons), seen=0.8)
+        video.track[:] = generator.integers(0, 4, len(video.track))
+        kept = FrameFeatures.concatenate([video])
+        table = FeatureTable.from_videos({"a": kept}, {"a": _info(persons)})
+        np.testing.assert_array_equal(table.frames.row, select(video, persons, "main").row)
+
+
 def test_a_video_that_is_not_in_the_table_is_named(table: FeatureTable) -> None:
     with pytest.raises(InputError, match="'nobody'"):
         index(table, "nobody", 0, 1)
+
+
+def _info(persons: Mapping[int, int]) -> VideoInfo:
+    return VideoInfo("", "", 0, 0, None, 0, None, None, 1, 1, 0, "", persons=persons)
 
 
 def _store(store: CountingStore) -> Store:

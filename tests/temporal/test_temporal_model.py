@@ -55,6 +55,8 @@ def test_a_clip_without_any_frame_is_a_zero_vector_with_finite_gradients() -> No
     mask[0] = False
     embedding = model.encode(frames(2), mask)
     assert torch.equal(embedding[0], torch.zeros(32))
+    with torch.no_grad():
+        assert torch.equal(model.eval().encode(frames(2), mask)[0], torch.zeros(32))
     model.score(embedding, embedding.detach()[:, None].expand(2, 5, 32)).prediction.sum().backward()  # type: ignore[no-untyped-call]
     assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
 

@@ -28,11 +28,11 @@ def free_bytes(device: torch.device) -> float:
     return min(int(lines["MemAvailable"].split()[0]) * 1024, _allowed_bytes(Path("/proc/self/cgroup")))
 
 
-def _allowed_bytes(cgroup: Path) -> float:
+def _allowed_bytes(cgroup: Path, root: Path = Path("/sys/fs/cgroup")) -> float:
     """What this process's control group still allows: a container or a cluster's job may have less than the machine."""
     lines = cgroup.read_text("utf-8").splitlines() if cgroup.exists() else []
     name = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
-    folder = Path("/sys/fs/cgroup") / (name or "")
+    folder = root / (name or "")
     if name is None or not (folder / "memory.max").exists():
         return float("inf")
     limit = (folder / "memory.max").read_text("ascii").strip()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 AXES = 32  # principal axes kept; the rest counts as one residual
-MOST_ROWS = 2048  # clips a fit looks at, evenly spaced
+MOST_ROWS = 1024  # clips a fit looks at, evenly spaced
 QUANTILE = 0.99  # of the calibration clips lie within the threshold
 
 
@@ -71,16 +71,27 @@ class ReferenceDistribution(nn.Module):
 
     def _set_axes(self, rows: Tensor) -> None:
         mean = rows.mean(0)
-        _, lengths, directions = torch.linalg.svd(rows - mean, full_matrices=False)
+        energy, directions = _principal_axes((rows - mean).double())
+        floor = 1e-6 * float(energy.sum().clamp(min=1e-12))
         # Few clips tell little about many axes: at least four clips an axis.
-        kept = max(1, min(len(self.variance), len(rows) // 4))
-        energy = lengths.square() / len(rows)
-        floor = 1e-6 * energy.sum().clamp(min=1e-12)
+        kept = min(len(self.variance), len(rows) // 4, int((energy > floor).sum()))
         self.mean.copy_(mean)
-        self.axes.zero_()
-        self.axes[:kept] = directions[:kept]
-        self.variance.fill_(1).narrow(0, 0, kept).copy_(energy[:kept].clamp(min=float(floor)))
-        self.residual.copy_(energy[kept:].sum().clamp(min=float(floor)))
+        self.axes.zero_()[:kept] = directions[:kept].float()
+        self.variance.fill_(1)[:kept] = energy[:kept].float()
+        self.residual.fill_(max(floor, float(energy[kept:].sum())))
+
+
+def _principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """Variances (A,), largest first, and unit directions (A, D) of centred rows (n, D), A = min(n, D)."""
+    rows, size = centred.shape
+    if size <= rows:
+        values, vectors = torch.linalg.eigh(centred.T @ centred / rows)
+        return values.flip(0).clamp(min=0), vectors.T.flip(0)
+    # With fewer rows than features the rows' own products are the smaller matrix, of the same variances.
+    values, vectors = torch.linalg.eigh(centred @ centred.T / rows)
+    directions = vectors.T.flip(0) @ centred
+    lengths = directions.norm(dim=1, keepdim=True)
+    return values.flip(0).clamp(min=0), directions / torch.where(lengths > 0, lengths, 1)
 
 
 def _spread(rows: Tensor) -> Tensor:

@@ -114,14 +114,18 @@ def test_features_unlike_the_training_ones_are_flagged(make_video: Any) -> None:
     assert np.isnan(score_clips(models(1), clips).distance).all()
 
 
+@pytest.mark.parametrize("size", [3, 40, 700])
 @pytest.mark.parametrize("calibrated", [True, False])
-def test_the_threshold_lets_nearly_all_unseen_clips_of_the_same_kind_pass(calibrated: bool) -> None:
+def test_the_threshold_lets_nearly_all_unseen_clips_of_the_same_kind_pass(calibrated: bool, size: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    mixing = torch.randn(6, 40, generator=generator)
-    rows = [torch.randn(n, 6, generator=generator) @ mixing + 0.1 * torch.randn(n, 40) for n in (300, 300, 300)]
-    reference = ReferenceDistribution(40)
+    mixing = torch.randn(6, size, generator=generator)
+    rows = [
+        torch.randn(n, 6, generator=generator) @ mixing + 0.1 * torch.randn(n, size, generator=generator)
+        for n in (300, 300, 300)
+    ]
+    reference = ReferenceDistribution(size)
     assert not reference.fitted and not (reference(rows[0]) > 1).any()
     reference.fit(rows[0], rows[1] if calibrated else None)
     assert reference.fitted
     assert float((reference(rows[2]) > 1).float().mean()) < 0.06
-    assert (reference(rows[2] + 2 * torch.randn(300, 40, generator=generator)) > 1).float().mean() > 0.95
+    assert (reference(rows[2] + 30) > 1).all()

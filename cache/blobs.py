@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import StoreError
 
@@ -58,7 +59,7 @@ class Blobs(ABC):
 
     @abstractmethod
     def names(self, prefix: str) -> list[str]:
-        """Keys directly or deeper under `prefix/`, relative to it, sorted; none where there is no such folder."""
+        """Keys directly or deeper under `prefix/`, and folders empty there, relative to it, sorted."""
 
     @abstractmethod
     def entries(self, suffix: str, root_file: str | None) -> list[str]:
@@ -66,6 +67,10 @@ class Blobs(ABC):
 
         `root_file`: entries are folders, and this file in them is published last.
         """
+
+    @abstractmethod
+    def prune(self, prefix: str) -> None:
+        """Remove folders under `prefix/` that are empty."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
@@ -120,10 +125,9 @@ class LocalFolder(Blobs):
     def put(self, key: str, data: bytes) -> None:
         with self._mapped(key):
             path = self.path(key)
-            make_folder(path.parent)
             temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
             try:
-                with temporary.open("xb") as file:
+                with create_file(temporary) as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -166,7 +170,11 @@ class LocalFolder(Blobs):
 
     def names(self, prefix: str) -> list[str]:
         root = self.path(prefix)
-        found = (Path(folder) / file for folder, _, files in os.walk(root) for file in files)
+        found: list[Path] = []
+        for folder, folders, files in os.walk(root):
+            found += [Path(folder) / file for file in files]
+            if not folders and not files and Path(folder) != root:
+                found.append(Path(folder))
         return sorted(path.relative_to(root).as_posix() for path in found)
 
     def entries(self, suffix: str, root_file: str | None) -> list[str]:
@@ -185,13 +193,21 @@ class LocalFolder(Blobs):
                         folders.append(f"{name}/")
         return sorted(found)
 
+    def prune(self, prefix: str) -> None:
+        for folder, _, _ in os.walk(self.path(prefix), topdown=False):
+            if Path(folder) != self.path(prefix):
+                with contextlib.suppress(OSError):  # not empty, or gone meanwhile
+                    Path(folder).rmdir()
+
     def exists(self, key: str) -> bool:
         return self.path(key).exists()
 
     def remove(self, key: str, root_file: str | None = None) -> None:
         with self._mapped(key):
             path = self.path(key)
-            if path.is_dir() and not path.is_symlink():
+            if _is_empty(path):
+                path.rmdir()
+            elif path.is_dir() and not path.is_symlink():
                 # Out of sight in one step first: a reader must not meet half a folder.
                 make_folder(self.root / ".journal")
                 hidden = self.root / ".journal" / f"{TEMPORARY}{secrets.token_hex(8)}"
@@ -308,6 +324,19 @@ def storage_error(where: str, key: str, error: OSError) -> StoreError:
             hint="give this user the right to write there, or choose another --store",
         )
     return StoreError(f"{place}: {error.strerror or error}")
+
+
+def create_file(path: Path) -> BinaryIO:
+    """A new file, and the folder it needs; another process may be removing that folder as an empty one."""
+    for _ in range(20):
+        make_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            return path.open("xb")
+    raise StoreError(f"{path.parent} is removed again and again by another process")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
 
 
 def make_folder(folder: Path) -> None:

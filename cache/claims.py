@@ -37,7 +37,7 @@ class Claim:
             current: bytes | None = self._blobs.get(self._key)
         except FileNotFoundError:
             current = None
-        if current == self._data or (current is None and self._blobs.swap(self._key, self._data, None)):
+        if current == self._data:
             return
         raise EntryError(
             f"{self._what} was taken over by {_owner(current)} while this process stood still",
@@ -96,7 +96,7 @@ def _parse(data: bytes) -> dict[str, str]:
 
 def _owner(data: bytes | None) -> str:
     owner = _parse(data or b"")
-    return f"process {owner.get('pid', '?')} on {owner.get('host', 'an unknown host').split()[0]}"
+    return f"process {owner.get('pid', '?')} on {owner.get('host', 'unknown-host').split()[0]}"
 
 
 def _myself() -> dict[str, str]:

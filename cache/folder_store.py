@@ -156,6 +156,7 @@ class FolderStore(Store):
                         self._drop_journal(entry_id)
                     finally:
                         claim.release()
+        self.blobs.prune(".journal")
 
     def _compose(self, path: Path, journal: Journal, info: VideoInfo) -> str:
         specs = specs_of(journal.frames, journal.rows, journal.size)

@@ -92,14 +92,16 @@ class Hdf5Composer:
             for spec in specs.values()
         }  # fmt: skip
         room = len(_line(attributes_of(info, arrays, {})))
-        self._path, self._room = path, max(512, 1 << (room - 1).bit_length())
-        self._file = h5py.File(path, "x", libver=LIBRARY, userblock_size=self._room)
+        self._room = max(512, 1 << (room - 1).bit_length())
+        self._sink = _Sink(path)
+        self._file = h5py.File(self._sink, "w", libver=LIBRARY, userblock_size=self._room)
         for spec in specs.values():
             self._create(spec)
 
     def write(self, name: str, start: int, rows: Array) -> None:
         if rows.size:
             self._file[PATHS[name]][start : start + len(rows)] = rows
+            self._sink.check()
 
     def extra(self) -> dict[str, Json]:
         return {}
@@ -110,12 +112,14 @@ class Hdf5Composer:
         self._file.close()
         line = _line(attributes)
         assert len(line) <= self._room
-        with self._path.open("r+b") as file:
-            file.write(line)
+        self._sink.seek(0)
+        self._sink.write(line)
+        self._sink.check()
 
     def abandon(self) -> None:
         with contextlib.suppress(*FAILURES):
             self._file.close()
+        self._sink.close()
 
     def _create(self, spec: ArraySpec) -> None:
         options: dict[str, Any] = {}
@@ -124,6 +128,36 @@ class Hdf5Composer:
             if spec.path != "values":
                 options.update(compression="gzip", compression_opts=4, shuffle=True)
         self._file.create_dataset(spec.path, spec.shape, spec.dtype, **options)
+
+
+class _Sink(io.FileIO):
+    """A new file that keeps a failure to write for `check`: HDF5 itself would crash on it when it closes the file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "x+")
+        self._failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view) and self._failure is None:
+            try:
+                done += super().write(view[done:])
+            except OSError as error:
+                self._failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._failure = self._failure or error
+            return size or 0
+
+    def check(self) -> None:
+        """Errors: the first OSError of a write."""
+        if self._failure is not None:
+            raise self._failure
 
 
 class _Window(io.RawIOBase):

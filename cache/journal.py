@@ -114,7 +114,8 @@ class Journal:
         for field_name, dtype in DTYPES.items():
             shape = tuple(header["shapes"][field_name])
             count = int(np.prod(shape))
-            arrays[field_name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+            # A copy: one small array kept would keep the whole block in memory.
+            arrays[field_name] = np.frombuffer(body, dtype, count, offset).reshape(shape).copy()
             offset += count * dtype.itemsize
         return FrameFeatures(**arrays), state, digest
 

@@ -12,7 +12,7 @@ from .records import DTYPES, FRAME_ARRAYS, Array, FrameFeatures, Json, Recipe, V
 
 ENTRY_VERSION = 1
 CHUNK_BYTES = 1 << 20  # a checksum each; the least that a read of a few rows costs
-CHUNKS_A_SHARD = 8  # chunks in one file of `values`; also what composing an entry holds in memory
+CHUNKS_A_SHARD = 4  # chunks in one file of `values`; also what composing an entry holds in memory
 ROW_SHAPES: dict[str, tuple[int, ...]] = {"box_px": (4,), "landmarks_px": (5, 2)}
 PATHS = {name: f"frames/{name}" if name in FRAME_ARRAYS else name for name in DTYPES}
 

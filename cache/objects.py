@@ -86,6 +86,9 @@ class ObjectFolder(Blobs):
             paths = [item["path"] for batch in obstore.list(self.store) for item in batch]
         return sorted(path.removesuffix(end) for path in paths if path.endswith(end) and not path.startswith("."))
 
+    def prune(self, prefix: str) -> None:
+        pass
+
     def exists(self, key: str) -> bool:
         with self._mapped(key):
             try:

@@ -49,7 +49,7 @@ print("end", flush=True)
 """
 
 
-def run(location: Path, store_format: str, pause_s: float = 0.0) -> "subprocess.Popen[str]":
+def run(location: Path | str, store_format: str, pause_s: float = 0.0) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, str(location), store_format, str(pause_s)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -76,12 +76,16 @@ def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     return request.param, location
 
 
-def assert_as_if_nothing_happened(location: Path, whole: Path) -> None:
+def assert_same_arrays(location: Path | str, whole: Path) -> None:
     store, wanted = open_store(location), open_store(whole)
     assert store.ids() == wanted.ids() == ["v/a.mp4"]
     assert store.verify("v/a.mp4") == []
     mine, theirs = store.read("v/a.mp4"), wanted.read("v/a.mp4")
     assert all(getattr(mine, name).tobytes() == getattr(theirs, name).tobytes() for name in DTYPES)
+
+
+def assert_as_if_nothing_happened(location: Path, whole: Path) -> None:
+    assert_same_arrays(location, whole)
     for path in (whole / "v").rglob("*"):
         if path.is_file():
             assert (location / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
@@ -89,7 +93,7 @@ def assert_as_if_nothing_happened(location: Path, whole: Path) -> None:
     assert files == {path.relative_to(whole) for path in whole.rglob("*")}
 
 
-def kill_until_done(location: Path, store_format: str, generator: random.Random, kills: int) -> None:
+def kill_until_done(location: Path | str, store_format: str, generator: random.Random, kills: int) -> None:
     for _ in range(kills):
         process = run(location, store_format, pause_s=0.02)
         if generator.random() < 0.5:
@@ -111,6 +115,13 @@ def test_killed_runs_end_in_the_arrays_of_an_uninterrupted_one(uninterrupted: tu
     store_format, whole = uninterrupted
     kill_until_done(tmp_path / "store", store_format, random.Random(7), kills=3)
     assert_as_if_nothing_happened(tmp_path / "store", whole)
+
+
+def test_killed_runs_on_an_object_store_end_in_the_same_arrays(uninterrupted: tuple[str, Path], s3: str) -> None:
+    store_format, whole = uninterrupted
+    location = f"s3://features/killed-{store_format}-{time.monotonic_ns()}"
+    kill_until_done(location, store_format, random.Random(11), kills=2)
+    assert_same_arrays(location, whole)
 
 
 @pytest.mark.stress

@@ -366,3 +366,29 @@ def import_checkpoint(
     )  # fmt: skip
     click.echo(f"{len(summary.folds)} models for {', '.join(summary.targets)} on {summary.backbone} "
                f"(features' recipe {summary.digest[:12]}); run in {summary.run}")  # fmt: skip
+
+
+@main.command("demo")
+@click.option("--output", default="demo", show_default=True, metavar="DIR", help="Everything the demo makes.")
+@click.option("--seed", default=0, show_default=True, help="Of the videos and of training.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted at once.")
+@json_option
+def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:
+    """The whole chain on small videos made here: a real photograph's face, moved in known ways.
+
+    Example: affect demo --output demo
+    """
+    from .pipeline import words
+    from .pipeline.demo import DemoListener, run_demo
+    from .pipeline.progress import extraction_bar, training_bar
+
+    listener = DemoListener()
+    if not as_json:
+        listener = DemoListener(
+            step=lambda what: click.echo(what, err=True),
+            extraction=lambda: extraction_bar(enabled=True),
+            training=lambda: training_bar(enabled=True),
+        )
+    summary = run_demo(output, seed, device=device, jobs=jobs, listener=listener)
+    _say(words.of_demo(summary), as_json, asdict(summary))

@@ -11,6 +11,7 @@ from .inspect import StoreReport
 
 if TYPE_CHECKING:
     from ..stages.features.check import VideoCheck
+    from .demo import DemoSummary
     from .prediction_session import PredictSummary
     from .sweep import SweepSummary
     from .train import TrainingSummary
@@ -188,6 +189,19 @@ def of_prediction(summary: "PredictSummary") -> Words:
         f"open {summary.output}/viewer.html",
     ]
     return Words(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
+
+
+def of_demo(summary: "DemoSummary") -> Words:
+    """Scores on subjects that training never saw, and where to look next."""
+    times = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary.seconds.items())
+    places = [("videos", summary.videos), ("labels", summary.labels), ("features", summary.store),
+              ("run", summary.run), ("predictions", summary.predictions)]  # fmt: skip
+    lines = [
+        *of_metrics(summary.metrics),
+        *(f"{name}: {path}" for name, path in places),
+        f"{times}; open {summary.viewer}",
+    ]
+    return Words(tuple(lines))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

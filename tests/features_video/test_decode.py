@@ -167,7 +167,8 @@ def test_decoding_twice_gives_the_same_pixels(videos: dict[str, Path]) -> None:
     [
         ("missing", "no such file"), ("empty", "0 bytes"), ("text", "cannot be read as a video"),
         ("noise", "cannot be read as a video"), ("sound", "no video stream"), ("still", "still picture"),
-        ("photograph", "still picture"), ("encrypted", "stream is encrypted"), ("no_index", "cannot be read as a video"),
+        ("photograph", "still picture"), ("encrypted", "stream is encrypted"),
+        ("no_index", "cannot be read as a video"),
         ("header_alone", "gave no frame"), ("playlist", "cannot be read as a video"),
     ],
 )  # fmt: skip

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from ..cache.store import Store, open_store, store_exists
 from ..errors import AffectError, InputError
-from .extract import VideoOutcome, extract_into, extract_videos
-from .launch import resolve_device, threads_per_worker
+from .extract import VideoOutcome, extract_videos
+from .launch import resolve_device
 from .prediction_inputs import MEMORY, check_output, find_inputs
 from .prediction_session import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
 from .prediction_tables import clip_rows
 from .predictions import VideoPrediction
 from .pseudonyms import Pseudonyms
 from .run_folder import Run, load_run
-from .scoring import Scorer, features_config
+from .scoring import Scorer, extract_in_memory, features_config
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def predict(
 
 def predict_frame(
     video: str | Path,
-    run: str | Path,
+    run: str | Path | Run,
     *,
     store: str | Path = MEMORY,
     stride: int | None = None,
@@ -90,7 +90,8 @@ def predict_frame(
 ) -> "pd.DataFrame":
     """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
 
-    video: a file, or an id in the store. Nothing is written, but for features where a store is named.
+    video: a file, or an id in the store; run: a folder, or what `load_run` gave, for many videos.
+    Nothing is written, but for features where a store is named.
     Errors: AffectError and its kinds.
     """
     import pandas as pd
@@ -102,7 +103,7 @@ def predict_frame(
 
 def predict_video(
     video: str | Path,
-    run: str | Path,
+    run: str | Path | Run,
     *,
     store: str | Path = MEMORY,
     stride: int | None = None,
@@ -111,13 +112,13 @@ def predict_video(
 ) -> VideoPrediction:
     """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
     device = resolve_device(device)
-    loaded = load_run(run, device)
+    loaded = run if isinstance(run, Run) else load_run(run, device)
     scorer = Scorer(loaded, device, subject, stride)
     location = str(store)
     inputs = find_inputs([str(video)], location)
     if inputs.stored:
         opened = open_store(location)
-        loaded.card.check_features(opened.recipe, location, str(run))
+        loaded.card.check_features(opened.recipe, location, str(loaded.path))
         return scorer.score(opened, inputs.stored[0])
     if inputs.missing or len(inputs.sources) != 1:
         raise InputError(
@@ -138,10 +139,4 @@ def _extract_one(source: Source, run: Run, location: str, device: str) -> tuple[
         opened = open_store(location)
         run.card.check_features(opened.recipe, location, str(run.path))
         return opened, outcome
-    from ..cache.memory_store import MemoryStore
-    from ..stages.features.stream import FeatureExtractor
-
-    extractor = FeatureExtractor(config, device, threads_per_worker(1))
-    run.card.check_features(extractor.recipe, "made in memory", str(run.path))
-    memory = MemoryStore(extractor.recipe)
-    return memory, extract_into(memory, source, extractor)
+    return extract_in_memory(run, source, device)

@@ -10,12 +10,12 @@ from typing import Literal
 from ..cache.records import Json
 from ..cache.store import Store, open_store
 from ..errors import AffectError
-from .extract import Listener, VideoOutcome, extract_into, extract_videos
-from .launch import Workers, threads_per_worker
+from .extract import Listener, VideoOutcome, extract_videos
+from .launch import Workers
 from .prediction_tables import PredictionTables
 from .predictions import PersonPrediction, VideoPrediction
 from .pseudonyms import Pseudonyms
-from .scoring import Scored, Scorer, features_config
+from .scoring import Scored, Scorer, extract_in_memory, features_config
 from .sources import Source
 from .viewer import ViewerPage
 from .whole_files import write_json
@@ -135,16 +135,10 @@ class Session:
 
     def extract_and_forget(self, sources: Sequence[Source]) -> None:
         """Extract and score one video after another, keeping no features."""
-        from ..cache.memory_store import MemoryStore
-        from ..stages.features.stream import FeatureExtractor
-
-        run = self.scorer.run
-        extractor = FeatureExtractor(features_config(run), self.scorer.device, threads_per_worker(1))
-        run.card.check_features(extractor.recipe, "made in memory", str(run.path))
         self.listener.extraction.planned(len(sources))
         for source in sources:
-            store = MemoryStore(extractor.recipe)
-            outcome = extract_into(store, source, extractor, moved=self.listener.extraction.moved)
+            moved = self.listener.extraction.moved
+            store, outcome = extract_in_memory(self.scorer.run, source, self.scorer.device, moved)
             self.listener.extraction.finished(outcome)
             if outcome.status == "done":
                 self.score(store, source.id, source.path)

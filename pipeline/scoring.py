@@ -1,20 +1,28 @@
 """A trained run applied to one stored video: every chosen person's clips, block by block."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..cache.memory_store import MemoryStore
 from ..cache.records import Array, FrameFeatures, VideoInfo, main_person, select
 from ..cache.store import Store
 from ..configs.schema import FeaturesConfig
 from ..errors import InputError
 from ..stages.temporal.clips import FeatureTable, dense_clips
 from ..stages.temporal.score import ClipScores, score_blocks
+from .extract import Moved, VideoOutcome, extract_into
+from .launch import threads_per_worker
 from .predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Target, VideoPrediction
 from .run_folder import Run
+from .sources import Source
+
+if TYPE_CHECKING:
+    from ..stages.features.stream import FeatureExtractor
 
 TABLE_BYTES = 256 << 20  # of features held at once; more stay in the store and are read in blocks
 BATCH_CLIPS = 64
@@ -192,6 +200,24 @@ def features_config(run: Run) -> FeaturesConfig:
     precision = run.card.recipe.fields.get("precision")
     config = run.config.features
     return replace(config, precision=precision) if precision in ("fp32", "bf16", "fp16") else config
+
+
+def extract_in_memory(
+    run: Run, source: Source, device: str, moved: Callable[[Moved], None] | None = None
+) -> tuple[Store, VideoOutcome]:
+    """A store in memory with the one video in it, and what became of it. Errors: RunError for another recipe."""
+    extractor = _extractor(features_config(run), device)
+    run.card.check_features(extractor.recipe, "in memory", str(run.path))
+    store = MemoryStore(extractor.recipe)
+    return store, extract_into(store, source, extractor, moved=moved)
+
+
+@functools.lru_cache(maxsize=1)
+def _extractor(config: FeaturesConfig, device: str) -> "FeatureExtractor":
+    """The detector and backbone, kept for the next video."""
+    from ..stages.features.stream import FeatureExtractor
+
+    return FeatureExtractor(config, device, threads_per_worker(1))
 
 
 def _silent(spans: tuple[Array, Array], track: int, targets: int, neighbours: int) -> PersonPrediction:

@@ -1,7 +1,7 @@
 // The page: one state (recording, person, time, view), changed here and drawn from here.
 
 const sources = [...document.querySelectorAll("script.affect-video")];
-const page = { video: null, person: null, clip: -1, time: 0, offset: 0, view: { from: 0, to: 1 }, fit: false, playable: false, choosePerson, seek };
+const page = { video: null, person: null, clip: -1, time: 0, offset: 0, view: { from: 0, to: 1 }, fit: false, playable: false, choosePerson, seek, draw };
 const player = setUpPlayer(page);
 const noVideo = document.documentElement.dataset.video === "no";
 const loaded = new Map();
@@ -92,16 +92,20 @@ function buildLanes() {
   lanes.looked = looked ? lane("Where the model looked for the clip at the cursor", true, STRIP_PX) : null;
 }
 
+function draw() {
+  page.video.targets.forEach((target, k) => drawLane(lanes[k], page.person, k, target, page.view, page.ranges[k], ink));
+  drawAxis(lanes.axis, page.view, ink);
+  drawCoverage(lanes.coverage, page.person, page.view, ink);
+  drawOverview($("overview"), page.person, page.video.targets, page.view, page.video.duration || 1, page.ranges, ink);
+  drawCursor();
+}
+
 function redraw() {
   if (pending) return;
   pending = true;
   requestAnimationFrame(() => {
     pending = false;
-    page.video.targets.forEach((target, k) => drawLane(lanes[k], page.person, k, target, page.view, page.ranges[k], ink));
-    drawAxis(lanes.axis, page.view, ink);
-    drawCoverage(lanes.coverage, page.person, page.view, ink);
-    drawOverview($("overview"), page.person, page.video.targets, page.view, page.video.duration || 1, page.ranges, ink);
-    drawCursor();
+    draw();
   });
 }
 

@@ -73,8 +73,8 @@ class Blobs(ABC):
         """Remove folders under `prefix/` that are empty."""
 
     @abstractmethod
-    def exists(self, key: str) -> bool:
-        """Whether a file or folder stands there."""
+    def exists(self, key: str, root_file: str | None = None) -> bool:
+        """Whether a file or folder stands there, in the sense of `entries`."""
 
     @abstractmethod
     def remove(self, key: str, root_file: str | None = None) -> None:
@@ -85,8 +85,12 @@ class Blobs(ABC):
         """A free path on this machine, from which `publish` can let a file or folder appear; removed at the end."""
 
     @abstractmethod
+    def settle(self, path: Path) -> None:
+        """Make what was composed at a scratch path durable; slow, so not while others wait in `fenced`."""
+
+    @abstractmethod
     def publish(self, path: Path, key: str, root_file: str | None) -> None:
-        """Let what was composed at `path` appear under `key`, whole, replacing what stood there."""
+        """Let what was composed and settled at `path` appear under `key`, whole, replacing what stood there."""
 
     @abstractmethod
     def move(self, old: str, new: str, root_file: str | None) -> None:
@@ -199,7 +203,7 @@ class LocalFolder(Blobs):
                 with contextlib.suppress(OSError):  # not empty, or gone meanwhile
                     Path(folder).rmdir()
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, root_file: str | None = None) -> bool:
         return self.path(key).exists()
 
     def remove(self, key: str, root_file: str | None = None) -> None:
@@ -229,9 +233,12 @@ class LocalFolder(Blobs):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
+    def settle(self, path: Path) -> None:
+        with self._mapped(path.name):
+            sync_tree(path)
+
     def publish(self, path: Path, key: str, root_file: str | None) -> None:
         with self._mapped(key):
-            sync_tree(path)
             target = self.path(key)
             make_folder(target.parent)
             if target.is_dir() and not target.is_symlink():

@@ -26,6 +26,8 @@ from .layout import (
 from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
 from .store import EntryWriter, Store, check_id
 
+LOOKS = 3  # an entry that another run replaces just now may be gone at one look and there at the next
+
 
 class EntryFormat(Protocol):
     """How the arrays of an entry lie on disk; `ZarrFormat` and `Hdf5Format`."""
@@ -75,7 +77,7 @@ class FolderStore(Store):
     def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
         check_id(entry_id)
         key = self.key(entry_id)
-        if not overwrite and self.blobs.exists(key):
+        if not overwrite and self.stands(entry_id):
             raise EntryError(
                 f"{self.location}/{key} is stored already",
                 hint="affect extract-features VIDEOS --store STORE --overwrite",
@@ -109,12 +111,16 @@ class FolderStore(Store):
         with contextlib.ExitStack() as stack:
             for entry_id in sorted({old_id, new_id}):
                 stack.callback(self._claim(entry_id).release)
-            if self.blobs.exists(self.key(new_id)):
+            if self.stands(new_id):
                 raise EntryError(
                     f"{self.location}/{self.key(new_id)} is there already", hint="affect inspect-cache STORE"
                 )
             self.blobs.move(self.key(old_id), self.key(new_id), self._format.root_file)
             self._drop_journal(old_id)
+
+    def stands(self, entry_id: str) -> bool:
+        """Whether an entry is there, sound or damaged."""
+        return self.blobs.exists(self.key(entry_id), self._format.root_file)
 
     def key(self, entry_id: str) -> str:
         """Where an entry lies, relative to the store."""
@@ -129,6 +135,7 @@ class FolderStore(Store):
         try:
             with self.blobs.scratch(self.journal_key(entry_id)) as scratch:
                 seal = self._compose(scratch, journal, info)
+                self.blobs.settle(scratch)
                 with self.blobs.fenced():
                     check()
                     self.blobs.put(f"{journal.key}/{COMMITTED}", seal.encode())
@@ -141,7 +148,7 @@ class FolderStore(Store):
     def sweep(self) -> None:
         """Remove what killed runs left behind: journals of entries that stand, and half-removed folders."""
         names = self.blobs.names(".journal")
-        for name in {name.split("/")[0] for name in names if name.startswith((TEMPORARY, "probe-"))}:
+        for name in {name.split("/")[0] for name in names if name.startswith(TEMPORARY)}:
             self.blobs.remove(f".journal/{name}")
         files: dict[str, set[str]] = {}
         for name in names:
@@ -187,20 +194,21 @@ class FolderStore(Store):
 
     def _standing(self, entry_id: str) -> None:
         check_id(entry_id)
-        if not self.blobs.exists(self.key(entry_id)):
+        if not self.stands(entry_id):
             raise self._missing(entry_id)
 
     def _attributes(self, entry_id: str) -> tuple[dict[str, Json], VideoInfo]:
         check_id(entry_id)
-        try:
-            attributes = self._format.attributes(self.blobs, self.key(entry_id))
-            return attributes, info_of(attributes, self.recipe)
-        except FileNotFoundError:
-            if self._format.root_file and self.blobs.exists(self.key(entry_id)):
-                raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
-            raise self._missing(entry_id) from None
-        except DamageError as damage:
-            raise self._damaged(entry_id, str(damage)) from damage
+        for _ in range(LOOKS):
+            try:
+                attributes = self._format.attributes(self.blobs, self.key(entry_id))
+                return attributes, info_of(attributes, self.recipe)
+            except FileNotFoundError:
+                if not self.stands(entry_id):
+                    raise self._missing(entry_id) from None
+            except DamageError as damage:
+                raise self._damaged(entry_id, str(damage)) from damage
+        raise self._damaged(entry_id, f"{self._format.root_file} is missing")
 
     def _arrays(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> dict[str, Array]:
         """Arrays that belong together, also while another run replaces the entry."""
@@ -254,7 +262,7 @@ class FolderWriter(EntryWriter):
         self._store, self._id, self._claim = store, entry_id, claim
         key = store.journal_key(entry_id)
         self._journal = Journal(store.blobs, key, store.recipe.digest, fingerprint)
-        if not overwrite and store.blobs.exists(store.key(entry_id)):
+        if not overwrite and store.stands(entry_id):
             # Another run finished it between the look and the claim.
             self._journal.clear()
             raise EntryError(f"{store.location}/{store.key(entry_id)} was stored by another run just now")

@@ -49,7 +49,7 @@ class ObjectFolder(Blobs):
             return int(obstore.head(self.store, key)["size"])
 
     def put(self, key: str, data: bytes) -> None:
-        with self._mapped(key):
+        with self._mapped(key), self._bucket():
             obstore.put(self.store, key, data, use_multipart=False)
 
     def swap(self, key: str, data: bytes | None, expected: bytes | None) -> bool:
@@ -89,12 +89,12 @@ class ObjectFolder(Blobs):
     def prune(self, prefix: str) -> None:
         pass
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, root_file: str | None = None) -> bool:
         with self._mapped(key):
             try:
-                obstore.head(self.store, key)
+                obstore.head(self.store, f"{key}/{root_file}" if root_file else key)
             except FileNotFoundError:
-                return any(len(batch) for batch in obstore.list(self.store, key, chunk_size=1))
+                return False
             return True
 
     def remove(self, key: str, root_file: str | None = None) -> None:
@@ -108,6 +108,9 @@ class ObjectFolder(Blobs):
     def scratch(self, key: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="affect-", ignore_cleanup_errors=True) as folder:
             yield Path(folder) / "entry"
+
+    def settle(self, path: Path) -> None:
+        pass  # it goes elsewhere, and is composed again if this machine stops before
 
     def publish(self, path: Path, key: str, root_file: str | None) -> None:
         with self._mapped(key):
@@ -126,6 +129,7 @@ class ObjectFolder(Blobs):
 
     def move(self, old: str, new: str, root_file: str | None) -> None:
         with self._mapped(new):
+            self.remove(new, root_file)
             names = [f"/{name}" for name in self.names(old) if name != root_file] if root_file else [""]
             for name in [*names, *([f"/{root_file}"] if root_file else [])]:
                 obstore.copy(self.store, f"{old}{name}", f"{new}{name}")
@@ -144,7 +148,8 @@ class ObjectFolder(Blobs):
 
     def _create(self, key: str, data: bytes) -> bool:
         try:
-            obstore.put(self.store, key, data, mode="create", use_multipart=False)
+            with self._bucket():
+                obstore.put(self.store, key, data, mode="create", use_multipart=False)
         except AlreadyExistsError:
             # A request may have arrived although its answer was lost, and was then sent again.
             return self._get(key)[0] == data
@@ -156,6 +161,13 @@ class ObjectFolder(Blobs):
         except (PreconditionError, FileNotFoundError):
             return self._get(key)[0] == data
         return True
+
+    @contextlib.contextmanager
+    def _bucket(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise StoreError(f"{self.where} is in no bucket that exists", hint=_HINT) from error
 
     @contextlib.contextmanager
     def _mapped(self, key: str) -> Iterator[None]:

@@ -10,12 +10,14 @@ import google_crc32c
 import numpy as np
 import zarr
 from numcodecs import Blosc  # type: ignore[import-untyped]
+from obstore.exceptions import BaseError
 from zarr.abc.store import ByteRequest, Store
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
+from ..errors import StoreError
 from .blobs import Blobs, LocalFolder
 from .layout import ArraySpec, DamageError, spec_in
 from .objects import ObjectFolder
@@ -157,7 +159,10 @@ class _Strict(WrapperStore[Store]):
     """A store in which a missing chunk is an error: zarr would read it as zeros."""
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        found = await super().get(key, prototype, byte_range)
+        try:
+            found = await super().get(key, prototype, byte_range)
+        except BaseError as error:
+            raise StoreError(f"{key}: {_first_line(error)}") from error
         if found is None and not key.endswith((ROOT_FILE, ".zarray", ".zgroup", ".zattrs", ".zmetadata")):
             raise OSError(f"{key.rpartition('.zarr/')[2]} is missing or cut short")
         return found

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,32 @@ class StoreContract:
             writer.append(draw(3, 3), b"")
             writer.commit(info)
         assert store.ids() == ["a.mp4"]
+
+    def test_a_reader_never_sees_a_mixture_while_an_entry_is_replaced(
+        self, store: Store, draw: Any, info: VideoInfo
+    ) -> None:
+        versions = [draw(60, 60, size=512, seed=1), draw(60, 60, size=512, seed=2)]
+        wanted = {(block.values.tobytes(), block.score.tobytes()) for block in versions}
+        fill(store, "a.mp4", versions[:1], info)
+        failures: list[str] = []
+
+        def replace() -> None:
+            for number in range(1, 7):
+                with store.writer("a.mp4", info.fingerprint, overwrite=True) as writer:
+                    writer.append(versions[number % 2], b"")
+                    writer.commit(info)
+
+        thread = threading.Thread(target=replace)
+        thread.start()
+        reader = self.again(store)
+        while thread.is_alive():
+            try:
+                found = reader.read("a.mp4")
+                assert (found.values.tobytes(), found.score.tobytes()) in wanted
+            except EntryError as error:
+                failures.append(error.message)
+        thread.join()
+        assert all("holds no entry" in failure for failure in failures)
 
     def test_entries_are_deleted_and_renamed_alone(self, store: Store, draw: Any, info: VideoInfo) -> None:
         one = fill(store, "x/one.mp4", [draw(5, 5, seed=1)], info)

@@ -115,9 +115,7 @@ def test_two_runs_that_make_one_store_at_once_agree_on_it(tmp_path: Path) -> Non
     assert sum("made with another recipe" in line for line in made) == 4
 
 
-def test_an_object_store_that_cannot_be_reached_is_an_error_with_a_hint(
-    recipe: Recipe, s3: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_object_store_that_cannot_be_reached_is_an_error_with_a_hint(recipe: Recipe, s3: str) -> None:
     with pytest.raises(StoreError, match="is not a store"):
         open_store("s3://features/nothing/here")
     with pytest.raises(StoreError, match="no-such-bucket"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from affect.cache import create_store, open_store
+from affect.cache.folder_store import FolderStore
 from affect.cache.records import DTYPES, Recipe
 
 # Writes one video of nine blocks through the public interface, as the pipeline does: resuming behind what is durable.
@@ -174,3 +175,21 @@ def test_interrupting_a_run_loses_nothing_that_was_appended(tmp_path: Path) -> N
     with create_store(tmp_path / "store", Recipe({"view": "plain"})).writer("v/a.mp4", "f") as writer:
         assert writer.frames >= 64 * 2
         assert writer.state == str(writer.frames // 64).encode()
+
+
+def test_objects_of_an_entry_that_was_not_finished_are_no_entry(uninterrupted: tuple[str, Path], s3: str) -> None:
+    store_format, whole = uninterrupted
+    if store_format == "hdf5":
+        return  # one object: there is no half of it
+    location = f"s3://features/half-{time.monotonic_ns()}"
+    process = run(location, store_format)
+    assert said(process, "end")
+    process.communicate()
+    store = create_store(location, Recipe({"view": "plain"}))
+    assert isinstance(store, FolderStore)
+    store.blobs.remove("v/a.mp4.zarr/zarr.json")
+    assert store.ids() == []
+    process = run(location, store_format)
+    assert said(process, "end")
+    process.communicate()
+    assert_same_arrays(location, whole)

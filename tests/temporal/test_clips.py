@@ -63,6 +63,8 @@ def test_a_frame_belongs_to_the_span_its_time_lies_in(table: FeatureTable) -> No
     assert index(table, "v100", 8.0, np.nan).first[0] == 25
     before = index(table, "v100", 0.0, 8.0)
     assert (before.first + before.length).max() == 25
+    # What rounding a label's time to microseconds moved is still that frame.
+    assert index(table, "v100", 8.0000004, np.nan).first[0] == 25
 
 
 def test_short_spans_become_short_clips_and_empty_ones_are_listed(table: FeatureTable) -> None:
@@ -148,6 +150,8 @@ def test_neighbours_in_which_nobody_is_seen_are_masked(make_video: Any) -> None:
     assert clips.first.tolist() == [0, 32]
     _, mask = clips.keys(np.arange(2))
     assert mask.tolist() == [[False, False, True, False, True], [True, False, True, False, False]]
+    _, mask = dense_clips(clips.table, CLIPS, 16).keys(np.array([1]))
+    assert mask.tolist() == [[False, True, True, True, False]]  # the clip itself stays, or its softmax has nothing
 
 
 def test_a_batch_gathers_each_distinct_clip_once_and_the_queries_first(table: FeatureTable) -> None:

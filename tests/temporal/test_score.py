@@ -129,3 +129,7 @@ def test_the_threshold_lets_nearly_all_unseen_clips_of_the_same_kind_pass(calibr
     assert reference.fitted
     assert float((reference(rows[2]) > 1).float().mean()) < 0.06
     assert (reference(rows[2] + 30) > 1).all()
+    if size == 700:
+        away = torch.randn(size, generator=generator)
+        away -= away @ reference.axes.T @ reference.axes
+        assert (reference(rows[2] + 10 * away / away.norm()) > 1).all()

@@ -12,9 +12,13 @@ from ...configs.schema import FacesConfig
 from .link import Linker, decode, encode
 
 _IMPOSSIBLE = 1e6
-_LOOKS_WEIGHT = 0.5  # of unlikeness beside 1 - IoU, when several faces compete
-_LEAST_LIKENESS = 0.3  # of a detection to its track one look later
-_LEAST_LIKENESS_AFTER_GAP = 0.6  # and after a missed look: someone else may have taken the place
+# Least likeness of a sighting to its track (descriptors as `crop.describe`). Looks 0.32 s apart of one person are alike
+# by 0.75 and more, different people by 0.70 at most; a hand before the face lowers it.
+_LIKENESS = 0.6  # where boxes overlap, one look later
+_LIKENESS_AFTER_GAP = 0.7  # where boxes overlap, after a missed look: someone else may have taken the place
+_LIKENESS_AFAR = 0.75  # where they do not overlap, within...
+_REACH = 2.0  # ...box sides of the last place...
+_SIZE_CHANGE = 1.6  # ...and about as large
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -36,13 +40,15 @@ class Track:
     last: int
     time_s: float  # of the last sighting
     box_px: Array
+    look: Array  # (768,) float64, descriptor of the last sighting
     total: Array  # (768,) float64, sum of descriptors
     looks: int
 
     def move(self, frame: int, time_s: float, seen: Sighting) -> None:
         self.last, self.time_s, self.looks = frame, time_s, self.looks + 1
         self.box_px = seen.box_px
-        self.total = self.total + seen.look
+        self.look = seen.look.astype(np.float64)
+        self.total = self.total + self.look
 
 
 class Tracker:
@@ -66,9 +72,8 @@ class Tracker:
         for number, face in enumerate(seen):
             if owner[number] is None and face.score >= config.start_score:
                 owner[number] = self._next
-                self._active.append(
-                    Track(self._next, frame, frame, time_s, face.box_px, face.look.astype(np.float64), looks=1)
-                )
+                look = face.look.astype(np.float64)
+                self._active.append(Track(self._next, frame, frame, time_s, face.box_px, look, look, looks=1))
                 self._next += 1
         self._previous = frame
         return owner
@@ -83,18 +88,24 @@ class Tracker:
         config = self._config
         if not self._active or not seen:
             return []
-        overlap = iou(np.stack([track.box_px for track in self._active]), np.stack([face.box_px for face in seen]))
-        totals = np.stack([track.total for track in self._active])
-        means = totals / np.maximum(np.linalg.norm(totals, axis=1, keepdims=True), 1e-12)
-        likeness = means @ np.stack([face.look for face in seen]).astype(np.float64).T
-        least = [
-            _LEAST_LIKENESS if track.last == self._previous else _LEAST_LIKENESS_AFTER_GAP for track in self._active
-        ]
+        boxes, found = np.stack([track.box_px for track in self._active]), np.stack([face.box_px for face in seen])
+        likeness = self._likeness(np.stack([face.look for face in seen]).astype(np.float64))
+        overlap = iou(boxes, found)
+        missed = np.array([track.last != self._previous for track in self._active])
+        near = (overlap >= config.min_iou) & (likeness >= np.where(missed, _LIKENESS_AFTER_GAP, _LIKENESS)[:, None])
+        far = within_reach(boxes, found) & (likeness >= _LIKENESS_AFAR)
         sure = np.array([face.score for face in seen]) >= config.continue_score
-        possible = (overlap >= config.min_iou) & sure & (likeness >= np.array(least)[:, None])
-        cost = np.where(possible, 1 - overlap + _LOOKS_WEIGHT * (1 - likeness), _IMPOSSIBLE)
+        possible = (near | far) & sure
+        cost = np.where(possible, np.where(near, 1 - overlap, 1) + 1 - likeness, _IMPOSSIBLE)
         rows, columns = linear_sum_assignment(cost)
         return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if possible[row, column]]
+
+    def _likeness(self, looks: Array) -> Array:
+        """(tracks, sightings): to a track's last look or to its mean, whichever is more alike."""
+        totals = np.stack([track.total for track in self._active])
+        means = totals / np.maximum(np.linalg.norm(totals, axis=1, keepdims=True), 1e-12)
+        last = np.stack([track.look for track in self._active])
+        return np.asarray(np.maximum(means @ looks.T, last @ looks.T))
 
     def _end(self, ended: Sequence[Track]) -> None:
         for track in ended:
@@ -104,7 +115,8 @@ class Tracker:
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs, as JSON values; exact."""
         active = [
-            [t.number, t.first, t.last, t.time_s, encode(t.box_px), encode(t.total), t.looks] for t in self._active
+            [t.number, t.first, t.last, t.time_s, encode(t.box_px), encode(t.look), encode(t.total), t.looks]
+            for t in self._active
         ]
         return {"active": active, "next": self._next, "previous": self._previous, "linker": self._linker.state()}
 
@@ -113,8 +125,8 @@ class Tracker:
         """The tracker that gave this state."""
         tracker = cls(config)
         tracker._active = [
-            Track(number, first, last, time_s, decode(box), decode(total), looks)
-            for number, first, last, time_s, box, total, looks in state["active"]
+            Track(number, first, last, time_s, decode(box), decode(look), decode(total), looks)
+            for number, first, last, time_s, box, look, total, looks in state["active"]
         ]
         tracker._linker = Linker.from_state(state["linker"])
         tracker._next, tracker._previous = state["next"], state["previous"]
@@ -128,6 +140,16 @@ def iou(one: Array, other: Array) -> Array:
     shared = np.prod(np.clip(high - low, 0, None), axis=2)
     areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (one, other)]
     return np.asarray(shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9))
+
+
+def within_reach(one: Array, other: Array) -> Array:
+    """(n, m) whether boxes lie near one another and are of about the same size."""
+    sides = [np.sqrt(np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3), axis=1)) for boxes in (one, other)]
+    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (one, other)]
+    distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
+    larger = np.maximum(sides[0][:, None], sides[1][None])
+    smaller = np.minimum(sides[0][:, None], sides[1][None])
+    return np.asarray((distance <= _REACH * larger) & (larger <= _SIZE_CHANGE * smaller))
 
 
 class CutFinder:

@@ -74,7 +74,7 @@ def predict(
         if inputs.sources and location == MEMORY:
             session.extract_and_forget(inputs.sources)
         elif inputs.sources:
-            session.extract(inputs.sources, location, str(run))
+            session.extract(inputs.sources, location)
         session.summary.complete = True
     return session.summary
 

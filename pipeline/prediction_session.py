@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..cache.records import Json
-from ..cache.store import Store, open_store
+from ..cache.store import Store, open_store, store_exists
 from ..errors import AffectError
-from .extract import Listener, VideoOutcome, extract_videos
+from .extract import Listener, VideoOutcome, extract_videos, plan
 from .launch import Workers
 from .prediction_tables import PredictionTables
 from .predictions import PersonPrediction, VideoPrediction
@@ -104,15 +104,16 @@ class Session:
         self.summary.seconds = time.monotonic() - self._started
         write_json(self.output / "summary.json", self._summary_json())
 
-    def extract(self, sources: Sequence[Source], location: str, run: str) -> None:
-        """Extract what the store lacks; score each video as soon as its features are there."""
+    def extract(self, sources: Sequence[Source], location: str) -> None:
+        """Score each video as soon as its features are in the store; extract those that are not."""
         paths = {source.id: source.path for source in sources}
         opened: list[Store] = []
 
         def planned(count: int) -> None:
             # The store exists now, and nothing has been extracted yet.
-            opened.append(open_store(location))
-            self.scorer.run.card.check_features(opened[0].recipe, location, run)
+            opened[:] = [open_store(location)]
+            run = self.scorer.run
+            run.card.check_features(opened[0].recipe, location, str(run.path))
             self.listener.extraction.planned(count)
 
         def finished(outcome: VideoOutcome) -> None:
@@ -120,8 +121,14 @@ class Session:
             if outcome.status == "failed":
                 self.fail(outcome.id, paths[outcome.id], outcome.reason)
             else:
-                self.score(opened[0] if opened else open_store(location), outcome.id, paths[outcome.id])
+                self.score(opened[0], outcome.id, paths[outcome.id])
 
+        if store_exists(location):  # what is stored needs no detector and no backbone
+            opened.append(open_store(location))
+            todo = plan(opened[0], sources, overwrite=self.options.overwrite, verify=False, finish=finished)
+            sources = [source for source, _ in todo]
+        if not sources:
+            return
         extract_videos(
             sources,
             location,

@@ -50,7 +50,7 @@ function drawLane(canvas, person, k, target, view, range, ink) {
   shade(pen, person, view, x, width, height, ink);
   pen.textAlign = "right";
   pen.textBaseline = "middle";
-  for (const tick of steps(range[0], range[1], height > 90 ? 4 : 2)) {
+  for (const tick of steps(range[0], range[1], height > 90 ? 4 : 3)) {
     pen.fillStyle = ink.rule;
     pen.fillRect(MARGIN.left, Math.round(y(tick)), width - MARGIN.left - MARGIN.right, tick === 0 ? 2 : 1);
     pen.fillStyle = ink.quiet;

@@ -94,9 +94,12 @@ def gain_panel(setting: str, records: Sequence[Mapping[str, Any]]) -> str:
     axes = Axes(padded(np.array([item["value"] for item in records]), share=0.08), padded(numbers), height=210, left=50)
     zero = float(axes.py(0.0))
     parts = [axes.grid(setting, "gain in CCC"), line(axes.left, zero, 350, zero, "zero")]
-    for term in terms:
+    for number, term in enumerate(terms):
         mine = [item for item in records if item["term"] == term]
-        x, y = axes.px(np.array([item["value"] for item in mine])), axes.py(np.array([item["gain"] for item in mine]))
+        x, y = (
+            axes.px(np.array([item["value"] for item in mine])) + 5 * number,
+            axes.py(np.array([item["gain"] for item in mine])),
+        )
         parts.append(curve(x, y, KINDS[term]))
         parts.append(points(x, y, f"{KINDS[term]} large"))
         for place, item in zip(x, mine, strict=True):

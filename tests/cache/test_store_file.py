@@ -19,9 +19,8 @@ def document(location: Path) -> dict[str, Any]:
 
 def test_a_store_says_what_it_is(tmp_path: Path, recipe: Recipe) -> None:
     create_store(tmp_path / "a" / "store", recipe, "hdf5")
-    assert document(tmp_path / "a" / "store") == {
-        "format_version": 1, "format": "hdf5", "digest": recipe.digest, "recipe": recipe.fields,
-    }  # fmt: skip
+    said = {"format_version": 1, "format": "hdf5", "digest": recipe.digest, "recipe": recipe.fields}
+    assert said.items() <= document(tmp_path / "a" / "store").items()
     again = open_store(f"file://{tmp_path}/a/store")
     assert (again.format, again.recipe, again.ids()) == ("hdf5", recipe, [])
     assert create_store(tmp_path / "a" / "store", recipe).format == "hdf5"

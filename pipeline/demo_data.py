@@ -20,8 +20,8 @@ PERIODS_S = (4.0, 11.0)  # of the labels' waves: slow beside a span, several in 
 class DemoDataConfig:
     """How much is made. The defaults are what `affect demo` uses."""
 
-    splits: tuple[tuple[str, int], ...] = (("train", 6), ("validation", 2), ("test", 3))
-    seconds: float = 24.0
+    splits: tuple[tuple[str, int], ...] = (("train", 6), ("validation", 2), ("test", 2))
+    seconds: float = 20.8
     fps: float = 12.5
     span_s: float = 1.6
 

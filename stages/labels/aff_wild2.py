@@ -1,0 +1,90 @@
+"""Aff-Wild2: valence and arousal of every frame, as text; -5 marks a frame without a valid annotation.
+
+Source: Kollias & Zafeiriou, "Aff-Wild2: Extending the Aff-Wild Database for Affect Recognition", arXiv 1811.07770.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ...cache.records import Array
+from ...errors import ManifestError
+from .table import LabelRow, Problem, Scale
+
+SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
+INVALID = -5.0
+MIN_VALID = 0.5  # least share of a span's frames with a valid annotation
+PERSON_WORDS = ("_left", "_right")  # one annotation file for each of two people in a video
+SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}
+
+
+def split_of(path: Path) -> str | None:
+    """The split that a folder above the file names, as Train_Set/1.txt; None where none does."""
+    folders = [part.lower() for part in reversed(path.parts[:-1])]
+    return next((split for part in folders for word, split in SPLIT_WORDS.items() if part.startswith(word)), None)
+
+
+def read_annotations(path: Path) -> Array:
+    """Valence and arousal of each frame, (F, 2) float64, NaN where either is invalid.
+
+    Errors: ManifestError for a file without the header or with a line that is no pair of numbers.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path} cannot be read: {error}") from error
+    if lines[0].strip().lower().replace(" ", "") != "valence,arousal":
+        raise ManifestError(f"{path}, line 1 is {lines[0].strip()!r}; expected valence,arousal")
+    values = np.full((len(lines) - 1, 2), np.nan)
+    for line, words in enumerate(lines[1:], 2):
+        if not words.strip():
+            values[line - 2] = INVALID
+            continue
+        try:
+            values[line - 2] = [float(word) for word in words.split(",")]
+        except ValueError as error:
+            raise ManifestError(f"{path}, line {line} is {words.strip()!r}; expected valence,arousal") from error
+    if not lines[-1].strip():
+        values = values[:-1]
+    values[(values == INVALID).any(axis=1)] = np.nan
+    return values
+
+
+def span_rows(
+    values: Array, time_s: Array, span_s: float, *, video: str, subject: str, split: str | None
+) -> tuple[list[LabelRow], list[Problem]]:
+    """A row for each `span_s` seconds of a video with enough valid frames: the mean of those; and what did not fit.
+
+    values: (F, 2) of consecutive frames; time_s: (N,) presentation time of every frame of the video.
+    """
+    problems: list[Problem] = []
+    if len(values) != len(time_s):
+        detail = f"{len(values)} annotated frames, {len(time_s)} in the video; what both have is used"
+        problems.append(Problem("does not fit the video", subject, detail))
+    outside = np.asarray((np.abs(values) > 1).any(axis=1))
+    if outside.any():
+        detail = f"{int(outside.sum())} frames, first line {int(outside.argmax()) + 2}; left out"
+        problems.append(Problem("value outside its scale", subject, detail))
+    frames = min(len(values), len(time_s))
+    usable = np.where(outside[:, None], np.nan, values)[:frames]
+    number = np.floor(time_s[:frames] / span_s + 1e-6).astype(np.int64)
+    valid = ~np.isnan(usable).any(axis=1)
+    count = np.bincount(number, minlength=1)
+    good = np.bincount(number, valid, minlength=1)
+    sums = [np.bincount(number, np.where(valid, usable[:, k], 0), minlength=1) for k in range(2)]
+    kept = (count > 0) & (good >= MIN_VALID * np.maximum(count, 1)) & (good > 0)
+    rows = [
+        LabelRow(video, subject, _round(n * span_s), _round((n + 1) * span_s), _means(sums, good, n), split)
+        for n in np.flatnonzero(kept).tolist()
+    ]
+    if not rows:
+        problems.append(Problem("no usable value", subject))
+    return rows, problems
+
+
+def _means(sums: list[Array], good: Array, number: int) -> tuple[float, ...]:
+    return tuple(_round(float(total[number] / good[number])) for total in sums)
+
+
+def _round(value: float) -> float:
+    return round(value, 6)

@@ -1,0 +1,98 @@
+"""AMIGOS: valence and arousal of 20-second segments, by three outside annotators.
+
+Source: Miranda-Correa et al., "AMIGOS: A Dataset for Affect, Personality and Mood Research on Individuals and Groups",
+IEEE Transactions on Affective Computing 2018; `External_Annotations.xlsx`.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from .table import (
+    Cells,
+    LabelRow,
+    Prepared,
+    Problem,
+    Scale,
+    VideoFiles,
+    drop_repeats,
+    number,
+    read_cells,
+    records,
+    require_columns,
+    text,
+)
+
+ANNOTATORS = (1, 2, 3)
+SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
+COLUMNS = {scale.name: [f"{scale.name.title()}_Annotator_{a}" for a in ANNOTATORS] for scale in SCALES}
+SEGMENT_S = 20.0
+SECOND_START_S = 5.0
+NAME = re.compile(r"P0*(?P<user>\d+)_(?P<video>[A-Za-z0-9]+)(?:_.*)?", re.IGNORECASE)
+
+
+def segments(duration_s: float) -> list[tuple[float, float]]:
+    """(start_s, end_s) of a video's segments in order: the first begins at 0, the next at 5 s, the last ends it."""
+    if duration_s <= SEGMENT_S:
+        return [(0.0, duration_s)]
+    spans = [(0.0, SEGMENT_S)]
+    start_s = SECOND_START_S
+    while start_s + SEGMENT_S < duration_s:
+        spans.append((start_s, start_s + SEGMENT_S))
+        start_s += SEGMENT_S
+    return [*spans, (duration_s - SEGMENT_S, duration_s)]
+
+
+def video_key(path: str) -> str | None:
+    """`P{user}_{video}` of a recording's file name, as `P01_18_face.mov` -> `P1_18`; None for another kind of name."""
+    found = NAME.fullmatch(PurePosixPath(path).stem)
+    return f"P{found['user']}_{found['video']}".upper() if found else None
+
+
+def read_amigos(path: Path, videos: VideoFiles, durations_s: Mapping[str, float]) -> Prepared:
+    """A row per annotated segment whose video is there. `durations_s`: by the videos' paths below the root.
+
+    Annotations are clamped to [-1, 1], as published, and averaged over those annotators that gave one.
+    """
+    table = read_cells(path)
+    require_columns(table, ["UserID", "VideoID", "Segment_Index", *COLUMNS["valence"], *COLUMNS["arousal"]], path)
+    files: dict[str, str] = {}
+    for name in sorted(videos.paths):
+        if (key := video_key(name)) is not None:
+            files.setdefault(key, name)
+    rows: list[LabelRow] = []
+    problems: list[Problem] = []
+    used: set[str] = set()
+    absent: dict[str, int] = {}
+    for cells in records(table):
+        user, key = text(cells["UserID"]), f"P{text(cells['UserID'])}_{text(cells['VideoID'])}"
+        file = files.get(key.upper())
+        segment = number(cells["Segment_Index"], key, "Segment_Index", problems)
+        if file is None:
+            absent[key] = absent.get(key, 0) + 1
+            continue
+        used.add(file)
+        name = f"{key}_{segment:g}"
+        spans = segments(durations_s[file])
+        if segment not in range(1, len(spans) + 1):
+            detail = f"{durations_s[file]:.2f} s make segments 1 to {len(spans)}"
+            problems.append(Problem("does not fit the video", name, detail))
+            continue
+        values = tuple(_mean(cells, scale, name, problems) for scale in SCALES)
+        if np.isnan(values).all():
+            problems.append(Problem("no usable value", name))
+            continue
+        rows.append(LabelRow(videos.paths[file], f"P{user}", *spans[int(segment) - 1], values))
+    problems += [Problem("labels without a video", key, f"{count} segments") for key, count in absent.items()]
+    return Prepared(drop_repeats(rows, problems), SCALES, (*problems, *videos.unused(used)))
+
+
+def _mean(cells: Cells, scale: Scale, name: str, problems: list[Problem]) -> float:
+    given = np.array([number(cells[column], name, column, problems) for column in COLUMNS[scale.name]])
+    given = given[~np.isnan(given)]
+    for value in given[np.abs(given) > 1]:
+        detail = f"{scale.name} is {value:g}; clamped to -1 to 1"
+        problems.append(Problem("value outside its scale", name, detail))
+    return float(np.clip(given, scale.low, scale.high).mean()) if len(given) else float("nan")

@@ -1,0 +1,83 @@
+"""OMG-Emotion: valence and arousal of utterances, with the data set's own split.
+
+Source: Barros et al., "The OMG-Emotion Behavior Dataset", IJCNN 2018.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from .table import (
+    Cells,
+    LabelRow,
+    Prepared,
+    Problem,
+    Scale,
+    VideoFiles,
+    drop_repeats,
+    number,
+    read_cells,
+    records,
+    require_columns,
+    scaled,
+    text,
+)
+
+COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
+SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
+GIVEN = {"valence": Scale("valence", -1, 1), "arousal": Scale("arousal", 0, 1)}
+SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}
+
+
+def split_of(path: Path) -> str | None:
+    """The split that a table's file name says, as omg_TrainVideos.csv; None where it says none."""
+    return next((split for word, split in SPLIT_WORDS.items() if word in path.stem.lower()), None)
+
+
+def read_omg(tables: Sequence[tuple[Path, str | None]], videos: VideoFiles) -> Prepared:
+    """A row per utterance whose video is there, arousal mapped from [0, 1] to 2a - 1. `tables`: each with its split.
+
+    An utterance is a file of its own, `<video>/<utterance>.mp4`, or the span `start` to `end` of `<video>.mp4`.
+    A video's speaker counts as one subject.
+    """
+    rows: list[LabelRow] = []
+    problems: list[Problem] = []
+    used: set[str] = set()
+    for path, split in tables:
+        table = read_cells(path)
+        require_columns(table, [name for name in COLUMNS if name not in ("link", "EmotionMaxVote")], path)
+        for cells in records(table):
+            video, utterance = text(cells["video"]), text(cells["utterance"])
+            name = f"{video}/{utterance}"
+            place = _place(cells, videos, name, problems)
+            if place is None:
+                continue
+            file, start_s, end_s = place
+            used.add(file)
+            valence, arousal = (
+                scaled(number(cells[target], name, target, problems), GIVEN[target], name, problems)
+                for target in ("valence", "arousal")
+            )
+            if np.isnan(valence) and np.isnan(arousal):
+                problems.append(Problem("no usable value", name))
+                continue
+            rows.append(LabelRow(videos.paths[file], video, start_s, end_s, (valence, 2 * arousal - 1), split))
+    return Prepared(drop_repeats(rows, problems), SCALES, (*problems, *videos.unused(used)))
+
+
+def _place(cells: Cells, videos: VideoFiles, name: str, problems: list[Problem]) -> tuple[str, float, float] | None:
+    """(file, start_s, end_s) of an utterance; None and a problem where there is none."""
+    video, utterance = text(cells["video"]), PurePosixPath(text(cells["utterance"])).stem
+    own = [path for path in videos.with_stem(utterance) if PurePosixPath(path).parent.name == video]
+    if own:
+        return own[0], 0.0, float("inf")
+    whole = videos.with_stem(video)
+    if not whole:
+        problems.append(Problem("labels without a video", name))
+        return None
+    start_s, end_s = (number(cells[edge], name, edge, problems) for edge in ("start", "end"))
+    if not 0 <= start_s < end_s:
+        problems.append(Problem("does not fit the video", name, f"from {start_s:g} to {end_s:g} s"))
+        return None
+    return whole[0], start_s, end_s

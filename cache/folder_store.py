@@ -52,6 +52,7 @@ class FolderStore(Store):
 
     def __init__(self, blobs: Blobs, recipe: Recipe, entry_format: EntryFormat) -> None:
         self.blobs, self.recipe, self._format = blobs, recipe, entry_format
+        self._digest = recipe.digest
         self.location = blobs.where
         self.format = entry_format.name
 
@@ -180,10 +181,17 @@ class FolderStore(Store):
 
     def _is_committed(self, entry_id: str) -> bool:
         try:
-            seal = self.blobs.get(f"{self.journal_key(entry_id)}/{COMMITTED}").decode()
-            return bool(self._format.attributes(self.blobs, self.key(entry_id)).get("attributes_sha256") == seal)
-        except (FileNotFoundError, DamageError):
+            mark = self.blobs.get(f"{self.journal_key(entry_id)}/{COMMITTED}").decode()
+        except FileNotFoundError:
             return False
+        return bool(mark == self._seal(entry_id))
+
+    def _seal(self, entry_id: str) -> Json:
+        """The digest of an entry's attributes as they stand; None where there are none."""
+        try:
+            return self._format.attributes(self.blobs, self.key(entry_id)).get("attributes_sha256")
+        except (FileNotFoundError, DamageError):
+            return None
 
     def _claim(self, entry_id: str) -> Claim:
         check_id(entry_id)
@@ -202,7 +210,7 @@ class FolderStore(Store):
         for _ in range(LOOKS):
             try:
                 attributes = self._format.attributes(self.blobs, self.key(entry_id))
-                return attributes, info_of(attributes, self.recipe)
+                return attributes, info_of(attributes, self._digest)
             except FileNotFoundError:
                 if not self.stands(entry_id):
                     raise self._missing(entry_id) from None
@@ -222,7 +230,7 @@ class FolderStore(Store):
                 arrays = self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
             except DamageError as damage:
                 failure = damage
-            if self._attributes(entry_id)[0] != attributes:
+            if self._seal(entry_id) != attributes["attributes_sha256"]:
                 continue
             if failure:
                 raise self._damaged(entry_id, str(failure)) from failure

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .records import DTYPES, FRAME_ARRAYS, Array, FrameFeatures, Json, Recipe, VideoInfo
+from .records import DTYPES, FRAME_ARRAYS, Array, FrameFeatures, Json, VideoInfo
 
 ENTRY_VERSION = 1
 CHUNK_BYTES = 1 << 20  # a checksum each; the least that a read of a few rows costs
@@ -109,7 +109,7 @@ def attributes_of(info: VideoInfo, arrays: dict[str, Json], extra: Mapping[str, 
     return {**attributes, "attributes_sha256": _seal(attributes)}
 
 
-def info_of(attributes: Mapping[str, Json], recipe: Recipe) -> VideoInfo:
+def info_of(attributes: Mapping[str, Json], recipe_digest: str) -> VideoInfo:
     """What an entry's attributes say. Errors: DamageError when the seal is broken, or another recipe made the entry."""
     if attributes.get("complete") is not True:
         raise DamageError("its attributes do not say that it is complete")
@@ -118,7 +118,7 @@ def info_of(attributes: Mapping[str, Json], recipe: Recipe) -> VideoInfo:
         raise DamageError("its attributes do not match their checksum")
     if attributes["entry_version"] > ENTRY_VERSION:
         raise DamageError(f"it has entry version {attributes['entry_version']}, newer than {ENTRY_VERSION}")
-    if attributes["recipe_digest"] != recipe.digest:
+    if attributes["recipe_digest"] != recipe_digest:
         raise DamageError(f"it was made by recipe {attributes['recipe_digest'][:12]}, not by this store's")
     return VideoInfo.from_json(attributes)
 

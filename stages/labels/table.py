@@ -108,12 +108,15 @@ class VideoFiles:
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """A CSV or Excel table, column names stripped. Errors: ManifestError for a file that is neither."""
+    """The cells of a CSV or Excel table as they were typed, so that subject 007 stays that.
+
+    Errors: ManifestError for a file that is neither.
+    """
     try:
         if path.suffix.lower() in {".xlsx", ".xlsm"}:
-            table = pd.read_excel(path, engine="openpyxl")
+            table = pd.read_excel(path, engine="openpyxl", dtype=object)
         else:
-            table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True)
+            table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True, dtype=object)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ManifestError(f"{path} cannot be read as a table: {error}", hint="CSV UTF-8 or .xlsx") from error
     table.columns = [str(name).strip() for name in table.columns]

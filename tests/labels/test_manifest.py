@@ -178,7 +178,7 @@ def test_videos_match_by_id_by_encoded_name_and_by_path_ending() -> None:
 @pytest.mark.parametrize(
     ("videos", "message"),
     [
-        (["x/clip.mp4", "clips.mp4"], r"line 3: video 'clips.mp4' is not in the store.*\n.*did you mean x/clip.mp4\?"),
+        (["x/clip.mp4", "clips.mp4"], r"line 3: video 'clips.mp4' is not in the store.*\n.*did you mean ./clip.mp4\?"),
         (["clip.mp4"], "may be 'x/clip.mp4' or 'y/clip.mp4'"),
         (["p/x/clip.mp4", "q/x/clip.mp4"], "line 3.* are both 'x/clip.mp4'"),
     ],

@@ -13,7 +13,7 @@ from ..cache.records import Array, Json
 from ..errors import RunError
 from ..stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjects, paired_difference
 from .report_axes import padded
-from .report_data import ReportData, read_report_data
+from .report_data import ReportData, flat, read_report_data
 from .report_page import figure, number_cell, page, paragraph, pictures, section, table, warning, words_cell
 from .report_pictures import bars, intervals
 
@@ -274,18 +274,10 @@ def _mean_over_subjects(gains: Array, bootstrap: int, seed: int) -> Score:
 
 def _settings(data: Sequence[ReportData]) -> dict[str, tuple[Json, ...]]:
     inputs = ("recipe_digest", "store_digest", "labels_sha256", "mirrored_store", "device", "commit")
-    flat = [_flat(item.config) | {name: item.environment.get(name) for name in inputs} for item in data]
-    names = dict.fromkeys(name for values in flat for name in values)
-    rows = {name: tuple(values.get(name) for values in flat) for name in names}
+    leaves = [flat(item.config) | {name: item.environment.get(name) for name in inputs} for item in data]
+    names = dict.fromkeys(name for values in leaves for name in values)
+    rows = {name: tuple(values.get(name) for values in leaves) for name in names}
     return {name: values for name, values in rows.items() if any(value != values[0] for value in values)}
-
-
-def _flat(tree: Json, where: str = "") -> dict[str, Json]:
-    flat: dict[str, Json] = {}
-    for key, value in tree.items():
-        name = f"{where}.{key}" if where else str(key)
-        flat |= _flat(value, name) if isinstance(value, dict) and value else {name: value}
-    return flat
 
 
 def _plain(scores: dict[str, Values]) -> dict[str, Json]:

@@ -146,3 +146,12 @@ def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
         return ()
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return tuple((row[0], row[1], row[2]) for row in table.itertuples(index=False))
+
+
+def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
+    """`a.b.c` -> value for every leaf."""
+    leaves: dict[str, Json] = {}
+    for key, value in tree.items():
+        name = f"{where}.{key}" if where else str(key)
+        leaves |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return leaves

@@ -159,6 +159,11 @@ def test_a_folder_that_is_no_whole_run_is_refused_by_name(tmp_path: Path, harm: 
     assert not (run / "report.html").exists()
 
 
+def test_people_stand_in_the_order_a_person_would_give_them(tmp_path: Path) -> None:
+    shown = words(write_report(write_run(tmp_path / "run", held_out(12, 3, 0.3), ("valence",))).read_text("utf-8"))
+    assert 0 < shown.index("Subject p2 ") < shown.index("Subject p10 ")
+
+
 def test_ten_thousand_spans_stay_a_page_one_can_send(tmp_path: Path) -> None:
     path = write_report(write_run(tmp_path / "run", held_out(20, 500, 0.3), ("valence",)))
     assert path.stat().st_size < 2e6

@@ -153,7 +153,7 @@ def select(features: FrameFeatures, persons: Mapping[int, int], subject: str) ->
     Errors: InputError for another word or a track the video does not have.
     """
     rows = np.arange(len(features.frame))
-    person = np.array([persons.get(int(track), int(track)) for track in features.track], dtype=np.int64)
+    person = _person_of_rows(features.track, persons)
     if subject == "main":
         chosen = rows[person == main_person(features, persons)] if len(rows) else rows
     elif subject == "largest":
@@ -163,9 +163,10 @@ def select(features: FrameFeatures, persons: Mapping[int, int], subject: str) ->
         chosen = order[last]
     elif subject.startswith("track:") and subject[6:].isdigit():
         track = int(subject[6:])
-        if track not in set(features.track.tolist()):
+        known = np.unique(features.track).tolist()
+        if track not in known:
             raise InputError(
-                f"track {track} does not occur; this video has {sorted(set(features.track.tolist()))}",
+                f"track {track} does not occur; this video has {known}",
                 hint="affect inspect-cache STORE --tracks",
             )
         chosen = rows[person == persons.get(track, track)]
@@ -189,3 +190,10 @@ def main_person(features: FrameFeatures, persons: Mapping[int, int]) -> int:
         owner = persons.get(track, track)
         share[owner] = share.get(owner, 0) + count
     return max(share, key=lambda owner: (share[owner], -owner))
+
+
+def _person_of_rows(track: Array, persons: Mapping[int, int]) -> Array:
+    """(R,) int64: each row's person, looked up once a track rather than once a row."""
+    tracks, inverse = np.unique(track, return_inverse=True)
+    owners = np.array([persons.get(int(number), int(number)) for number in tracks], np.int64)
+    return owners[inverse]

@@ -62,6 +62,7 @@ class Store(ABC):
     location: str  # the folder or URL, as in messages
     recipe: Recipe
     format: str  # "zarr" | "hdf5" | "memory"
+    weights: str | None = None  # where the backbone's file lay when the store was made; no part of the recipe
 
     @abstractmethod
     def ids(self) -> list[str]:
@@ -113,14 +114,16 @@ def store_exists(location: str | Path) -> bool:
     return exists_at(str(location))
 
 
-def create_store(location: str | Path, recipe: Recipe, store_format: str | None = None) -> Store:
+def create_store(
+    location: str | Path, recipe: Recipe, store_format: str | None = None, weights: str | None = None
+) -> Store:
     """The store at `location`, made when missing (format: zarr unless said).
 
     Errors: StoreError naming every recipe field that differs, or another format than the one asked for.
     """
     from .store_file import create_at
 
-    return create_at(str(location), recipe, store_format)
+    return create_at(str(location), recipe, store_format, weights)
 
 
 def entry_id(relative_path: str) -> str:

@@ -32,7 +32,7 @@ def exists_at(location: str) -> bool:
     return blobs_at(location).exists(FILE)
 
 
-def create_at(location: str, recipe: Recipe, store_format: str | None) -> FolderStore:
+def create_at(location: str, recipe: Recipe, store_format: str | None, weights: str | None = None) -> FolderStore:
     """The store at a folder or URL, made when missing. Errors: StoreError."""
     if store_format not in (None, *FORMATS):
         raise StoreError(f"there is no store format {store_format!r}; expected {' or '.join(FORMATS)}")
@@ -41,7 +41,7 @@ def create_at(location: str, recipe: Recipe, store_format: str | None) -> Folder
         _refuse_foreign(blobs)
         document = {
             "format_version": FORMAT_VERSION, "format": store_format or FORMATS[0],
-            "digest": recipe.digest, "recipe": dict(recipe.fields),
+            "digest": recipe.digest, "recipe": dict(recipe.fields), "weights": weights,
         }  # fmt: skip
         blobs.swap(FILE, json.dumps(document, indent=1, ensure_ascii=True).encode(), None)
     store = _opened(blobs, blobs.get(FILE))
@@ -110,7 +110,9 @@ def _opened(blobs: Blobs, data: bytes) -> FolderStore:
             f"{blobs.where}/{FILE} was changed: its digest is {str(digest)[:12]}, its recipe's {recipe.digest[:12]}",
             hint="put the file back as it was, or extract into a new --store",
         )
-    return FolderStore(blobs, recipe, _format(name))
+    store = FolderStore(blobs, recipe, _format(name))
+    store.weights = document.get("weights")
+    return store
 
 
 def _format(name: str) -> EntryFormat:

@@ -106,7 +106,9 @@ def extract_videos(
     started = time.monotonic()
     device = resolve_device(device)
     threads = threads_per_worker(workers.jobs)
-    store = create_store(location, _extractor(config, device, threads, threading.get_ident()).recipe, store_format)
+    recipe = _extractor(config, device, threads, threading.get_ident()).recipe
+    weights = str(Path(config.weights).resolve()) if config.weights and Path(config.weights).exists() else config.weights
+    store = create_store(location, recipe, store_format, weights)
     summary = ExtractionSummary(location)
 
     def finish(outcome: VideoOutcome) -> None:

@@ -195,11 +195,12 @@ class _Faces:
 def features_config(run: Run) -> FeaturesConfig:
     """The settings of stage one that make the features a run was trained on.
 
-    `auto` precision means something else on another device, so the one in the recipe takes its place.
+    Weights that came with the run lie in its folder, wherever that has been moved to.
     """
-    precision = run.card.recipe.fields.get("precision")
     config = run.config.features
-    return replace(config, precision=precision) if precision in ("fp32", "bf16", "fp16") else config
+    if config.weights and not Path(config.weights).is_absolute():
+        return replace(config, weights=str(run.path / config.weights))
+    return config
 
 
 def extract_in_memory(

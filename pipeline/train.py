@@ -16,6 +16,7 @@ from ..cache.manifest import check_targets_vary
 from ..cache.records import Json
 from ..configs.schema import Config
 from ..errors import AffectError
+from ..stages.features.recipe import settings_of
 from ..stages.temporal.fit import EpochRecord
 from .cross_validate import FoldOutcome, FoldTask, run_fold
 from .evaluation import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
@@ -77,6 +78,8 @@ def train_temporal(
     labels, run = Path(labels), Path(run)
     with _ranks(resolve_device(device)) as place:
         data = build_training_set(store, labels, config, place, mirrored)
+        # Stage one of this run is what the store holds, whatever the configuration says.
+        config = replace(config, features=settings_of(data.recipe, data.weights))
         folds = _folds(data, config)
         environment = describe_environment(
             data, labels, store=store, mirrored=mirrored, seed=config.training.seed, device=place
@@ -103,7 +106,7 @@ def train_temporal(
 def _outcomes(
     tasks: Sequence[FoldTask], workers: Workers, data: TrainingSet, listener: TrainingListener
 ) -> Iterator[FoldOutcome]:
-    if workers.in_process or len(tasks) == 1:
+    if workers.in_process or len(tasks) == 1 or distributed.is_initialized():
         yield from (run_fold(task, listener.epoch, data) for task in tasks)
     else:
         yield from _outlive_workers(tasks, workers)

@@ -29,6 +29,7 @@ class TrainingSet:
     scaling: LabelScaling
     ranges: Mapping[str, tuple[float, float]]
     recipe: Recipe
+    weights: str | None  # the file of the backbone that made the features, where it lay then
     store_digest: str  # of the ids and fingerprints of the videos used
     skipped: tuple[tuple[str, str, str], ...]  # where in the manifest, video, why
     warnings: tuple[str, ...]
@@ -77,6 +78,7 @@ def build_training_set(
         scaling=LabelScaling.from_ranges(manifest.targets, ranges),
         ranges=ranges,
         recipe=store.recipe,
+        weights=store.weights,
         store_digest=_digest(store, sorted(set(ids))),
         skipped=skipped,
         warnings=warnings,

@@ -5,18 +5,16 @@ Every batch holds frames that depend on their numbers alone, so a run resumed be
 """
 
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 
-from ...cache.records import Array, FrameFeatures, FrameStatus, Json, Recipe, VideoInfo
-from ...configs.load import config_to_dict
+from ...cache.records import Array, FrameFeatures, FrameStatus, VideoInfo
 from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
 from .backbones import load_backbone
@@ -27,9 +25,9 @@ from .decode import Frame, open_video
 from .detect import CenterFace
 from .embed import Embedder
 from .follow import Face, FollowedFrame, Follower, KeptFrame
+from .recipe import ALGORITHM, make_recipe
 from .track import CutFinder
 
-ALGORITHM = 1  # raised whenever the same settings come to give other numbers
 _QUEUE_BYTES = 64 << 20  # of decoded pictures waiting
 _LEAST_FACE_RATE = 0.2
 _PACKAGES = ("affect", "av", "numpy", "onnx2torch", "opencv-python", "torch", "torchvision")
@@ -48,7 +46,8 @@ class FeatureExtractor:
         if config.faces.detector != "none":
             self.detector = CenterFace(config.faces.input_width_px, device)
         self.feature_size = self.embedder.feature_size
-        self.recipe = Recipe(_recipe(config, backbone.description(), self.embedder.precision, self.detector))
+        detector_sha256 = self.detector.sha256 if self.detector else None
+        self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256)
         self.versions = {name: metadata.version(name) for name in _PACKAGES}
 
     def stream(self, path: Path, state: bytes = b"", frames: int = 0) -> "VideoStream":
@@ -310,21 +309,3 @@ def _block(frames: Sequence[FollowedFrame], values: Array) -> FrameFeatures:
         score=np.array([face.score for _, face in faces], np.float32),
         landmarks_px=np.array([face.landmarks_px for _, face in faces], np.float32).reshape(-1, 5, 2),
     )
-
-
-def _recipe(
-    config: FeaturesConfig, backbone: Mapping[str, object], precision: str, detector: CenterFace | None
-) -> dict[str, Json]:
-    """Everything that changes a feature, by name; no path, and nothing that does not matter under these settings."""
-    faces: dict[str, Json] = {"detector": "none"}
-    if detector is not None:
-        faces = {**config_to_dict(config.faces), "detector_sha256": detector.sha256}
-    return {
-        "algorithm": ALGORITHM,
-        "sample_fps": config.sample_fps if config.sample_fps == "source" else float(config.sample_fps),
-        "faces": faces,
-        **backbone,
-        "precision": precision,
-        "view": config.view,
-        "decoder": f"pyav, libavcodec {av.library_versions['libavcodec'][0]}",
-    }

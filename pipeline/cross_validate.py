@@ -192,7 +192,6 @@ def _write_results(task: FoldTask, data: TrainingSet, fold: Fold, sides: dict[st
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
         "clips": {side: len(rows) for side, rows in sides.items()},
-        "rows": {side: rows.tolist() for side, rows in fold.sides.items()},
         **{name: value for name, value in card.to_json().items() if name not in ("spec", "training")},
     }
     write_json(task.folder / "fold.json", record)

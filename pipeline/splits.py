@@ -47,10 +47,11 @@ def make_folds(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[
     Errors: ManifestError for a subject on two sides (unless allowed), an empty side, or too few subjects;
     ConfigError for a test subject the manifest does not have.
     """
+    names, person = np.unique(np.array(manifest.subjects), return_inverse=True)
     if config.protocol == "split":
         sides = [_fixed_split(manifest, config)]
     else:
-        groups = _groups(manifest, config, seed)
+        groups = _groups(manifest, names, person, config, seed)
         everyone = np.arange(len(manifest))
         sides = [(np.setdiff1d(everyone, test), np.empty(0, np.int64), test) for test in groups]
     folds = []
@@ -58,8 +59,8 @@ def make_folds(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[
         warnings: tuple[str, ...] = ()
         rows = [train, validation, test]
         if len(validation) == 0:
-            *rows[:2], warnings = _inner_validation(manifest, train, config, seed + number)
-        subjects = [tuple(sorted({manifest.subjects[row] for row in side})) for side in rows]
+            *rows[:2], warnings = _inner_validation(manifest, person, train, config, seed + number)
+        subjects = [tuple(names[np.unique(person[side])].tolist()) for side in rows]
         named = dict(zip(SIDES, subjects, strict=True))
         folds.append(Fold(number, np.sort(rows[0]), np.sort(rows[1]), np.sort(rows[2]), named, warnings))
     return [_checked(fold, manifest, config) for fold in folds]
@@ -87,9 +88,8 @@ def _fixed_split(manifest: Manifest, config: EvaluationConfig) -> tuple[Array, A
     return np.flatnonzero(split == "train"), np.flatnonzero(split == "validation"), np.flatnonzero(split == "test")
 
 
-def _groups(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[Array]:
+def _groups(manifest: Manifest, names: Array, person: Array, config: EvaluationConfig, seed: int) -> list[Array]:
     """Test rows of each fold: a subject each, or subjects dealt out so that folds hold about as many spans."""
-    names, group, counts = np.unique(np.array(manifest.subjects), return_inverse=True, return_counts=True)
     folds = len(names) if config.protocol == "leave-one-subject-out" else config.folds
     if len(names) < max(folds, 2):
         raise ManifestError(
@@ -97,30 +97,31 @@ def _groups(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[Arr
             hint="--set evaluation.protocol=split, or fewer evaluation.folds",
         )
     if config.protocol == "leave-one-subject-out":
-        return [np.flatnonzero(group == number) for number in range(folds)]
+        return [np.flatnonzero(person == number) for number in range(folds)]
     # Largest subject first into the emptiest fold; equal ones in random order.
+    counts = np.bincount(person)
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), -counts))
     fold_of = np.empty(len(names), np.int64)
     size = np.zeros(folds)
     for subject in order:
         fold_of[subject] = size.argmin()
         size[fold_of[subject]] += counts[subject]
-    return [np.flatnonzero(fold_of[group] == number) for number in range(folds)]
+    return [np.flatnonzero(fold_of[person] == number) for number in range(folds)]
 
 
 def _inner_validation(
-    manifest: Manifest, train: Array, config: EvaluationConfig, seed: int
+    manifest: Manifest, person: Array, train: Array, config: EvaluationConfig, seed: int
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Training rows without the validation rows, the validation rows, and what must be said about them."""
-    names, group = np.unique(np.array(manifest.subjects)[train], return_inverse=True)
-    if len(names) >= 2:
-        count = min(max(round(config.validation_share * len(names)), 1), len(names) - 1)
-        chosen = np.random.default_rng(seed).permutation(len(names))[:count]
-        held = np.isin(group, chosen)
+    people = np.unique(person[train])
+    if len(people) >= 2:
+        count = min(max(round(config.validation_share * len(people)), 1), len(people) - 1)
+        chosen = np.random.default_rng(seed).permutation(people)[:count]
+        held = np.isin(person[train], chosen)
         return train[~held], train[held], ()
     if not config.allow_shared_subjects:
         raise ManifestError(
-            f"only {len(names)} subject would train, so none is left to choose the epoch on; expected at least 2",
+            f"only {len(people)} subject would train, so none is left to choose the epoch on; expected at least 2",
             hint=ALLOW,
         )
     held = _last_block(manifest, train, config.validation_share)
@@ -181,9 +182,11 @@ def overlapping_clips(clips: "ClipTable", side: Array) -> dict[str, int]:
     low = clips.first - reach
     high = clips.first + clips.length + reach
     seen: dict[str, int] = {}
-    shared = [video for video in np.unique(clips.video) if len(set(side[clips.video == video].tolist()) - {-1}) > 1]
-    for video in shared:
-        mine = np.flatnonzero((clips.video == video) & (side >= 0))
+    used = side >= 0
+    pairs = np.unique(clips.video[used] * len(SIDES) + side[used])  # of video and side
+    videos, sides = np.unique(pairs // len(SIDES), return_counts=True)
+    for video in videos[sides > 1]:
+        mine = np.flatnonzero((clips.video == video) & used)
         for number, name in enumerate(SIDES):
             own, others = mine[side[mine] == number], mine[side[mine] != number]
             count = _meeting(low[own], high[own], clips.first[others], (clips.first + clips.length)[others])

@@ -54,10 +54,13 @@ def evaluate(prediction: Array, label: Array, subject: Sequence[str], bootstrap:
 
 def evaluate_subjects(prediction: Array, label: Array, subject: Sequence[str]) -> dict[str, dict[str, Score]]:
     """Subject -> metrics of that subject's rows alone, without intervals."""
-    names = np.asarray(subject, dtype=str)
+    names, group = np.unique(np.asarray(subject, dtype=str), return_inverse=True)
+    used = np.isfinite(prediction) & np.isfinite(label)
+    a, b = prediction[used].astype(np.float64), label[used].astype(np.float64)
+    values = from_sums(_sums(a, b, group[used], len(names)))
     return {
-        str(name): evaluate(prediction[names == name], label[names == name], names[names == name], 0, 0)
-        for name in np.unique(names)
+        str(name): {metric: Score(float(values[metric][number])) for metric in METRICS}
+        for number, name in enumerate(names)
     }
 
 

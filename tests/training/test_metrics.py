@@ -70,7 +70,11 @@ def test_the_interval_is_that_of_drawing_whole_subjects_again() -> None:
     assert scores["ccc"].low == pytest.approx(np.percentile(slow, 2.5), abs=0.02)
     assert scores["ccc"].high == pytest.approx(np.percentile(slow, 97.5), abs=0.02)
     assert evaluate(prediction, label, subject.tolist(), 4000, 5) == scores
-    assert set(evaluate_subjects(prediction, label, subject.tolist())) == set(subject.tolist())
+    alone = evaluate_subjects(prediction, label, subject.tolist())
+    assert set(alone) == set(subject.tolist())
+    one = subject == "s3"
+    expected = evaluate(prediction[one], label[one], ["s3"] * 9, 0, 0)
+    assert all(alone["s3"][name].value == pytest.approx(expected[name].value) for name in METRICS)
 
     better = paired_difference(label, prediction, label, subject.tolist(), bootstrap=500, seed=0)
     assert better["ccc"].value == pytest.approx(1 - scores["ccc"].value)

@@ -14,7 +14,7 @@ LOWER_LIP = (223.0, 151.0)
 CHIN = (222.5, 175.0)
 FACE_CENTRE = (224.0, 124.0)
 EYE_DISTANCE_PX = 44.5
-PATCH = (160, 60, 290, 205)  # x0 y0 x1 y1: holds every deformation; outside nothing moves
+PATCH = (160, 60, 290, 225)  # x0 y0 x1 y1: holds every deformation; outside nothing moves
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One call of `predict`: which videos are done, which failed, and every file that says so."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -91,16 +92,27 @@ class Session:
         self._started = time.monotonic()
         self._stack = ExitStack()
 
-    def __enter__(self) -> "Session":
+    @functools.cached_property
+    def tables(self) -> PredictionTables:
+        """Opened with the first row, so that a refused call leaves older results alone."""
+        return self._stack.enter_context(PredictionTables(self.output, self.scorer.targets))
+
+    @functools.cached_property
+    def page(self) -> ViewerPage:
+        """Opened with the first video."""
         self.output.mkdir(parents=True, exist_ok=True)
-        self.tables = self._stack.enter_context(PredictionTables(self.output, self.scorer.targets))
-        self.page = self._stack.enter_context(
-            ViewerPage(self.output / "viewer.html", with_video=self.options.with_video)
-        )
+        return self._stack.enter_context(ViewerPage(self.output / "viewer.html", with_video=self.options.with_video))
+
+    def __enter__(self) -> "Session":
         return self
 
     def __exit__(self, *exception: object) -> None:
+        begun = "tables" in self.__dict__ or self.summary.complete
+        if begun:
+            _ = self.page  # also where every video failed: an older page would be taken for this call's
         self._stack.close()
+        if not begun:
+            return
         self.summary.seconds = time.monotonic() - self._started
         write_json(self.output / "summary.json", self._summary_json())
 

@@ -82,6 +82,11 @@ RECIPE = Recipe({"backbone": "made", "precision": "fp32"})
 
 
 @pytest.fixture(scope="session")
+def made_run() -> Callable[..., Path]:
+    return make_run
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two models for the features in `store`."""
     return make_run(tmp_path_factory.mktemp("runs") / "made", RECIPE, 12)

@@ -93,6 +93,7 @@ def test_a_run_of_other_features_is_refused_before_extraction(run: Path, face_vi
     with pytest.raises(RunError, match="another recipe"):
         _predict(face_video, run, tmp_path / "out")
     assert not list((tmp_path / "out" / "features").glob("*.zarr"))
+    assert not (tmp_path / "out" / "predictions.csv").exists()
 
 
 def test_words_mean_files_folders_patterns_and_ids(face_video: Path, store: Path) -> None:

@@ -67,8 +67,8 @@ class Costs:
 class VideoChecker:
     """Checks videos against one configuration, on one device."""
 
-    def __init__(self, config: FeaturesConfig, device: str = "cpu", threads: int = 1) -> None:
-        torch.set_num_threads(threads)
+    def __init__(self, config: FeaturesConfig, device: str = "cpu") -> None:
+        torch.set_num_threads(1)
         self._config = config
         self._detector = None
         if config.faces.detector != "none":

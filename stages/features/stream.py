@@ -5,7 +5,9 @@ Every batch holds frames that depend on their numbers alone, so a run resumed be
 """
 
 import json
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -37,7 +39,10 @@ class FeatureExtractor:
     """The detector and the backbone on one device, for one video after another."""
 
     def __init__(self, config: FeaturesConfig, device: str = "cpu", threads: int = 1) -> None:
-        torch.set_num_threads(threads)
+        """`threads` embed that many blocks at once. Each computes alone: two OpenMP threads on one convolution round
+        its sums differently than one, and features must not depend on how many cores there were."""
+        torch.set_num_threads(1)
+        self.threads = threads
         self.config = config
         self.device = device
         backbone = load_backbone(config.backbone, config.weights, config.preprocessing)
@@ -288,12 +293,31 @@ class VideoStream:
         return segment
 
     def _embed(self) -> Generator[tuple[FrameFeatures, bytes], None, None]:
+        if self._extractor.threads == 1:
+            for segment in self._segments:
+                yield self._finished(segment, self._embed_segment(segment))
+            return
+        pool = ThreadPoolExecutor(self._extractor.threads)
+        pending: deque[tuple[_Segment, Future[FrameFeatures]]] = deque()
+        try:
+            for segment in self._segments:
+                pending.append((segment, pool.submit(self._embed_segment, segment)))
+                if len(pending) > self._extractor.threads:
+                    first, block = pending.popleft()
+                    yield self._finished(first, block.result())
+            for first, block in pending:
+                yield self._finished(first, block.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _embed_segment(self, segment: _Segment) -> FrameFeatures:
         size = self._extractor.embedder.size_px
-        for segment in self._segments:
-            crops = np.stack(segment.crops) if segment.crops else np.zeros((0, size, size, 3), np.uint8)
-            values = self._extractor.embedder.embed(crops)
-            self._progress = _Progress.from_bytes(segment.state)
-            yield _block(segment.frames, values), segment.state
+        crops = np.stack(segment.crops) if segment.crops else np.zeros((0, size, size, 3), np.uint8)
+        return _block(segment.frames, self._extractor.embedder.embed(crops))
+
+    def _finished(self, segment: _Segment, block: FrameFeatures) -> tuple[FrameFeatures, bytes]:
+        self._progress = _Progress.from_bytes(segment.state)
+        return block, segment.state
 
 
 def _block(frames: Sequence[FollowedFrame], values: Array) -> FrameFeatures:

@@ -169,6 +169,12 @@ def test_the_default_backbone_runs_through_and_is_exact_twice(meeting: Path) -> 
     assert same(one, two)
 
 
+def test_the_number_of_threads_changes_nothing(meeting: Path) -> None:
+    config = FeaturesConfig(sample_fps=6.25, backbone="resnet18", weights="random", faces=FacesConfig(crop="box"))
+    one, three = (read(FeatureExtractor(config, threads=threads), meeting)[0] for threads in (1, 3))
+    assert all(same(a, b) and state == other for (a, state), (b, other) in zip(one, three, strict=True))
+
+
 def test_a_feature_that_float16_cannot_hold_is_refused() -> None:
     embedder = FeatureExtractor(FeaturesConfig(faces=NO_FACES)).embedder
     embedder._run = lambda images: np.full((len(images), 1280), 70000.0)  # type: ignore[method-assign]

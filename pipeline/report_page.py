@@ -71,7 +71,7 @@ svg .plain { stroke-width: 2; }
 svg .other { stroke: var(--other); stroke-width: 2; }
 svg .fold { stroke: var(--model); stroke-opacity: .55; stroke-width: 1.3; }
 svg .dots { stroke-linecap: round; stroke-width: 4; stroke-opacity: .45; stroke-dasharray: none; }
-svg .many { stroke-width: 3; stroke-opacity: .3; }
+svg .many { stroke-width: 3; stroke-opacity: .4; }
 svg .large { stroke-width: 9; stroke-opacity: 1; }
 svg .chosen { stroke: var(--other); stroke-width: 6; stroke-opacity: 1; }
 svg .band { fill: var(--band); stroke: none; } svg .bar { fill: var(--model); fill-opacity: .75; }

@@ -5,7 +5,7 @@ import json
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +106,7 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
     spec = ModelSpec(
         feature_size=data.clips.table.feature_size,
         targets=data.manifest.targets,
-        clip_length=config.clips.length,
+        clip_length=data.clips.clip_length,
         context=config.clips.context,
         config=config.model,
     )
@@ -176,7 +176,7 @@ def _write_results(task: FoldTask, data: TrainingSet, fold: Fold, sides: dict[st
     card = ModelCard(
         spec=fit.model.spec,
         recipe=data.recipe,
-        clips=task.config.clips,
+        clips=replace(task.config.clips, length=data.clips.clip_length),
         scaling=data.scaling,
         ranges=data.ranges,
         units=data.manifest.units,

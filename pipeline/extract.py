@@ -107,8 +107,7 @@ def extract_videos(
     device = resolve_device(device)
     threads = threads_per_worker(workers.jobs)
     recipe = _extractor(config, device, threads, threading.get_ident()).recipe
-    weights = str(Path(config.weights).resolve()) if config.weights and Path(config.weights).exists() else config.weights
-    store = create_store(location, recipe, store_format, weights)
+    store = create_store(location, recipe, store_format, _weights_file(config))
     summary = ExtractionSummary(location)
 
     def finish(outcome: VideoOutcome) -> None:
@@ -135,6 +134,13 @@ def extract_videos(
         todo = plan(store, busy, overwrite=False, verify=False, finish=finish)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _weights_file(config: FeaturesConfig) -> str | None:
+    """Where the backbone's weights lie, for whoever has to make such features again."""
+    if config.weights is None or not Path(config.weights).is_file():
+        return config.weights  # what comes with the backbone's name, or the word "random"
+    return str(Path(config.weights).resolve())
 
 
 @contextlib.contextmanager

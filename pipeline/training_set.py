@@ -69,6 +69,14 @@ def build_training_set(
             f"{labels}: none of the {len(manifest)} spans has a label and a frame with the person in it",
             hint=f"{skipped[0][0]}: {skipped[0][2]}" if skipped else None,
         )
+    longest = int(clips.length.max())
+    if longest < config.clips.length:
+        # A model that has only ever seen short clips says nothing of longer ones, and padding costs time.
+        clips = replace(clips, clip_length=longest)
+        warnings += (
+            f"the longest labelled span holds {longest} kept frames, so clips are that long, "
+            f"not {config.clips.length}; features.sample_fps=source keeps every frame",
+        )
     if len(manifest.targets) == 1 and config.loss.relational_weight and config.loss.label_similarity == "cosine":
         warnings += ("one target: the cosine similarity of labels is only their sign; loss.label_similarity=distance",)
     return TrainingSet(

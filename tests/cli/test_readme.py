@@ -1,0 +1,78 @@
+"""Every command and snippet of the README runs, in the order a newcomer would type them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from affect.cli import main
+from affect.pipeline.demo_data import DemoDataConfig, make_demo_data
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+NAMES = {"S01": "anna", "S02": "ben", "S03": "cleo", "S04": "dora"}
+MAKE = {"make demo", "make test"}  # the first runs `affect demo`, which tests/demo does; the second is this
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def commands() -> list[str]:
+    return [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the README supposes it: `interviews/`, `labels.csv`, `labels.yaml`."""
+    folder = tmp_path_factory.mktemp("desk")
+    config = DemoDataConfig(splits=(("train", 2), ("validation", 1), ("test", 1)), seconds=8.0)
+    make_demo_data(folder / "made", 0, config)
+    (folder / "interviews").mkdir()
+    table = (folder / "made" / "labels.csv").read_text("utf-8")
+    for subject, name in NAMES.items():
+        shutil.move(folder / "made" / "videos" / f"{subject}.mp4", folder / "interviews" / f"{name}.mp4")
+        table = table.replace(f"videos/{subject}.mp4", f"interviews/{name}.mp4").replace(subject, name)
+    (folder / "labels.csv").write_text(table, "utf-8")
+    (folder / "labels.yaml").write_text(blocks("yaml")[0], "utf-8")
+    return folder
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(commands()) >= 8
+
+
+def test_every_command_of_the_readme_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for command in commands():
+        if command in MAKE:
+            assert f"\n{command.split()[1]}:" in makefile
+            continue
+        program, *words = command.split()
+        assert program == "affect"
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+    for snippet in blocks("python"):
+        subprocess.run([sys.executable, "-c", snippet], check=True, env={**os.environ, "MPLBACKEND": "Agg"})
+
+
+def test_every_command_named_in_the_text_exists() -> None:
+    named = set(re.findall(r"affect ([a-z]+-[a-z]+|predict|report|demo)", README))
+    assert named <= set(main.commands), named - set(main.commands)
+
+
+def test_every_option_named_in_the_text_exists() -> None:
+    known = {name for command in main.commands.values() for option in command.params for name in option.opts}
+    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README)) - {"--help", "--nproc-per-node"}
+    assert named <= known, named - known
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..configs.schema import FeaturesConfig
-from .launch import Workers, resolve_device, run_all, threads_per_worker
+from .launch import Workers, resolve_device, run_all
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -23,22 +23,21 @@ def check_videos(
 ) -> list["VideoCheck"]:
     """One check a video, in the order of `sources`; every frame is decoded, some are searched for faces."""
     workers, device = workers or Workers(), resolve_device(device)
-    threads = threads_per_worker(workers.jobs)
     checks = {}
-    for check in run_all(workers, check_one, [(source, config, device, threads) for source in sources]):
+    for check in run_all(workers, check_one, [(source, config, device) for source in sources]):
         checks[check.path] = check
         finished(check)
     return [checks[str(source.path)] for source in sources]
 
 
-def check_one(source: Source, config: FeaturesConfig, device: str, threads: int) -> "VideoCheck":
+def check_one(source: Source, config: FeaturesConfig, device: str) -> "VideoCheck":
     """Check one video in this process; what a worker runs."""
-    return _checker(config, device, threads, threading.get_ident()).check(source.path)
+    return _checker(config, device, threading.get_ident()).check(source.path)
 
 
 @functools.lru_cache(maxsize=2)
-def _checker(config: FeaturesConfig, device: str, threads: int, thread: int) -> "VideoChecker":
+def _checker(config: FeaturesConfig, device: str, thread: int) -> "VideoChecker":
     """The detector and the measured costs of this worker thread, kept for its next video."""
     from ..stages.features.check import VideoChecker
 
-    return VideoChecker(config, device, threads)
+    return VideoChecker(config, device)

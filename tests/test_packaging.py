@@ -25,8 +25,9 @@ def test_every_file_that_is_not_python_ships() -> None:
         for path in (ROOT / folder).rglob("*"):
             if path.is_dir() or path.suffix in {".py", ".pyc"}:
                 continue
-            package = ".".join(["affect", *path.parent.relative_to(ROOT).parts])
-            assert any(path.match(pattern) for pattern in patterns.get(package, [])), path.relative_to(ROOT)
+            home = next(parent for parent in path.parents if (parent / "__init__.py").exists())
+            package = ".".join(["affect", *home.relative_to(ROOT).parts])
+            assert any(path.relative_to(home).match(pattern) for pattern in patterns.get(package, [])), path
 
 
 def test_presets_are_found_through_the_installed_package() -> None:

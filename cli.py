@@ -392,3 +392,25 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
         )
     summary = run_demo(output, seed, device=device, jobs=jobs, listener=listener)
     _say(words.of_demo(summary), as_json, asdict(summary))
+
+
+@main.command("prepare-labels")
+@click.argument("data_set", type=click.Choice(["amigos", "omg", "ness", "panss", "cains", "aff-wild2"]))
+@click.argument("root", metavar="ROOT")
+@click.option("--output", required=True, metavar="FILE.csv", help="The manifest; its sidecar goes beside it.")
+@click.option("--videos", metavar="DIR", help="The folder of recordings; ROOT unless said.")
+@click.option("--table", metavar="FILE", help="The annotation file; looked for under ROOT unless said.")
+@click.option("--span-s", default=2.0, show_default=True, metavar="S", help="Of a span, where every frame has a label.")
+@json_option
+def prepare_labels_command(
+    *, data_set: str, root: str, output: str, videos: str | None, table: str | None, span_s: float, as_json: bool
+) -> None:
+    """A data set's own annotation files to one manifest; what is missing on disk is listed.
+
+    Example: affect prepare-labels amigos AMIGOS/ --output labels.csv
+    """
+    from .pipeline import words
+    from .pipeline.prepare_labels import prepare_labels
+
+    summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)  # type: ignore[arg-type]
+    _say(words.of_labels(summary), as_json, asdict(summary))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..stages.features.check import VideoCheck
     from .demo import DemoSummary
     from .prediction_session import PredictSummary
+    from .prepare_labels import LabelsSummary
     from .sweep import SweepSummary
     from .train import TrainingSummary
 
@@ -189,6 +190,21 @@ def of_prediction(summary: "PredictSummary") -> Words:
         f"open {summary.output}/viewer.html",
     ]
     return Words(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
+
+
+def of_labels(summary: "LabelsSummary") -> Words:
+    """What was written, and what is missing or wrong, counted and listed."""
+    splits = ", ".join(f"{rows} {name}" for name, rows in summary.splits.items())
+    more = len(summary.problems) - SPANS_SHOWN
+    lines = [
+        *(f"warning: {warning}" for warning in summary.warnings),
+        *(f"{count} {kind}" for kind, count in summary.counts.items()),
+        *(f"  {item.kind}: {item.name} {item.detail}".rstrip() for item in summary.problems[:SPANS_SHOWN]),
+        *([f"  {more} more, listed in {summary.problems_file}"] if more > 0 else []),
+        f"{summary.rows} spans of {summary.videos} videos and {summary.subjects} subjects"
+        f"{f' ({splits})' if splits else ''} for {', '.join(summary.targets)}; manifest in {summary.manifest}",
+    ]
+    return Words(tuple(lines))
 
 
 def of_demo(summary: "DemoSummary") -> Words:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import torch
-from hardware import hardware, write_result
+from affect.benchmarks.hardware import hardware, write_result
 from skimage import data
 from skimage.transform import rotate
 

@@ -12,7 +12,7 @@ from importlib import resources
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torchvision.ops import batched_nms
 
 from ...cache.records import Array
@@ -22,6 +22,7 @@ _STRIDE = 4  # input pixels per cell of the network's output
 _MULTIPLE = 32  # the network's input sides are multiples of this
 _LONGEST_PX = 640  # of an input side
 _NMS_IOU = 0.3
+_CPU_BATCH = 4  # pictures; larger activations leave the cache and run slower
 FLOOR_SCORE = 0.2  # below this nothing is called a face, not even an unsure one
 
 
@@ -56,9 +57,12 @@ class CenterFace:
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for number, image in enumerate(images):
             by_shape.setdefault(image.shape, []).append(number)
-        for numbers in by_shape.values():
-            batch = self._detect_alike([images[number] for number in numbers])
-            found.update(zip(numbers, batch, strict=True))
+        for alike in by_shape.values():
+            step = _CPU_BATCH if self.device.type == "cpu" else len(alike)
+            for start in range(0, len(alike), step):
+                numbers = alike[start : start + step]
+                batch = self._detect_alike([images[number] for number in numbers])
+                found.update(zip(numbers, batch, strict=True))
         return [found[number] for number in range(len(images))]
 
     def _detect_alike(self, images: Sequence[Array]) -> list[Detections]:
@@ -106,7 +110,11 @@ def _load(data: bytes) -> nn.Module:
     import onnx
     from onnx2torch import convert
 
-    net: nn.Module = convert(onnx.load_from_string(data))
+    net: fx.GraphModule = convert(onnx.load_from_string(data))
+    modules = dict(net.named_modules())
+    for node in net.graph.nodes:
+        if node.op == "call_module" and isinstance(relu := modules[node.target], nn.ReLU):
+            relu.inplace = len(node.args[0].users) == 1  # nobody else reads its input: a quarter of the time saved
     return net.requires_grad_(False).eval()
 
 

@@ -35,7 +35,7 @@ TRAIN, VALIDATION, TEST = 10, 4, 12  # people
 DATA = GeneratedData(
     subjects=TRAIN + VALIDATION + TEST, videos=2, video_frames=(256, 256), feature_size=64,
     targets=("valence", "arousal", "dominance", "expectancy"), rank=2, noise=2.0, clip_noise=1.0, label_noise=0.2,
-    neighbours=0.5, reach=2, subject_effect=0.7, subject_bias=0.15,
+    neighbours=0.5, reach=2, subject_effect=0.7, subject_bias=0.15, curvature=0.5,
 )  # fmt: skip
 MODEL = ModelConfig(width=64, heads=4, feed_forward=128, layers=2)
 TRAINING = TrainingConfig(learning_rate=1e-3, epochs=40, patience=10)
@@ -58,14 +58,28 @@ ROWS = (
     Row("+ context", context=2),
     Row("full", context=2, relational=1.0),
 )
-# What a term's gain may depend on: the setting, in words, its values, and the terms looked at.
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What a term's gain may depend on; `curvature` is that of the data unless it is the axis itself."""
+
+    words: str
+    values: tuple[float, ...]
+    terms: tuple[str, ...]
+    curvature: float = DATA.curvature
+
+
 AXES = {
-    "neighbours": ("share of a label from the clips around", (0.0, 0.25, 0.5, 0.75), ("+ relational", "+ context")),
-    "clip_noise": ("noise of a whole clip's features", (0.0, 1.0, 2.0), ("+ relational", "+ context")),
-    "rank": ("numbers behind the four targets", (1, 2, 4), ("+ relational",)),
-    "label_noise": ("noise of the labels", (0.0, 0.2, 0.4), ("+ relational",)),
-    "train": ("people who train", (3, 6, 10, 20), ("+ relational", "+ contrastive")),
-    "unlabelled": ("share of training clips without a label", (0.0, 0.5, 0.9), ("+ contrastive",)),
+    "curvature": Axis(
+        "curvature of features in affect", (0.0, 0.5, 1.0), ("+ relational", "+ context", "+ contrastive")
+    ),
+    "neighbours": Axis("share of a label from the clips around", (0.0, 0.25, 0.5, 0.75), ("+ relational", "+ context")),
+    "clip_noise": Axis("noise of a whole clip's features", (0.0, 1.0, 2.0), ("+ context",)),
+    "label_noise": Axis("noise of the labels (curvature 1)", (0.0, 0.2, 0.4, 0.6), ("+ relational",), 1.0),
+    "rank": Axis("numbers behind the targets (curvature 1)", (1, 2, 4), ("+ relational",), 1.0),
+    "train": Axis("people who train (curvature 1)", (3, 6, 10, 20), ("+ relational", "+ contrastive"), 1.0),
+    "unlabelled": Axis("unlabelled share of training (curvature 1)", (0.0, 0.5, 0.9), ("+ contrastive",), 1.0),
 }
 
 
@@ -137,6 +151,8 @@ def one_seed(seed: int, rows: Sequence[Row], setting: Mapping[str, float]) -> di
     torch.set_num_threads(1)
     setting = dict(setting)
     train, unlabelled = int(setting.pop("train", TRAIN)), float(setting.pop("unlabelled", 0.0))
+    if "rank" in setting:
+        setting["rank"] = int(setting["rank"])
     data = replace(DATA, **setting, seed=seed, subjects=train + VALIDATION + TEST)  # type: ignore[arg-type]
     world = draw(data, train)
     return {row.name: held_out_ccc(world, row, seed, unlabelled) for row in rows} | references(world)
@@ -169,21 +185,25 @@ def run_axes(seeds: int, jobs: int) -> dict[str, list[dict[str, Any]]]:
     named = {row.name: row for row in ROWS}
     tasks = [
         (field, value, seed)
-        for field, (_, values, _) in AXES.items()
-        for value in values
+        for field, axis in AXES.items()
+        for value in axis.values
         for seed in range(100, 100 + seeds)  # other worlds than those of the table
     ]
     done = Parallel(n_jobs=jobs, verbose=1)(
-        delayed(one_seed)(seed, [ROWS[0], *(named[term] for term in AXES[field][2])], {field: value})
+        delayed(one_seed)(
+            seed,
+            [ROWS[0], *(named[term] for term in AXES[field].terms)],
+            {"curvature": AXES[field].curvature, field: value},
+        )
         for field, value, seed in tasks
     )
     gains: dict[str, list[dict[str, Any]]] = {}
-    for field, (_, values, terms) in AXES.items():
+    for field, axis in AXES.items():
         gains[field] = []
-        for value in values:
+        for value in axis.values:
             found = [result for task, result in zip(tasks, done, strict=True) if task[:2] == (field, value)]
             base = float(np.mean([result["regression"] for result in found]))
-            for term in terms:
+            for term in axis.terms:
                 gain, low, high = interval([result[term] - result["regression"] for result in found])
                 gains[field].append(
                     {"term": term, "value": value, "regression": base, "gain": gain, "low": low, "high": high}
@@ -208,7 +228,7 @@ def main() -> None:
         measured["axes"] = run_axes(args.axis_seeds, args.jobs)
     path = write_result("ablation", measured, machine)
     if args.docs and "rows" in measured:
-        write_docs(args.docs, measured, {name: axis[0] for name, axis in AXES.items()}, machine, path.name)
+        write_docs(args.docs, measured, {name: axis.words for name, axis in AXES.items()}, machine, path.name)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def write_docs(
         "Generated data whose answer is known (`benchmarks/ablation.py`): "
         f"{people['train']} people train, {people['validation']} choose the epoch, {people['test']} test; four targets "
         "from two numbers; half of a label belongs to the clips around; noise in frames, clips and labels; people who "
-        f"look and are rated differently. {len(measured['by_seed'])} seeds, each another world, other people and "
+        "look and are rated differently; features half linear, half curved in affect. "
+        f"{len(measured['by_seed'])} seeds, each another world, other people and "
         "another model. Mean CCC over the targets on the test people's clips; intervals of 95 % over seeds "
         "(Student's t); gains are paired by seed.",
         "",

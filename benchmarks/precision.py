@@ -13,10 +13,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 import torch
-from affect.benchmarks.hardware import hardware, write_result
 from skimage import data
 from skimage.transform import rotate
 
+from affect.benchmarks.hardware import hardware, write_result
 from affect.stages.features.backbones import load_backbone
 from affect.stages.features.prepare import prepare
 

@@ -24,7 +24,8 @@ NUISANCE = 8  # directions in which subjects' features differ whatever they feel
 class GeneratedData:
     """What is generated. A clip's affect u is a vector of `rank` numbers that drifts from clip to clip (AR(1)).
 
-    Features of a frame: relu(0.5 + gain_s * A u + F s + noise), with s and gain_s of the subject. Labels of a clip:
+    Features of a frame: relu(0.5 + gain_s * f(u) + F s + noise), with s and gain_s of the subject, and
+    f(u) = (1 - c) * A u + c * sqrt(2) cos(2 A u + phase), c the `curvature`. Labels of a clip:
     tanh(M v + bias_s) + label noise, with v = (1 - n) u + n * mean of u over the `reach` clips on each side.
     Low `rank` relates the targets: with fewer numbers than targets, each target tells of the others.
     """
@@ -39,6 +40,7 @@ class GeneratedData:
     span_clips: int = 1  # a labelled span is so many clips; its label is their mean
     sample_fps: float = 3.125
     drift: float = 0.7  # correlation of u between neighbouring clips
+    curvature: float = 0.0  # c: how little a linear model can read
     noise: float = 1.0  # standard deviation, per feature and frame
     clip_noise: float = 0.0  # the same for a whole clip, so that no mean over frames removes it
     label_noise: float = 0.1
@@ -54,7 +56,11 @@ class GeneratedData:
             (min(self.subjects, self.videos, self.feature_size, self.rank) >= 1, "sizes are at least 1"),
             (self.targets != (), "there is at least one target"),
             (self.clip_frames <= self.video_frames[0] <= self.video_frames[1], "a video holds at least one clip"),
-            (0 <= self.neighbours <= 1 and 0 <= self.missing < 1, "shares are 0 to 1"),
+            (
+                min(self.neighbours, self.curvature) >= 0 and max(self.neighbours, self.curvature) <= 1,
+                "shares are 0 to 1",
+            ),
+            (0 <= self.missing < 1, "not every face is missing"),
             (-1 < self.drift < 1, "drift is a correlation"),
         )
         for holds, expected in checks:
@@ -81,6 +87,7 @@ class _World:
     """What all videos share."""
 
     affect_to_feature: Array  # (rank, D)
+    phase: Array  # (D,)
     subject_to_feature: Array  # (NUISANCE, D)
     affect_to_target: Array  # (rank, K), columns of unit length
 
@@ -168,6 +175,7 @@ def _world(data: GeneratedData) -> _World:
         to_target = np.eye(data.rank, len(data.targets))
     return _World(
         draw.standard_normal((data.rank, data.feature_size)) / np.sqrt(data.rank),
+        np.random.default_rng([data.seed, 7]).uniform(0, 2 * np.pi, data.feature_size),
         draw.standard_normal((NUISANCE, data.feature_size)) / np.sqrt(NUISANCE),
         to_target / np.linalg.norm(to_target, axis=0),
     )
@@ -238,7 +246,9 @@ def _blocks(data: GeneratedData, made: _Video, view: str) -> Iterator[FrameFeatu
     offset = person.standard_normal(NUISANCE) @ world.subject_to_feature * data.subject_effect
     gain = float(np.exp(0.5 * data.subject_effect * person.standard_normal()))
     draw = np.random.default_rng([data.seed, 4 if view == "plain" else 5, subject, video])
-    per_clip = 0.5 + gain * made.affect @ world.affect_to_feature + offset
+    linear = made.affect @ world.affect_to_feature
+    curved = np.sqrt(2) * np.cos(2 * linear + world.phase)
+    per_clip = 0.5 + gain * ((1 - data.curvature) * linear + data.curvature * curved) + offset
     if data.clip_noise:
         per_clip += draw.standard_normal(per_clip.shape) * data.clip_noise
     lost = _lost_frames(np.random.default_rng([data.seed, 6, subject, video]), made.frames, data.missing)

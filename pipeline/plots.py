@@ -113,7 +113,9 @@ def _stretches(flag: Array, left: Array, right: Array) -> list[tuple[float, floa
 def _draw_coverage(axes: "Axes", person: PersonPrediction) -> None:
     left, right = person.edges_s()
     if len(left):
-        axes.bar(left, person.coverage, right - left, align="edge", color="#0067a8", lw=0)
+        # One outline: a bar a clip takes seconds where clips are dense.
+        edges = np.stack([left, right], 1).ravel()
+        axes.fill_between(edges, np.repeat(person.coverage, 2), color="#0067a8", lw=0)
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 1], ["0", "100 %"], fontsize=7)
     axes.set_ylabel("face", rotation=0, ha="right", va="center")

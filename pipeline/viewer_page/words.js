@@ -67,7 +67,7 @@ function fillSummary(page) {
     const share = person.coverage.reduce((sum, one) => sum + one, 0) / clips;
     paragraphs.push(`${person.label}: ${clips} clips over ${clockText(video.duration)}, face in ${Math.round(100 * share)} % of their frames; ` +
       (said === clips ? "every clip has a score. " : `${clips - said} without a score. `) +
-      (odd ? `${odd} of them (${odd < clips / 100 ? "under 1" : Math.round((100 * odd) / clips)} %) unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said ? "Whether they are like the training recordings is not known." : ""));
+      (odd ? `Of the ${said} scored, ${odd} (${odd < said / 100 ? "under 1" : Math.round((100 * odd) / said)} %) are unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said ? "Whether they are like the training recordings is not known." : ""));
   }
   if (said) video.targets.forEach((target, k) => paragraphs.push(targetWords(person, k, target)));
   paragraphs.push(...video.warnings.map((text) => "Note: " + text));

@@ -364,8 +364,9 @@ def import_checkpoint(
         checkpoints, run, context_edges=context_edges, clip_length=clip_length, context=context,
         features=_load(config, ["features.preprocessing=paper", *overrides]).features,
     )  # fmt: skip
-    click.echo(f"{len(summary.folds)} models for {', '.join(summary.targets)} on {summary.backbone} "
-               f"(features' recipe {summary.digest[:12]}); run in {summary.run}")  # fmt: skip
+    recipes = ", ".join(digest[:12] for digest in summary.digests)
+    click.echo(f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} "
+               f"(recipes {recipes}); run in {summary.run}")  # fmt: skip
 
 
 @main.command("demo")

@@ -17,7 +17,7 @@ from ..cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, FrameStatus
 from ..cache.store import Store, create_store, open_store, store_exists
 from ..configs.schema import FeaturesConfig
 from ..errors import BusyError, EntryError, VideoError
-from .launch import Workers, resolve_device, run_all, spread_devices, threads_per_worker
+from .launch import WorkerDiedError, Workers, resolve_device, run_all, spread_devices, threads_per_worker
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -116,17 +116,17 @@ def extract_videos(
 
     todo = plan(store, sources, overwrite=overwrite, verify=verify, finish=finish)
     listener.planned(len(todo))
+    devices = spread_devices(device, workers.jobs)
     while todo:
         busy: list[Source] = []
-        devices = spread_devices(device, workers.jobs)
         tasks = [
-            (ExtractionTask(source, location, config, devices[number % len(devices)], threads, overwrite or redo),)
+            ExtractionTask(source, location, config, devices[number % len(devices)], threads, overwrite or redo)
             for number, (source, redo) in enumerate(todo)
         ]
         with _heard_here(workers, listener.moved) as moved:
-            for outcome in run_all(workers, extract_one, [(*task, moved) for task in tasks]):
+            for task, outcome in _outcomes(workers, tasks, moved):
                 if outcome.status == "busy":
-                    busy.append(next(source for source, _ in todo if source.id == outcome.id))
+                    busy.append(task.source)
                 else:
                     finish(outcome)
         if busy:  # another run is on them: wait for it to finish, or to die
@@ -134,6 +134,30 @@ def extract_videos(
         todo = plan(store, busy, overwrite=False, verify=False, finish=finish)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def _outcomes(
+    workers: Workers, tasks: Sequence[ExtractionTask], moved: Callable[[Moved], None] | None
+) -> Iterator[tuple[ExtractionTask, VideoOutcome]]:
+    """One outcome a task, whatever becomes of the workers.
+
+    A death takes every video along that was under way, and which one caused it is not known: each of those is then
+    tried alone, and listed as failed where its worker dies again.
+    """
+    rounds = [list(tasks)]
+    while rounds:
+        waiting = {task.source.id: task for task in rounds.pop(0)}
+        alone = len(waiting) == 1
+        try:
+            for outcome in run_all(workers, extract_one, [(task, moved) for task in waiting.values()]):
+                yield waiting.pop(outcome.id), outcome
+        except WorkerDiedError as death:
+            left = list(waiting.values())
+            if alone and left:
+                reason = f"its worker process died: {death}\nHint: fewer --jobs need less memory"
+                yield left[0], VideoOutcome(left[0].source.id, str(left[0].source.path), "failed", reason)
+            else:
+                rounds = [[task] for task in left[: workers.jobs]] + [left[workers.jobs :]] + rounds
 
 
 def _weights_file(config: FeaturesConfig) -> str | None:

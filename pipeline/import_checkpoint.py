@@ -33,8 +33,8 @@ class ImportSummary:
     run: Path
     targets: tuple[str, ...]
     backbone: str
-    folds: tuple[str, ...]
-    digest: str  # of the features' recipe
+    checkpoints: tuple[str, ...]
+    digests: tuple[str, ...]  # of the features' recipes: one, or one a checkpoint where their backbones differ
 
 
 def import_checkpoints(
@@ -48,44 +48,56 @@ def import_checkpoints(
 ) -> ImportSummary:
     """A run whose folds are the checkpoints, and the backbone they were trained with as its own weights.
 
-    context_edges: `wrap` as published (a video's end is its beginning's neighbour), or `mask`.
-    Errors: WeightsError for a file that does not fit or is not safe; RunError for checkpoints of different backbones
-    or targets, or a run folder that is taken.
+    Training adapts the backbone's BatchNorm, so checkpoints of different backbones become a run each below `run`;
+    predict takes either. context_edges: `wrap` as published (a video's end is its beginning's neighbour), or `mask`.
+    Errors: WeightsError for a file that does not fit or is not safe; RunError for different targets, or a run folder
+    that is taken.
     """
     from ..stages.temporal.published import read_published
 
     found = {path: read_published(path, clip_length=clip_length, context=context) for path in paths}
     first = found[paths[0]]
-    digests = {path: _digest(item) for path, item in found.items()}
     for path, item in found.items():
         if item.spec != first.spec or item.backbone_name != first.backbone_name:
             raise RunError(f"{path} predicts {item.spec.targets} on {item.backbone_name}; {paths[0]} does not",
                            hint="import them into runs of their own")  # fmt: skip
-        if digests[path] != digests[paths[0]]:
-            raise RunError(
-                f"{path} and {paths[0]} hold backbones of different weights, so their features differ",
-                hint="import each into a run of its own; affect predict takes --run several times",
-            )
-    spec = replace(first.spec, config=replace(first.spec.config, context_edges=context_edges))  # type: ignore[arg-type]
+    groups: dict[str, list[Path]] = {}
+    for path, item in found.items():
+        groups.setdefault(_digest(item), []).append(path)
+    config = _config(first, context_edges, features or FeaturesConfig(preprocessing="paper"))
+    digests = []
+    for members in groups.values():
+        place = run if len(groups) == 1 else run / members[0].name.split(".")[0]
+        digests.append(_write_run(place, {path: found[path] for path in members}, config))
+    names = tuple(path.name for path in paths)
+    return ImportSummary(run, first.spec.targets, first.backbone_name, names, tuple(digests))
+
+
+def _config(first: "PublishedCheckpoint", context_edges: str, features: FeaturesConfig) -> Config:
+    """The settings that the checkpoints were trained with, as far as they matter for scores."""
+    spec = first.spec
     ranges = {name: RANGES[name] for name in spec.targets if name != "total"}
     if "total" in spec.targets:
         ranges["total"] = next(TOTALS[name] for name in TOTALS if name in spec.targets)
-    wanted = features or FeaturesConfig(preprocessing="paper")
-    config = Config(
-        features=replace(wanted, backbone=first.backbone_name, weights=BACKBONE_FILE),
+    return Config(
+        features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE),
         labels=LabelsConfig(targets=spec.targets, ranges=ranges),
         clips=ClipsConfig(length=spec.clip_length, context=spec.context),
-        model=spec.config,
+        model=replace(spec.config, context_edges=context_edges),  # type: ignore[arg-type]  # click checked the word
     )
-    environment = {"imported_from": {path.name: _file_sha256(path) for path in paths}, "epochs":
-                   {path.name: item.epoch for path, item in found.items()}}  # fmt: skip
+
+
+def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Config) -> str:
+    """One run of checkpoints that share their backbone; the digest of its features' recipe."""
+    environment = {
+        "imported_from": {path.name: _file_sha256(path) for path in found},
+        "epochs": {path.name: item.epoch for path, item in found.items()},
+    }
     folder = RunFolder.create(run, config, environment, resume=False)
-    recipe = _write_backbone(folder.path, first, config.features)
-    names = [f"{number:02d}" for number in range(len(paths))]
-    for name, path in zip(names, paths, strict=True):
-        card = _card(found[path], path.name, config, recipe)
-        _write_fold(folder.folds / name, found[path], card)
-    return ImportSummary(run, spec.targets, first.backbone_name, tuple(names), recipe.digest)
+    recipe = _write_backbone(folder.path, next(iter(found.values())), config.features)
+    for number, (path, item) in enumerate(found.items()):
+        _write_fold(folder.folds / f"{number:02d}", item, _card(item, path.name, config, recipe))
+    return recipe.digest
 
 
 def _write_backbone(run: Path, checkpoint: "PublishedCheckpoint", features: FeaturesConfig) -> Recipe:

@@ -9,7 +9,12 @@ from typing import Any, Literal, TypeVar
 from ..errors import ConfigError, DeviceError
 
 Result = TypeVar("Result")
+DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError"}  # loky's, Dask's, Ray's
 Backend = Literal["loky", "dask", "ray"]
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended without an answer: killed, out of memory, or crashed in a library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +76,29 @@ def threads_per_worker(jobs: int) -> int:
 
 
 def run_all(workers: Workers, function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Result]:
-    """Results of `function(*task)` in the order they finish. `function` must live in the package."""
+    """Results of `function(*task)` in the order they finish. `function` must live in the package.
+
+    Errors: WorkerDiedError, with which every task that is under way is lost.
+    """
     import joblib
 
     if workers.in_process:
         yield from (function(*task) for task in tasks)
         return
     calls = (joblib.delayed(function)(*task) for task in tasks)
-    with _backend(workers):
+    with _backend(workers), _deaths_named():
         yield from joblib.Parallel(n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1)(calls)
+
+
+@contextlib.contextmanager
+def _deaths_named() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # Named by word: Dask and Ray may not be installed.
+        if DEATHS.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+            raise
+        raise WorkerDiedError(str(error).split("\n")[0]) from error
 
 
 @contextlib.contextmanager

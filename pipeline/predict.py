@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from ..cache.store import Store, open_store, store_exists
 from ..errors import AffectError, InputError
+from .ensemble import Ensemble, store_locations
 from .extract import VideoOutcome, extract_videos
-from .launch import resolve_device
+from .launch import Workers, resolve_device
 from .prediction_inputs import MEMORY, check_output, find_inputs
 from .prediction_session import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
 from .prediction_tables import clip_rows
 from .predictions import VideoPrediction
 from .pseudonyms import Pseudonyms
-from .run_folder import Run, load_run
+from .run_folder import Run, load_run, load_runs
 from .scoring import Scorer, extract_in_memory, features_config
 from .sources import Source
 
@@ -50,6 +51,7 @@ def predict(
 ) -> PredictSummary:
     """Scores of videos (files, folders, globs, or ids in the store) by a run, written to the folder `output`.
 
+    run: a run's folder, or a folder of runs, which score together.
     store: read and filled; None: OUTPUT/features, or memory where names are replaced; MEMORY: nothing is kept.
     One video's failure does not stop the others. Ctrl-C leaves what is done readable, and rises.
     Errors: InputError and its kinds, before anything is written.
@@ -59,12 +61,20 @@ def predict(
     output = Path(output)
     location = str(store) if store is not None else MEMORY if names.active else str(output / "features")
     device = resolve_device(options.device)
-    loaded = load_run(run, device)
-    scorer = Scorer(loaded, device, options.subject, options.stride)
+    runs = load_runs(run, device)
+    locations = store_locations(runs, location)
+    scorers = tuple(Scorer(loaded, device, options.subject, options.stride) for loaded in runs)
+    scorer = scorers[0] if len(scorers) == 1 else Ensemble(scorers, locations)
+    location = locations[0]
     inputs = find_inputs([str(video) for video in videos], location)
     check_output(output, {names.of(entry) for entry in inputs.all_ids})
-    if location != MEMORY and store_exists(location):
-        loaded.card.check_features(open_store(location).recipe, location, str(run))
+    for loaded, where in zip(runs, locations, strict=True):
+        if where != MEMORY and store_exists(where):
+            loaded.card.check_features(open_store(where).recipe, where, str(loaded.path))
+    for loaded, where in list(zip(runs, locations, strict=True))[1:]:
+        # A video that fails here fails again below, where it is listed.
+        extract_videos(inputs.sources, where, features_config(loaded), store_format=options.store_format, device=device,
+                       workers=Workers(options.jobs), overwrite=options.overwrite)  # fmt: skip
     with Session(output, scorer, options, listener) as session:
         session.several = len(inputs.all_ids) > 1
         for word in inputs.missing:

@@ -11,6 +11,7 @@ from typing import Literal
 from ..cache.records import Json
 from ..cache.store import Store, open_store, store_exists
 from ..errors import AffectError
+from .ensemble import Ensemble
 from .extract import Listener, VideoOutcome, extract_videos, plan
 from .launch import Workers
 from .prediction_tables import PredictionTables
@@ -83,7 +84,9 @@ class PredictListener:
 class Session:
     """One call of `predict`: what is open for writing, and what has become of each video."""
 
-    def __init__(self, output: Path, scorer: Scorer, options: PredictOptions, listener: PredictListener) -> None:
+    def __init__(
+        self, output: Path, scorer: Scorer | Ensemble, options: PredictOptions, listener: PredictListener
+    ) -> None:
         self.output, self.scorer = output, scorer
         self.options, self.listener = options, listener
         self.names = Pseudonyms.from_file(options.key_file)
@@ -219,7 +222,7 @@ class Session:
             "seconds": round(self.summary.seconds, 2),
             "run": str(run.path),
             "recipe_digest": run.card.recipe.digest,
-            "models": len(run.models),
+            "models": self.scorer.models,
             "targets": [asdict(target) for target in self.scorer.targets],
             "subject": self.scorer.subject or run.card.clips.subject,
             "clip_frames": run.card.clips.length,

@@ -178,3 +178,11 @@ def load_run(path: str | Path, device: str = "cpu") -> Run:
                     f"{path}: fold {name} has another {field} than fold {names[0]}; expected one run's folds"
                 )
     return Run(Path(path), folder.config(), models, cards)
+
+
+def load_runs(path: str | Path, device: str = "cpu") -> list[Run]:
+    """The run at `path`, or every run directly below a folder of runs, by name. Errors: as `load_run`."""
+    found = sorted(item.parent for item in Path(path).glob("*/config.yaml"))
+    if RunFolder(Path(path)).config_file.exists() or not found:
+        return [load_run(path, device)]
+    return [load_run(folder, device) for folder in found]

@@ -59,6 +59,11 @@ class Scorer:
             raise InputError(f"--subject is {word!r}; expected main, largest, all or track:N")
 
     @property
+    def models(self) -> int:
+        """How many have a say in each score."""
+        return len(self.run.models)
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         """What is predicted, in the columns' order."""
         card = self.run.card

@@ -1,0 +1,126 @@
+"""A checkpoint of the authors' code, imported, scores as the authors' code did; several are an ensemble."""
+
+import pickle
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import Result
+
+from affect.cache.records import FrameFeatures, VideoInfo
+from affect.cache.store import create_store
+from affect.pipeline.ensemble import pooled
+from affect.pipeline.run_folder import load_run
+from affect.stages.features.resnet_published import PUBLISHED, construct, file_keys
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+Affect = Callable[..., Result]
+TARGETS = ["valence", "arousal"]
+
+
+@pytest.fixture(scope="module")
+def parity() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "benchmarks" / "parity.py"))
+
+
+def backbone(shift: float = 0.0) -> dict[str, torch.Tensor]:
+    """The VGGFace2 network's weights, random but always the same, under the authors' names in a checkpoint."""
+    published = PUBLISHED["resnet50-vggface2"]
+    state = construct(published).state_dict()
+    state["bn1.bias"] = state["bn1.bias"] + shift  # training adapts the normalisation of each subject's backbone
+    names = file_keys(state, published)
+    return {f"module.backbone.{names[key]}": value for key, value in state.items()}
+
+
+def checkpoint(parity: dict[str, Any], shift: float = 0.0, size: int = 64) -> dict[str, Any]:
+    """The authors' format, with a reduction from the backbone's 2048 features to `size`."""
+    content: dict[str, Any] = parity["authors_checkpoint"]("va", size, {"neck": "neck.", "head": "head."})
+    reduction = {key: value for key, value in content["backbone"].items() if "dim_reduction" in key}
+    if size != 2048:
+        reduction["module.dim_reduction.weight"] = parity["weight"](f"reduction{shift}", (size, 2048))
+    return content | {"backbone": {**backbone(shift), **reduction}}
+
+
+def test_an_imported_checkpoint_scores_stored_frames_as_the_authors_code_did(
+    parity: dict[str, Any], affect: Affect, tmp_path: Path
+) -> None:
+    torch.save(checkpoint(parity, size=2048), tmp_path / "pid_1.pth.tar")
+    assert affect("import-checkpoint", tmp_path / "pid_1.pth.tar", "--run", tmp_path / "run").exit_code == 0
+    recipe = load_run(tmp_path / "run").card.recipe
+    store = create_store(tmp_path / "store", recipe)
+    frames = np.maximum(parity["draw"]("frames", (2, 5, 16, 2048)), 0).reshape(2, 80, 2048)
+    for number, values in enumerate(frames):
+        write_video(store, f"sample{number}", values, recipe.digest)
+    words = ["--store", tmp_path / "store", "--run", tmp_path / "run", "--output", tmp_path / "out", "--no-video"]
+    assert affect("predict", "sample0", "sample1", *words).exit_code == 0
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    found = table.groupby("video").nth(2)[TARGETS].to_numpy()  # the clip in the middle of five
+    expected = np.load(ROOT / "tests" / "temporal" / "golden.npz")["full/pred_va"]
+    # Stored features are float16: 1e-4 of the scores' spread.
+    assert np.abs(found - expected).max() < 1e-3 * expected.std()
+
+
+def write_video(store: Any, name: str, values: Any, digest: str) -> None:
+    frames = len(values)
+    block = FrameFeatures(
+        time_s=np.arange(frames) * 0.32,
+        index=np.arange(frames) * 8,
+        status=np.zeros(frames, np.uint8),
+        values=values.astype(np.float16),
+        frame=np.arange(frames),
+        track=np.zeros(frames, np.int32),
+        box_px=np.tile(np.array([0, 0, 9, 9], np.float32), (frames, 1)),
+        score=np.ones(frames, np.float32),
+        landmarks_px=np.zeros((frames, 5, 2), np.float32),
+    )
+    with store.writer(name, "fingerprint") as writer:
+        writer.append(block, b"")
+        writer.commit(VideoInfo(digest, "fingerprint", 1, 1, frames, frames, 25.6, 25.0, 320, 240, 0, "h264"))
+
+
+def test_checkpoints_of_different_backbones_score_together(
+    parity: dict[str, Any], affect: Affect, videos: Path, tmp_path: Path
+) -> None:
+    paths = []
+    for subject, shift in [("1", 0.0), ("2", 0.5)]:
+        paths.append(tmp_path / f"pid_{subject}.pth.tar")
+        torch.save(checkpoint(parity, shift), paths[-1])
+    assert affect("import-checkpoint", *paths, "--run", tmp_path / "both").exit_code == 0
+    for name in ("both", "both/pid_1", "both/pid_2"):
+        words = ["--run", tmp_path / name, "--output", tmp_path / "out" / Path(name).name]
+        result = affect("predict", videos / "face.mp4", *words)
+        assert result.exit_code == 0, result.output
+    both, first, second = (
+        pd.read_csv(tmp_path / "out" / name / "predictions.csv")[TARGETS].to_numpy()
+        for name in ("both", "pid_1", "pid_2")
+    )
+    assert np.isfinite(both).all()
+    assert np.abs(first - second).max() > 1e-4
+    np.testing.assert_allclose(both, (first + second) / 2, atol=2e-6)
+
+
+def test_groups_pool_to_the_mean_and_spread_of_all_their_members() -> None:
+    scores = np.random.default_rng(0).normal(size=(5, 7, 2))
+    groups = [scores[:3], scores[3:4], scores[4:]]
+    with np.errstate(invalid="ignore"):
+        stds = [group.std(0, ddof=1) if len(group) > 1 else np.full((7, 2), np.nan) for group in groups]
+    mean, std = pooled([group.mean(0) for group in groups], stds, [3, 1, 1])
+    np.testing.assert_allclose(mean, scores.mean(0))
+    np.testing.assert_allclose(std, scores.std(0, ddof=1))
+
+
+def test_a_pickle_that_asks_for_code_is_refused_without_being_run(affect: Affect, tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "ran",)
+
+    (tmp_path / "pid_9.pth.tar").write_bytes(pickle.dumps({"epoch": Hostile()}))
+    result = affect("import-checkpoint", tmp_path / "pid_9.pth.tar", "--run", tmp_path / "run")
+    assert result.exit_code == 2
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "run").exists()

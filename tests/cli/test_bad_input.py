@@ -138,9 +138,9 @@ HEADER = ("video", "subject", "start_s", "end_s", "split", "valence")
 
 
 def test_a_manifest_with_an_unknown_video(store: Path, affect: Affect, tmp_path: Path) -> None:
-    labels = lines(HEADER, ("face.mp4", "a", 0, 2, "train", 0.1), ("fase 2.mp4", "b", 0, 2, "test", 0.3))
+    labels = lines(HEADER, ("face.mp4", "a", 0, 2, "train", 0.1), ("face 3.mp4", "b", 0, 2, "test", 0.3))
     output = train(affect, store, labels, tmp_path).output
-    assert "fase 2.mp4" in output
+    assert "face 3.mp4" in output
     assert "3" in output  # the line of the file
     assert "Hint:" in output
 

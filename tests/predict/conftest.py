@@ -1,7 +1,6 @@
 """Runs with small random models, stores with made features, and a short recording of a real face."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,6 @@ SMALL = replace(
     Config(),
     clips=ClipsConfig(length=4, context=1),
     model=ModelConfig(width=16, heads=2, layers=1, feed_forward=16),
-)
-CHROMIUM_FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
 )
 
 
@@ -184,23 +179,16 @@ def made_prediction(
 
 
 @pytest.fixture(scope="session")
-def open_page() -> Iterator[Callable[..., Any]]:
+def open_page(browser: Any) -> Callable[..., Any]:
     """A function that opens a file in headless Chromium and gives the page; requests are noted in `page.asked`."""
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if executable is None:
-        pytest.skip("no Chromium is installed")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
 
-        def open_file(path: Path, **settings: Any) -> Any:
-            page = browser.new_page(**{"viewport": {"width": 1100, "height": 850}} | settings)
-            page.set_default_timeout(10_000)
-            page.asked, page.troubles = [], []
-            page.on("request", lambda request: page.asked.append(request.url))
-            page.on("pageerror", lambda error: page.troubles.append(str(error)))
-            page.goto(path.as_uri())
-            return page
+    def open_file(path: Path, **settings: Any) -> Any:
+        page = browser.new_page(**{"viewport": {"width": 1100, "height": 850}} | settings)
+        page.set_default_timeout(10_000)
+        page.asked, page.troubles = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: page.troubles.append(str(error)))
+        page.goto(path.as_uri())
+        return page
 
-        yield open_file
-        browser.close()
+    return open_file

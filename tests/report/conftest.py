@@ -1,6 +1,5 @@
 """One real run on generated features, and run folders made by hand, for the tests of the report."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -79,21 +78,3 @@ def held_out(subjects: int, spans: int, error: float, seed: int = 0) -> pd.DataF
             "valence_mean": label.mean(),
         }
     )
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    """Headless Chromium, or a skip that says what is missing."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
-    executable = next(
-        (path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None
-    )
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync", "--no-first-run"]
-    with playwright.sync_playwright() as driver:
-        try:
-            opened = driver.chromium.launch(executable_path=executable, args=flags)
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium to open the report in: {str(error).splitlines()[0]}")
-        yield opened
-        opened.close()

@@ -13,7 +13,7 @@ from affect.pipeline.report_pictures import intervals
 
 READING = "## How to read this\n"  # what stands below it in ablation.md is written by hand and kept
 REFERENCES = ("ridge regression", "the answer itself")
-KINDS = {"+ relational": "model", "+ context": "other", "+ contrastive": "plain"}
+KINDS = {"+ relational": "model", "+ context": "other", "+ contrastive": "plain", "relational upon context": "true"}
 
 
 def write_docs(
@@ -50,20 +50,17 @@ def write_docs(
         lines += [
             "## When a term helps",
             "",
-            "| setting | value | regression alone | term | gain |",
+            "| setting | value | term | CCC without it | gain |",
             "|---|---|---|---|---|",
         ]
         for field, records in measured["axes"].items():
             for item in records:
                 gain = f"{item['gain']:+.3f} [{item['low']:+.3f}, {item['high']:+.3f}]"
                 lines.append(
-                    f"| {settings[field]} | {item['value']:g} | {item['regression']:.3f} | {item['term']} | {gain} |"
+                    f"| {settings[field]} | {item['value']:g} | {item['term']} | {item['without']:.3f} | {gain} |"
                 )
-    lines += [
-        "",
-        f"Measured on {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}: `{source}`.",
-        "",
-    ]
+    where = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
+    lines += ["", f"Measured on {where}: `benchmarks/results/{source}`.", ""]
     path = folder / "ablation.md"
     kept = path.read_text("utf-8").partition(READING)[2] if path.exists() else ""
     text = "\n".join(lines) + (f"\n{READING}{kept}" if kept else "")
@@ -106,8 +103,10 @@ def gain_panel(setting: str, records: Sequence[Mapping[str, Any]]) -> str:
         for place, item in zip(x, mine, strict=True):
             low, high = (float(axes.py(item[name])) for name in ("low", "high"))
             parts.append(line(float(place), low, float(place), high, KINDS[term]))
-    parts.append(legend(226, [(KINDS[term], term) for term in terms], axes.left))
-    return svg(236, f"Gain by {setting}", "", parts)
+    for number in range(0, len(terms), 2):
+        marks = [(KINDS[term], term) for term in terms[number : number + 2]]
+        parts.append(legend(226 + 8 * number, marks, axes.left))
+    return svg(252, f"Gain by {setting}", "", parts)
 
 
 def sheet(panels: Sequence[tuple[str, str]], columns: int) -> str:

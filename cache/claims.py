@@ -12,7 +12,7 @@ import secrets
 import threading
 from pathlib import Path
 
-from ..errors import AffectError, EntryError
+from ..errors import AffectError, BusyError, EntryError
 from .blobs import Blobs
 
 SILENT_S = 120.0  # a claim of another host that was not renewed for this long is free
@@ -23,7 +23,7 @@ class Claim:
     """A claim held by this process, renewed by a thread until `release`."""
 
     def __init__(self, blobs: Blobs, key: str, what: str) -> None:
-        """Take it. Errors: EntryError when a live process holds it; `what` names the entry in messages."""
+        """Take it. Errors: BusyError when a live process holds it; `what` names the entry in messages."""
         self._blobs, self._key, self._what = blobs, key, what
         self._data = json.dumps({**_myself(), "token": secrets.token_hex(16)}).encode()
         self._take()
@@ -59,13 +59,13 @@ class Claim:
             except FileNotFoundError:
                 current = None
             if current is not None and (reason := self._alive(current)):
-                raise EntryError(
+                raise BusyError(
                     f"{self._what} is being written by {_owner(current)}, {reason}",
                     hint="wait for that run, or end it and run the same command again",
                 )
             if self._blobs.swap(self._key, self._data, current):
                 return
-        raise EntryError(f"{self._what} is fought over by several processes", hint="run the same command again")
+        raise BusyError(f"{self._what} is fought over by several processes", hint="run the same command again")
 
     def _alive(self, data: bytes) -> str:
         """Why a claim stands; empty when it may be taken over."""

@@ -348,6 +348,9 @@ def extract_into(
     except BusyError as error:
         return VideoOutcome(source.id, path, "busy", str(error))
     except (VideoError, EntryError, OSError, MemoryError) as error:
+        if isinstance(error, EntryError) and not overwrite and source.id in store.ids():
+            # Another run finished it since this one made its plan; the next plan looks at what it stored.
+            return VideoOutcome(source.id, path, "busy", str(error))
         return VideoOutcome(source.id, path, "failed", str(error) or type(error).__name__)
     share = with_face / frames if frames else 0.0
     return VideoOutcome(source.id, path, "done", "", frames, rows, share, info.warnings)

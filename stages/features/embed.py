@@ -19,7 +19,7 @@ class Embedder:
         self.device = torch.device(device)
         self.size_px = backbone.input_size
         self.feature_size = backbone.feature_size
-        self.batch = 32 if self.device.type == "cpu" else 256
+        self.batch = 16 if self.device.type == "cpu" else 256  # 16 keeps ResNet-50 under 1.5 GB
         self.precision = choose_precision(backbone, device) if precision == "auto" else precision
         self._backbone = prepare(backbone, device, self.precision)
 

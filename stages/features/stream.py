@@ -4,7 +4,9 @@ Three threads, each a few items ahead of the next: frames, then segments of fram
 Every batch holds frames that depend on their numbers alone, so a run resumed behind any block makes the same blocks.
 """
 
+import ctypes
 import json
+import platform
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +32,7 @@ from .follow import Face, FollowedFrame, Follower, KeptFrame
 from .recipe import ALGORITHM, make_recipe
 from .track import CutFinder
 
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _QUEUE_BYTES = 64 << 20  # of decoded pictures waiting
 _LEAST_FACE_RATE = 0.2
 _PACKAGES = ("affect", "av", "numpy", "onnx2torch", "opencv-python", "torch", "torchvision")
@@ -42,6 +45,7 @@ class FeatureExtractor:
         """`threads` embed that many blocks at once. Each computes alone: two OpenMP threads on one convolution round
         its sums differently than one, and features must not depend on how many cores there were."""
         torch.set_num_threads(1)
+        _share_one_heap()
         self.threads = threads
         self.config = config
         self.device = device
@@ -61,6 +65,12 @@ class FeatureExtractor:
         Errors: VideoError for a file that cannot be read as a video, or a state of another number of frames.
         """
         return VideoStream(self, path, _Progress.from_bytes(state), frames)
+
+
+def _share_one_heap() -> None:
+    """Let the threads allocate from one heap: with one each, glibc holds 240 MB more (ResNet-50, measured)."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 @dataclass(frozen=True, slots=True)

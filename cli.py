@@ -147,16 +147,19 @@ def _workers(jobs: int, backend: str, scheduler: str | None) -> "Workers":
 
 
 def _write_failures(summary: "ExtractionSummary") -> None:
-    """`failures.csv` in a local store, or none where nothing failed."""
-    if "://" in summary.store:
-        return
+    """`failures.csv` in a local store, or none where nothing failed. The same reasons are printed in any case."""
     path = Path(summary.store, "failures.csv")
     rows = [(outcome.id, outcome.path, outcome.reason) for outcome in summary.of("failed")]
-    if not rows:
-        path.unlink(missing_ok=True)
+    if "://" in summary.store or not (rows or path.exists()):
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("id", "path", "reason"), *rows])
+    try:
+        if not rows:
+            path.unlink()
+            return
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("id", "path", "reason"), *rows])
+    except OSError as error:
+        click.echo(f"warning: {path} could not be written: {error.strerror}", err=True)
 
 
 def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:

@@ -156,7 +156,7 @@ def _write_failures(summary: "ExtractionSummary") -> None:
         if not rows:
             path.unlink()
             return
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             csv.writer(file).writerows([("id", "path", "reason"), *rows])
     except OSError as error:
         click.echo(f"warning: {path} could not be written: {error.strerror}", err=True)
@@ -165,15 +165,20 @@ def _write_failures(summary: "ExtractionSummary") -> None:
 def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:
     """Print a summary, as words or as JSON, and end with 1 where something failed."""
     if as_json:
-        click.echo(json.dumps(value, ensure_ascii=False, default=str))
+        click.echo(_printable(json.dumps(value, ensure_ascii=False, default=str)))
     else:
         for line in said.lines[:-1]:
-            click.echo(line)
+            click.echo(_printable(line))
         for line in said.failures:
-            click.echo(line, err=True)
+            click.echo(_printable(line), err=True)
         for line in said.lines[-1:]:
-            click.echo(line)
+            click.echo(_printable(line))
     sys.exit(1 if said.failures else 0)
+
+
+def _printable(text: str) -> str:
+    """`text` with the bytes of file names that are no UTF-8 spelled out, as they cannot be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @main.command("inspect-cache")

@@ -85,7 +85,6 @@ def test_links_in_circles_end_and_dangling_ones_are_listed(affect: "Command", fi
     )
 
 
-@pytest.mark.xfail(reason="failures.csv is written as strict UTF-8; such a path cannot be")
 def test_names_that_are_not_utf8_are_stored_and_listed(affect: "Command", film: Film, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     path = film(folder / "x.mp4", 0.2, size="64x48")

@@ -20,7 +20,7 @@ from ..stages.features.recipe import settings_of
 from ..stages.temporal.fit import EpochRecord
 from .cross_validate import FoldOutcome, FoldTask, run_fold
 from .evaluation import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
-from .launch import Workers, resolve_device, run_all, spread_devices
+from .launch import WorkerDiedError, Workers, resolve_device, run_all, spread_devices
 from .provenance import describe_environment
 from .run_folder import RunFolder, write_failures
 from .splits import SHARED, Fold, make_folds
@@ -114,18 +114,16 @@ def _outcomes(
 
 def _outlive_workers(tasks: Sequence[FoldTask], workers: Workers) -> Iterator[FoldOutcome]:
     """Outcomes of all tasks. A worker that is killed breaks the pool; what is left then gets a process each."""
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
     left = {task.fold.name: task for task in tasks}
     try:
         for outcome in run_all(workers, run_fold, [(task,) for task in tasks]):
             del left[outcome.name]
             yield outcome
-    except BrokenProcessPool:
+    except WorkerDiedError:
         for task in left.values():
             try:
                 yield from run_all(replace(workers, jobs=max(2, workers.jobs)), run_fold, [(task,)])
-            except BrokenProcessPool:
+            except WorkerDiedError:
                 reason = "its process was killed, perhaps for want of memory"
                 yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason)
 

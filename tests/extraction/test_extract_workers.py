@@ -110,7 +110,8 @@ def test_a_killed_worker_costs_no_video_and_two_jobs_make_the_store_of_one(
     victims[0].kill()
     ended = running.wait()
     assert ended.code == 0, ended.err
-    assert set(ended.statuses().values()) == {"done"}
+    # The dead worker may have stored its video and not said so: the next look finds it there.
+    assert set(ended.statuses().values()) <= {"done", "skipped"}
     same_entries(tmp_path / "store", zarr_alone)
     for path in zarr_alone.rglob("*.mp4.zarr/**/*"):
         if path.is_file():

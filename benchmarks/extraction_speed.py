@@ -76,11 +76,11 @@ def main() -> None:
     write_result("extraction-speed", measured, machine)
 
 
-def make_video(folder: Path, seconds: int) -> Path:
-    """A photograph's face, panned about, 25 frames a second."""
+def make_video(folder: Path, seconds: int, size: str = "640:360") -> Path:
+    """A photograph's face, panned about, 25 frames a second; size: "width:height" in pixels."""
     picture, video = folder / "face.png", folder / "face.mp4"
     io.imsave(picture, data.astronaut()[:400, :500])
-    pan = "scale=800:640,crop=640:360:80+60*sin(t):20+20*cos(t)"
+    pan = f"scale=800:640,crop=640:360:80+60*sin(t):20+20*cos(t),scale={size}"
     words = ["-loop", "1", "-i", str(picture), "-t", str(seconds), "-r", "25", "-vf", pan, "-pix_fmt", "yuv420p"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *words, str(video)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)

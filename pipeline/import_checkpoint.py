@@ -89,8 +89,10 @@ def _config(first: "PublishedCheckpoint", context_edges: str, features: Features
 
 def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Config) -> str:
     """One run of checkpoints that share their backbone; the digest of its features' recipe."""
+    from ..stages.features.weights import file_sha256
+
     environment = {
-        "imported_from": {path.name: _file_sha256(path) for path in found},
+        "imported_from": {path.name: file_sha256(path) for path in found},
         "epochs": {path.name: item.epoch for path, item in found.items()},
     }
     folder = RunFolder.create(run, config, environment, resume=False)
@@ -136,8 +138,3 @@ def _digest(checkpoint: "PublishedCheckpoint") -> str:
         if not key.endswith("num_batches_tracked"):
             digest.update(key.encode() + value.contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

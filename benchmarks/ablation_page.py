@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from affect.pipeline.report_axes import WIDTH, Axes, curve, legend, line, padded, points, svg, text
-from affect.pipeline.report_page import STYLE
-from affect.pipeline.report_pictures import intervals
+from affect.pipeline.reporting.axes import WIDTH, Axes, curve, legend, line, padded, points, svg, text
+from affect.pipeline.reporting.page import STYLE
+from affect.pipeline.reporting.pictures import intervals
 
 READING = "## How to read this\n"  # what stands below it in ablation.md is written by hand and kept
 REFERENCES = ("ridge regression", "the answer itself")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from ..cache.records import Json
 from ..configs.load import load_config
 from ..errors import FoldError, InputError, VideoError
-from .demo_data import DemoDataConfig, make_demo_data
 from .extract import Listener, extract_videos
 from .launch import Workers
 from .sources import find_videos
+from .synthetic.videos import DemoDataConfig, make_demo_data
 from .whole_files import read_json, write_json
 
 if TYPE_CHECKING:

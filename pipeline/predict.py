@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from ..cache.store import Store, open_store, store_exists
 from ..errors import AffectError, InputError
-from .ensemble import Ensemble, store_locations
 from .extract import VideoOutcome, extract_videos
 from .launch import Workers, resolve_device
-from .prediction_inputs import MEMORY, check_output, find_inputs
-from .prediction_session import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
-from .prediction_tables import clip_rows
-from .predictions import VideoPrediction
-from .pseudonyms import Pseudonyms
+from .prediction.ensemble import Ensemble, store_locations
+from .prediction.inputs import MEMORY, check_output, find_inputs
+from .prediction.predictions import VideoPrediction
+from .prediction.pseudonyms import Pseudonyms
+from .prediction.scoring import Scorer, extract_in_memory, features_config
+from .prediction.session import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
+from .prediction.tables import clip_rows
 from .run_folder import Run, load_run, load_runs
-from .scoring import Scorer, extract_in_memory, features_config
 from .sources import Source
 
 if TYPE_CHECKING:

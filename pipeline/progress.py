@@ -11,8 +11,8 @@ from .extract import Listener, Moved, VideoOutcome
 
 if TYPE_CHECKING:
     from ..stages.temporal.fit import EpochRecord
-    from .cross_validate import FoldOutcome
     from .train import TrainingListener
+    from .training.cross_validate import FoldOutcome
 
 
 @contextmanager

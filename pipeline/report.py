@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from .compare import compare, comparison_html
-from .report_data import METHODS, ReportData, read_report_data
-from .report_origin import learning, made_by
-from .report_page import facts, page, paragraph, section, warning
-from .report_scores import ALL, agreement, bounds, count, digits, metric_parts, subjects, videos
+from .reporting.compare import compare, comparison_html
+from .reporting.data import METHODS, ReportData, read_report_data
+from .reporting.origin import learning, made_by
+from .reporting.page import facts, page, paragraph, section, warning
+from .reporting.scores import ALL, agreement, bounds, count, digits, metric_parts, subjects, videos
 from .whole_files import write_json, write_whole
 
 

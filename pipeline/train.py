@@ -18,13 +18,13 @@ from ..configs.schema import Config
 from ..errors import AffectError
 from ..stages.features.recipe import settings_of
 from ..stages.temporal.fit import EpochRecord
-from .cross_validate import FoldOutcome, FoldTask, run_fold
-from .evaluation import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
 from .launch import WorkerDiedError, Workers, resolve_device, run_all, spread_devices
-from .provenance import describe_environment
 from .run_folder import RunFolder, write_failures
-from .splits import SHARED, Fold, make_folds
-from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
+from .training.cross_validate import FoldOutcome, FoldTask, run_fold
+from .training.evaluation import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
+from .training.provenance import describe_environment
+from .training.splits import SHARED, Fold, make_folds
+from .training.training_set import TrainingSet, build_training_set, check_contexts_disjoint
 from .whole_files import read_json, write_whole
 
 

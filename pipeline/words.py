@@ -12,7 +12,7 @@ from .inspect import StoreReport
 if TYPE_CHECKING:
     from ..stages.features.check import VideoCheck
     from .demo import DemoSummary
-    from .prediction_session import PredictSummary
+    from .prediction.session import PredictSummary
     from .prepare_labels import LabelsSummary
     from .sweep import SweepSummary
     from .train import TrainingSummary

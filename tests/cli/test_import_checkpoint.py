@@ -14,7 +14,7 @@ from click.testing import Result
 
 from affect.cache.records import FrameFeatures, VideoInfo
 from affect.cache.store import create_store
-from affect.pipeline.ensemble import pooled
+from affect.pipeline.prediction.ensemble import pooled
 from affect.pipeline.run_folder import load_run
 from affect.stages.features.resnet_published import PUBLISHED, construct, file_keys
 

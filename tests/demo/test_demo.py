@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from affect.pipeline.demo import DemoSummary, run_demo
-from affect.pipeline.demo_data import DemoDataConfig
+from affect.pipeline.synthetic.videos import DemoDataConfig
 
 SMALL = DemoDataConfig(splits=(("train", 2), ("validation", 1), ("test", 1)), seconds=6.4)
 

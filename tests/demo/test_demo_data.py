@@ -7,8 +7,8 @@ import pytest
 from affect.cache.manifest import check_subjects_disjoint, check_targets_vary, read_manifest
 from affect.errors import InputError
 from affect.pipeline.demo import claim
-from affect.pipeline.demo_data import DemoDataConfig, Waves, make_demo_data
-from affect.pipeline.demo_face import EYES, LOWER_LIP, MOUTH_CORNERS, PATCH, Face, load_face
+from affect.pipeline.synthetic.face import EYES, LOWER_LIP, MOUTH_CORNERS, PATCH, Face, load_face
+from affect.pipeline.synthetic.videos import DemoDataConfig, Waves, make_demo_data
 
 SMALL = DemoDataConfig(splits=(("train", 1), ("validation", 1), ("test", 1)), seconds=4.0)
 

@@ -14,7 +14,7 @@ from affect.cache.records import FrameFeatures, FrameStatus, Recipe, VideoInfo
 from affect.cache.store import Store, create_store
 from affect.configs.schema import ClipsConfig, Config, ModelConfig
 from affect.pipeline.model_file import ModelCard, write_model
-from affect.pipeline.predictions import PersonPrediction, Target, VideoPrediction
+from affect.pipeline.prediction.predictions import PersonPrediction, Target, VideoPrediction
 from affect.pipeline.run_folder import RunFolder
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.scaling import LabelScaling

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect.pipeline.export import write_elan, write_webvtt
-from affect.pipeline.plots import plot_person
-from affect.pipeline.predictions import PersonPrediction, VideoPrediction
-from affect.pipeline.pseudonyms import Pseudonyms
+from affect.pipeline.prediction.export import write_elan, write_webvtt
+from affect.pipeline.prediction.plots import plot_person
+from affect.pipeline.prediction.predictions import PersonPrediction, VideoPrediction
+from affect.pipeline.prediction.pseudonyms import Pseudonyms
 
 Person = Callable[..., PersonPrediction]
 Made = Callable[..., VideoPrediction]

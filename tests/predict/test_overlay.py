@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from affect.errors import InputError
-from affect.pipeline.overlay import write_overlay
-from affect.pipeline.predictions import PersonPrediction, VideoPrediction
+from affect.pipeline.prediction.overlay import write_overlay
+from affect.pipeline.prediction.predictions import PersonPrediction, VideoPrediction
 
 Person = Callable[..., PersonPrediction]
 Made = Callable[..., VideoPrediction]

@@ -13,7 +13,7 @@ from affect.cache.records import Recipe
 from affect.cache.store import create_store
 from affect.errors import InputError, RunError
 from affect.pipeline.predict import PredictListener, PredictOptions, predict, predict_frame
-from affect.pipeline.scoring import Scored
+from affect.pipeline.prediction.scoring import Scored
 
 CPU = PredictOptions(device="cpu")
 

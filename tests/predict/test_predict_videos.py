@@ -10,7 +10,7 @@ import pytest
 
 from affect.errors import InputError, RunError
 from affect.pipeline.predict import PredictOptions, PredictSummary, predict, predict_frame
-from affect.pipeline.prediction_inputs import find_inputs
+from affect.pipeline.prediction.inputs import find_inputs
 
 
 def _predict(

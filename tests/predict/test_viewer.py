@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affect.pipeline.overlay import clock_offset_s
-from affect.pipeline.predictions import PersonPrediction, VideoPrediction
-from affect.pipeline.viewer import write_viewer
+from affect.pipeline.prediction.overlay import clock_offset_s
+from affect.pipeline.prediction.predictions import PersonPrediction, VideoPrediction
+from affect.pipeline.prediction.viewer import write_viewer
 
 Person = Callable[..., PersonPrediction]
 Made = Callable[..., VideoPrediction]

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from affect.configs.load import load_config
-from affect.pipeline.evaluation import levels_of, measure, measure_subjects, predictions_table
-from affect.pipeline.generate import Generated, GeneratedData, generated_features
 from affect.pipeline.run_folder import RunFolder
+from affect.pipeline.synthetic.features import Generated, GeneratedData, generated_features
 from affect.pipeline.train import train_temporal
+from affect.pipeline.training.evaluation import levels_of, measure, measure_subjects, predictions_table
 
 SMALL = (
     "model.width=16", "model.heads=2", "model.feed_forward=32", "model.layers=1", "training.epochs=4",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from affect.errors import RunError
-from affect.pipeline.compare import compare, comparison_html
 from affect.pipeline.report import compare_runs
+from affect.pipeline.reporting.compare import compare, comparison_html
 from affect.stages.temporal.metrics import evaluate
 
 from .conftest import held_out, write_run

@@ -7,7 +7,7 @@ import pytest
 from affect.cache import open_store
 from affect.cache.manifest import match_videos, read_manifest
 from affect.errors import ConfigError
-from affect.pipeline.generate import Generated, GeneratedData, generated_features, generated_in_memory
+from affect.pipeline.synthetic.features import Generated, GeneratedData, generated_features, generated_in_memory
 from affect.stages.temporal.metrics import mean_ccc
 
 from .conftest import DATA

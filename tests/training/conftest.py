@@ -7,7 +7,7 @@ import pytest
 from affect.cache.manifest import Manifest, write_manifest
 from affect.configs.load import load_config
 from affect.configs.schema import Config
-from affect.pipeline.generate import GeneratedData, generated_features
+from affect.pipeline.synthetic.features import GeneratedData, generated_features
 
 TINY = (
     "model.width=16", "model.heads=2", "model.layers=1", "model.feed_forward=32", "clips.context=1",

@@ -7,7 +7,7 @@ from affect.cache.manifest import Manifest
 from affect.configs.load import load_config
 from affect.configs.schema import EvaluationConfig
 from affect.errors import ConfigError, ManifestError
-from affect.pipeline.splits import make_folds
+from affect.pipeline.training.splits import make_folds
 
 
 def manifest(subjects: list[str], splits: list[str] | None = None, videos: list[str] | None = None) -> Manifest:

@@ -10,10 +10,10 @@ import pytest
 from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.errors import ConfigError
-from affect.pipeline.cross_validate import FoldTask
 from affect.pipeline.launch import Workers
 from affect.pipeline.sweep import expand_grid, sweep
 from affect.pipeline.train import train_temporal
+from affect.pipeline.training.cross_validate import FoldTask
 from affect.pipeline.whole_files import read_json
 
 from .conftest import TINY, Data, split_of

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ..cache.records import Array, Json
-from .report_data import FinishedFold, ReportData, flat
-from .report_page import code, figure, folded, number_cell, paragraph, pictures, table, words_cell
-from .report_pictures import learning_curves
-from .report_scores import count
+from ...cache.records import Array, Json
+from .data import FinishedFold, ReportData, flat
+from .page import code, figure, folded, number_cell, paragraph, pictures, table, words_cell
+from .pictures import learning_curves
+from .scores import count
 
 
 def learning(data: ReportData) -> list[str]:

@@ -12,7 +12,7 @@ import av.container
 import av.error
 import numpy as np
 
-from ..errors import InputError, VideoError
+from ...errors import InputError, VideoError
 from .overlay_picture import OverlayPicture
 from .predictions import VideoPrediction
 
@@ -25,7 +25,7 @@ def write_overlay(prediction: VideoPrediction, path: Path) -> None:
     Errors: InputError where the recording is unknown or the file's kind cannot be written, VideoError where the
     recording cannot be read.
     """
-    from ..stages.features.decode import open_video
+    from ...stages.features.decode import open_video
 
     if prediction.source is None:
         raise InputError(f"--overlay needs the recording of {prediction.video}; only its features were given")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cache.records import Array
-from .report_axes import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
+from ...cache.records import Array
+from .axes import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
 
 MOST_POINTS = 4000  # of a scatter; more are thinned evenly, and the picture says so
 MOST_LEVELS = 1500  # of a line over time; more are averaged

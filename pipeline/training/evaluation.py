@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..cache.records import Array, Json
-from ..configs.schema import EvaluationConfig
-from ..errors import RunError
-from ..stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjects
+from ...cache.records import Array, Json
+from ...configs.schema import EvaluationConfig
+from ...errors import RunError
+from ...stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjects
 
 METHODS = ("model", "ridge", "mean")
 LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv

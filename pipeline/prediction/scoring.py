@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cache.memory_store import MemoryStore
-from ..cache.records import Array, FrameFeatures, VideoInfo, main_person, select
-from ..cache.store import Store
-from ..configs.schema import FeaturesConfig
-from ..errors import InputError
-from ..stages.temporal.clips import FeatureTable, dense_clips
-from ..stages.temporal.score import ClipScores, score_blocks
-from .extract import Moved, VideoOutcome, extract_into
-from .launch import threads_per_worker
+from ...cache.memory_store import MemoryStore
+from ...cache.records import Array, FrameFeatures, VideoInfo, main_person, select
+from ...cache.store import Store
+from ...configs.schema import FeaturesConfig
+from ...errors import InputError
+from ...stages.temporal.clips import FeatureTable, dense_clips
+from ...stages.temporal.score import ClipScores, score_blocks
+from ..extract import Moved, VideoOutcome, extract_into
+from ..launch import threads_per_worker
+from ..run_folder import Run
+from ..sources import Source
 from .predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Target, VideoPrediction
-from .run_folder import Run
-from .sources import Source
 
 if TYPE_CHECKING:
-    from ..stages.features.stream import FeatureExtractor
+    from ...stages.features.stream import FeatureExtractor
 
 TABLE_BYTES = 256 << 20  # of features held at once; more stay in the store and are read in blocks
 BATCH_CLIPS = 64
@@ -221,7 +221,7 @@ def extract_in_memory(
 @functools.lru_cache(maxsize=1)
 def _extractor(config: FeaturesConfig, device: str) -> "FeatureExtractor":
     """The detector and backbone, kept for the next video."""
-    from ..stages.features.stream import FeatureExtractor
+    from ...stages.features.stream import FeatureExtractor
 
     return FeatureExtractor(config, device, threads_per_worker(1))
 

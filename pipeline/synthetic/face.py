@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cache.records import Array
+from ...cache.records import Array
 
 # Landmarks of skimage's `astronaut`, in its own pixels (x, y).
 EYES = ((202.5, 101.5), (247.0, 103.5))

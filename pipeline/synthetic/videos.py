@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..cache.manifest import Manifest, write_manifest
-from ..cache.records import Array
-from .demo_face import EYE_DISTANCE_PX, FACE_CENTRE, Face, load_face
+from ...cache.manifest import Manifest, write_manifest
+from ...cache.records import Array
+from .face import EYE_DISTANCE_PX, FACE_CENTRE, Face, load_face
 
 TARGETS = ("valence", "arousal")
 SIZES_PX = ((320, 240), (352, 264), (288, 288))

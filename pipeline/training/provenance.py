@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..cache.records import Json
+from ...cache.records import Json
 from .training_set import TrainingSet, labels_sha256
 
 PACKAGES = ("affect", "torch", "numpy", "scipy", "pandas", "zarr", "h5py", "safetensors", "joblib")
@@ -49,7 +49,7 @@ def _version(name: str) -> str | None:
 
 def _commit() -> str | None:
     """The commit of a checkout, with `+changes` where files differ from it; None for an installed package."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     words = [_git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no")]

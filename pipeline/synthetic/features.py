@@ -10,10 +10,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.signal import lfilter
 
-from ..cache.manifest import Manifest, write_manifest
-from ..cache.records import Array, FrameFeatures, FrameStatus, Recipe, VideoInfo
-from ..cache.store import create_store, open_store
-from ..errors import ConfigError
+from ...cache.manifest import Manifest, write_manifest
+from ...cache.records import Array, FrameFeatures, FrameStatus, Recipe, VideoInfo
+from ...cache.store import create_store, open_store
+from ...errors import ConfigError
 
 BLOCK_FRAMES = 4096  # of one video in memory at a time
 GAP_FRAMES = 6  # a face is lost for about two seconds

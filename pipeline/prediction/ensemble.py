@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache.records import Array
-from ..cache.store import Store, open_store
-from ..errors import RunError
-from .prediction_inputs import MEMORY
+from ...cache.records import Array
+from ...cache.store import Store, open_store
+from ...errors import RunError
+from ..run_folder import Run
+from .inputs import MEMORY
 from .predictions import PersonPrediction, Target, VideoPrediction
-from .run_folder import Run
 from .scoring import Scored, Scorer
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..cache.records import Json
+from ...cache.records import Json
+from .axes import padded
 from .compare import paired
-from .report_axes import padded
-from .report_data import METHODS, ReportData
-from .report_page import figure, folded, number_cell, paragraph, pictures, table
-from .report_pictures import Strip, bars, bland_altman, intervals, over_time, scatter
+from .data import METHODS, ReportData
+from .page import figure, folded, number_cell, paragraph, pictures, table
+from .pictures import Strip, bars, bland_altman, intervals, over_time, scatter
 
 METRICS = {"ccc": "CCC", "pcc": "PCC", "icc": "ICC", "mae": "MAE", "rmse": "RMSE"}
 ALL = "all targets"

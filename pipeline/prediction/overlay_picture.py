@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ..cache.records import Array
+from ...cache.records import Array
 from .plots import COLOURS, JOINED_WITHIN
 from .predictions import PersonPrediction, VideoPrediction
 

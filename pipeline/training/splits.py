@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cache.manifest import Manifest, check_subjects_disjoint
-from ..cache.records import Array
-from ..configs.schema import EvaluationConfig
-from ..errors import ConfigError, ManifestError
+from ...cache.manifest import Manifest, check_subjects_disjoint
+from ...cache.records import Array
+from ...configs.schema import EvaluationConfig
+from ...errors import ConfigError, ManifestError
 
 if TYPE_CHECKING:
-    from ..stages.temporal.clips import ClipTable
+    from ...stages.temporal.clips import ClipTable
 
 SHARED = "NOT subject-independent"  # how a warning begins that every table must show first
 SIDES = ("train", "validation", "test")

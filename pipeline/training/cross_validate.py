@@ -14,19 +14,19 @@ import torch
 from torch import distributed
 from torch.utils.tensorboard import SummaryWriter
 
-from ..cache.manifest import check_targets_vary
-from ..cache.records import Array
-from ..configs.schema import Config
-from ..errors import AffectError, FoldError
-from ..stages.temporal.baselines import fit_ridge, predict_mean, span_features
-from ..stages.temporal.fit import EpochRecord, Fit, LabelledClips, build_model
-from ..stages.temporal.model import ModelSpec
-from ..stages.temporal.score import fit_reference, score_clips
-from .model_file import ModelCard, write_model
-from .run_folder import UNFINISHED, RunFolder
+from ...cache.manifest import check_targets_vary
+from ...cache.records import Array
+from ...configs.schema import Config
+from ...errors import AffectError, FoldError
+from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
+from ...stages.temporal.fit import EpochRecord, Fit, LabelledClips, build_model
+from ...stages.temporal.model import ModelSpec
+from ...stages.temporal.score import fit_reference, score_clips
+from ..model_file import ModelCard, write_model
+from ..run_folder import UNFINISHED, RunFolder
+from ..whole_files import write_json, write_whole
 from .splits import Fold
 from .training_set import TrainingSet, build_training_set
-from .whole_files import write_json, write_whole
 
 FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs

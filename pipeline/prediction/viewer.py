@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..cache.records import Array, Json
+from ...cache.records import Array, Json
 from .predictions import REASONS, PersonPrediction, VideoPrediction
 
 SCRIPTS = ("data.js", "words.js", "curves.js", "player.js", "app.js", "input.js")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..cache.records import Array, Json
-from ..errors import RunError
-from ..stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjects, paired_difference
-from .report_axes import padded
-from .report_data import ReportData, flat, read_report_data
-from .report_page import figure, number_cell, page, paragraph, pictures, section, table, warning, words_cell
-from .report_pictures import bars, intervals
+from ...cache.records import Array, Json
+from ...errors import RunError
+from ...stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjects, paired_difference
+from .axes import padded
+from .data import ReportData, flat, read_report_data
+from .page import figure, number_cell, page, paragraph, pictures, section, table, warning, words_cell
+from .pictures import bars, intervals
 
 LABEL_TOLERANCE = 1e-6
 Values = dict[str, Score]  # metric -> score

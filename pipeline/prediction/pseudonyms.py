@@ -5,7 +5,7 @@ import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import InputError
+from ...errors import InputError
 
 LEAST_KEY_BYTES = 16
 SHOWN_DIGITS = 16  # 64 bits: a million videos collide once in 37 million projects

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache.store import entry_id, open_store, store_exists
-from ..errors import InputError
-from .sources import VIDEO_SUFFIXES, Source, find_videos
-from .whole_files import read_json
+from ...cache.store import entry_id, open_store, store_exists
+from ...errors import InputError
+from ..sources import VIDEO_SUFFIXES, Source, find_videos
+from ..whole_files import read_json
 
 MEMORY = ":memory:"  # in the place of a store: features are dropped once they are scored
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cache.records import Array
+from ...cache.records import Array
 from .predictions import PersonPrediction, Target, VideoPrediction
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cache.records import Array
+from ...cache.records import Array
 
 LARGEST, NOBODY = -2, -1
 REASONS = ("", "no face in the clip", "too few frames with a face", "the model gave no number")

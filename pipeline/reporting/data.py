@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..cache.records import Array, Json
-from ..errors import RunError
-from .run_folder import RunFolder
-from .whole_files import TRAIN_FIRST, read_json
+from ...cache.records import Array, Json
+from ...errors import RunError
+from ..run_folder import RunFolder
+from ..whole_files import TRAIN_FIRST, read_json
 
 SHARED = "NOT subject-independent"  # how a fold's warning begins when train and test share a person
 LEVELS = {"spans": "span", "clips": "clip", "videos": "video"}  # in metrics.json -> in predictions.csv
@@ -111,7 +111,7 @@ def read_report_data(path: str | Path) -> ReportData:
 
 
 def _plain(folder: RunFolder) -> dict[str, Json]:
-    from ..configs.load import config_to_dict
+    from ...configs.load import config_to_dict
 
     return config_to_dict(folder.config())
 

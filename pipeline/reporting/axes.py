@@ -11,7 +11,7 @@ from html import escape
 
 import numpy as np
 
-from ..cache.records import Array
+from ...cache.records import Array
 
 WIDTH = 360
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..whole_files import write_whole
 from .predictions import REASONS, PersonPrediction, Target, VideoPrediction
-from .whole_files import write_whole
 
 EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 SCORES = "scores"  # ELAN's name for the kind of our tiers

@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ..cache.records import Json
-from ..cache.store import Store, open_store, store_exists
-from ..errors import AffectError
+from ...cache.records import Json
+from ...cache.store import Store, open_store, store_exists
+from ...errors import AffectError
+from ..extract import Listener, VideoOutcome, extract_videos, plan
+from ..launch import Workers
+from ..sources import Source
+from ..whole_files import write_json
 from .ensemble import Ensemble
-from .extract import Listener, VideoOutcome, extract_videos, plan
-from .launch import Workers
-from .prediction_tables import PredictionTables
 from .predictions import PersonPrediction, VideoPrediction
 from .pseudonyms import Pseudonyms
 from .scoring import Scored, Scorer, extract_in_memory, features_config
-from .sources import Source
+from .tables import PredictionTables
 from .viewer import ViewerPage
-from .whole_files import write_json
 
 Export = Literal["eaf", "vtt"]
 

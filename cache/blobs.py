@@ -29,6 +29,7 @@ class Blobs(ABC):
     """
 
     where: str  # for messages
+    at_once: int  # requests worth having under way together
 
     @abstractmethod
     def get(self, key: str) -> bytes: ...
@@ -104,6 +105,8 @@ class Blobs(ABC):
 class LocalFolder(Blobs):
     """A folder of a file system. What `put`, `swap` and `publish` wrote survives a power cut once they return."""
 
+    at_once = 1
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.where = str(root)
@@ -114,8 +117,9 @@ class LocalFolder(Blobs):
         return LocalFolder, (self.root,)
 
     def get(self, key: str) -> bytes:
-        with self._mapped(key):
-            return self.path(key).read_bytes()
+        # Without pathlib: of opening a table of 10,000 videos it would be a tenth.
+        with self._mapped(key), open(f"{self.where}/{key}", "rb") as file:  # noqa: PTH123
+            return file.read()
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         with self._mapped(key), self.path(key).open("rb") as file:

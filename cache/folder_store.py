@@ -2,7 +2,10 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +27,7 @@ from .layout import (
     write_arrays,
 )
 from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
-from .store import EntryWriter, Store, check_id
+from .store import EntryWriter, Look, Store, check_id
 
 LOOKS = 3  # an entry that another run replaces just now may be gone at one look and there at the next
 
@@ -38,7 +41,9 @@ class EntryFormat(Protocol):
 
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer: ...
 
-    def attributes(self, blobs: Blobs, key: str) -> dict[str, Json]: ...
+    def head(self, blobs: Blobs, key: str) -> bytes: ...
+
+    def attributes(self, head: bytes) -> dict[str, Json]: ...
 
     def read(
         self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: Mapping[str, tuple[int, int] | None]
@@ -59,21 +64,27 @@ class FolderStore(Store):
     def ids(self) -> list[str]:
         return self.blobs.entries(self._format.suffix, self._format.root_file)
 
-    def info(self, entry_id: str) -> VideoInfo:
-        return self._attributes(entry_id)[1]
+    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
+        return self._look(entry_id, dict.fromkeys(names))
+
+    def looks(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Look | EntryError]:
+        if self.blobs.at_once == 1:
+            yield from super().looks(ids, names)
+            return
+        with ThreadPoolExecutor(self.blobs.at_once) as pool:
+            rest = iter(ids)
+            while some := list(islice(rest, 16 * self.blobs.at_once)):
+                yield from pool.map(partial(self._look_or_error, names), some)
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
         names = [name for name in DTYPES if values or name != "values"]
-        arrays = self._arrays(entry_id, dict.fromkeys(names))
+        arrays = dict(self._look(entry_id, dict.fromkeys(names)).arrays)
         if not values:
             arrays["values"] = np.zeros((len(arrays["frame"]), 0), DTYPES["values"])
-        features = FrameFeatures(**arrays)
-        if found := contradictions(features):
-            raise self._damaged(entry_id, found[0])
-        return features
+        return FrameFeatures(**arrays)
 
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:
-        return self._arrays(entry_id, {"values": (start, stop)})["values"]
+        return self._look(entry_id, {"values": (start, stop)}).arrays["values"]
 
     def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
         check_id(entry_id)
@@ -92,7 +103,7 @@ class FolderStore(Store):
 
     def verify(self, entry_id: str) -> list[str]:
         try:
-            attributes, _ = self._attributes(entry_id)
+            _, attributes, _ = self._head(entry_id)
         except EntryError as error:
             return [error.message]
         found = self._format.damaged_metadata(self.blobs, self.key(entry_id), attributes)
@@ -189,7 +200,8 @@ class FolderStore(Store):
     def _seal(self, entry_id: str) -> Json:
         """The digest of an entry's attributes as they stand; None where there are none."""
         try:
-            return self._format.attributes(self.blobs, self.key(entry_id)).get("attributes_sha256")
+            head = self._format.head(self.blobs, self.key(entry_id))
+            return self._format.attributes(head).get("attributes_sha256")
         except (FileNotFoundError, DamageError):
             return None
 
@@ -205,12 +217,14 @@ class FolderStore(Store):
         if not self.stands(entry_id):
             raise self._missing(entry_id)
 
-    def _attributes(self, entry_id: str) -> tuple[dict[str, Json], VideoInfo]:
+    def _head(self, entry_id: str) -> tuple[bytes, dict[str, Json], VideoInfo]:
+        """The bytes that hold an entry's attributes, the attributes, and what they say of the video."""
         check_id(entry_id)
         for _ in range(LOOKS):
             try:
-                attributes = self._format.attributes(self.blobs, self.key(entry_id))
-                return attributes, info_of(attributes, self._digest)
+                head = self._format.head(self.blobs, self.key(entry_id))
+                attributes = self._format.attributes(head)
+                return head, attributes, info_of(attributes, self._digest)
             except FileNotFoundError:
                 if not self.stands(entry_id):
                     raise self._missing(entry_id) from None
@@ -218,23 +232,33 @@ class FolderStore(Store):
                 raise self._damaged(entry_id, str(damage)) from damage
         raise self._damaged(entry_id, f"{self._format.root_file} is missing")
 
-    def _arrays(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> dict[str, Array]:
-        """Arrays that belong together, also while another run replaces the entry."""
+    def _look(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Look:
+        """Arrays that belong together, whole or rows [start, stop), also while another run replaces the entry."""
         while True:
-            attributes, _ = self._attributes(entry_id)
+            head, attributes, info = self._head(entry_id)
+            frames = spec_in(attributes, "time_s").shape[0]
             for name, span in wanted.items():
                 rows = spec_in(attributes, name).shape[0]
                 assert span is None or 0 <= span[0] <= span[1] <= rows, f"rows {span} of {rows}"
-            failure = None
+            failure, arrays = None, dict[str, Array]()
             try:
-                arrays = self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
+                if wanted:
+                    arrays = self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
             except DamageError as damage:
                 failure = damage
-            if self._seal(entry_id) != attributes["attributes_sha256"]:
+            if wanted and not self._is_still(entry_id, head):
                 continue
             if failure:
                 raise self._damaged(entry_id, str(failure)) from failure
-            return arrays
+            if found := contradictions(arrays, frames):
+                raise self._damaged(entry_id, found[0])
+            return Look(entry_id, info, frames, arrays)
+
+    def _is_still(self, entry_id: str, head: bytes) -> bool:
+        try:
+            return self._format.head(self.blobs, self.key(entry_id)) == head
+        except FileNotFoundError:
+            return False
 
     def _damaged_arrays(self, entry_id: str, attributes: dict[str, Json]) -> list[str]:
         found = []
@@ -251,7 +275,10 @@ class FolderStore(Store):
             if not failures and digest.hexdigest() != attributes["arrays"][spec.path]["sha256"]:
                 failures.append(f"{spec.path} does not match its checksum")
             found += failures
-        return found or contradictions(self.read(entry_id, values=False))
+        if found:
+            return found
+        arrays = self._format.read(self.blobs, self.key(entry_id), attributes, dict.fromkeys(("time_s", "frame")))
+        return contradictions(arrays, len(arrays["time_s"]))
 
     def _missing(self, entry_id: str) -> EntryError:
         return EntryError(f"{self.location} holds no entry {entry_id!r}", hint="affect inspect-cache STORE")

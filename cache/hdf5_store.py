@@ -36,10 +36,20 @@ class Hdf5Format:
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> "Hdf5Composer":
         return Hdf5Composer(path, specs, info)
 
-    def attributes(self, blobs: Blobs, key: str) -> dict[str, Json]:
-        """Errors: FileNotFoundError, DamageError."""
+    def head(self, blobs: Blobs, key: str) -> bytes:
+        """The line of JSON that a file begins with; what is there when it does not end. Errors: FileNotFoundError."""
+        data = blobs.get_range(key, 0, FIRST_BYTES)
+        while (end := data.find(b"\n")) < 0 and data.startswith(b"{"):
+            more = blobs.get_range(key, len(data), 2 * len(data))
+            if not more:
+                break
+            data += more
+        return data[: end if end >= 0 else None]
+
+    def attributes(self, head: bytes) -> dict[str, Json]:
+        """Errors: DamageError."""
         try:
-            attributes = json.loads(_user_block(blobs, key))
+            attributes = json.loads(head)
         except ValueError:
             raise DamageError("its user block cannot be read") from None
         if not isinstance(attributes, dict):
@@ -203,17 +213,6 @@ def _opened(blobs: Blobs, key: str) -> Iterator[h5py.File]:
     else:
         with _Window(blobs, key) as window, h5py.File(window, "r") as file:
             yield file
-
-
-def _user_block(blobs: Blobs, key: str) -> bytes:
-    """The line of JSON that a file begins with; what is there when it does not end."""
-    data = blobs.get_range(key, 0, FIRST_BYTES)
-    while (end := data.find(b"\n")) < 0 and data.startswith(b"{"):
-        more = blobs.get_range(key, len(data), 2 * len(data))
-        if not more:
-            break
-        data += more
-    return data[: end if end >= 0 else None]
 
 
 def _line(attributes: dict[str, Json]) -> bytes:

@@ -135,14 +135,18 @@ def spec_in(attributes: Mapping[str, Json], name: str) -> ArraySpec:
     return ArraySpec(PATHS[name], tuple(said["shape"]), np.dtype(said["dtype"]), rows, rows)
 
 
-def contradictions(features: FrameFeatures) -> list[str]:
-    """What cannot be, although every checksum holds: frame numbers out of range, or times that go back."""
+def contradictions(arrays: Mapping[str, Array], frames: int) -> list[str]:
+    """What cannot be, although every checksum holds: frame numbers out of range, or times that go back.
+
+    arrays: some of an entry's, by name; frames: N.
+    """
     found = []
-    frames = len(features.time_s)
-    if len(features.frame) and not (features.frame.min() >= 0 and features.frame.max() < frames):
-        found.append(f"frame has numbers outside 0 to {frames - 1}")
-    if np.any(np.diff(features.frame) < 0):
-        found.append("frame is not in order")
-    if np.any(np.diff(features.time_s) < 0) or not np.all(np.isfinite(features.time_s)):
+    frame, time_s = arrays.get("frame"), arrays.get("time_s")
+    if frame is not None and len(frame):
+        if frame.min() < 0 or frame.max() >= frames:
+            found.append(f"frame has numbers outside 0 to {frames - 1}")
+        if (frame[1:] < frame[:-1]).any():
+            found.append("frame is not in order")
+    if time_s is not None and (not np.isfinite(time_s).all() or (time_s[1:] < time_s[:-1]).any()):
         found.append("frames/time_s goes back, or has values that are no times")
     return found

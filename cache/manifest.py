@@ -197,21 +197,23 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     by_name: dict[str, list[str]] = {}
     for store_id in ids:
         by_name.setdefault(store_id.rpartition("/")[2], []).append(store_id)
-    first_row = {video: row for row, video in reversed(list(enumerate(manifest.videos)))}
+    first_row: dict[str, int] = {}
+    for row, video in enumerate(manifest.videos):
+        first_row.setdefault(video, row)
     found: dict[str, str] = {}
     owner: dict[str, str] = {}
-    for video in sorted(first_row, key=first_row.__getitem__):
+    for video, row in first_row.items():
         path = entry_id(posixpath.normpath(video).lstrip("/"))
-        exact = [name for name in (video, entry_id(video), path) if name in known]
-        endings = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]
-        candidates = exact[:1] or endings
+        candidates = [name for name in (video, entry_id(video), path) if name in known][:1]
+        if not candidates:
+            candidates = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]
         if len(candidates) != 1:
-            raise _no_match(manifest, first_row[video], candidates, ids)
+            raise _no_match(manifest, row, candidates, ids)
         found[video] = candidates[0]
         other = owner.setdefault(candidates[0], path)
         if other != path:
             raise ManifestError(
-                f"{manifest.where(first_row[video])}: video {video!r} and {other!r} are both {candidates[0]!r} in the "
+                f"{manifest.where(row)}: video {video!r} and {other!r} are both {candidates[0]!r} in the "
                 "store; expected one entry per video",
                 hint="extract both, or write the store's ids into the manifest",
             )

@@ -1,6 +1,7 @@
 """A store that lives in this process: for tests, and for predictions that nobody wants to keep."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ from ..errors import EntryError
 from .journal import check_order
 from .layout import contradictions
 from .records import Array, FrameFeatures, Recipe, VideoInfo
-from .store import EntryWriter, Store, check_id
+from .store import EntryWriter, Look, Store, check_id
 
 
 @dataclass
@@ -34,8 +35,9 @@ class MemoryStore(Store):
     def ids(self) -> list[str]:
         return sorted(self._entries)
 
-    def info(self, entry_id: str) -> VideoInfo:
-        return self._entry(entry_id)[0]
+    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
+        info, features = self._entry(entry_id)
+        return Look(entry_id, info, len(features.time_s), {name: getattr(features, name) for name in names})
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
         found = self._entry(entry_id)[1]
@@ -63,7 +65,8 @@ class MemoryStore(Store):
             return _MemoryWriter(self, entry_id, progress)
 
     def verify(self, entry_id: str) -> list[str]:
-        return contradictions(self._entry(entry_id)[1])
+        features = self._entry(entry_id)[1]
+        return contradictions({"frame": features.frame, "time_s": features.time_s}, len(features.time_s))
 
     def delete(self, entry_id: str) -> None:
         with self._lock:

@@ -25,6 +25,8 @@ PART_BYTES = 8 << 20
 class ObjectFolder(Blobs):
     """Objects under a URL. There is no rename: of a folder's objects the root file comes last and goes first."""
 
+    at_once = 32
+
     def __init__(self, url: str) -> None:
         self.where = url.rstrip("/")
         plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")

@@ -78,6 +78,10 @@ class FrameFeatures:
         """D."""
         return int(self.values.shape[1])
 
+    def arrays(self) -> dict[str, Array]:
+        """Every array by its name."""
+        return {name: getattr(self, name) for name in DTYPES}
+
     @classmethod
     def empty(cls, size: int) -> "FrameFeatures":
         """No frames, no rows, D = size."""
@@ -147,53 +151,69 @@ class Selection:
 
 
 def select(features: FrameFeatures, persons: Mapping[int, int], subject: str) -> Selection:
-    """Rows of `subject`: "main" (the person in most frames), "largest" (each frame's largest face) or "track:N".
-
-    `track:N` is the person that track N belongs to, with every track linked to it.
-    Errors: InputError for another word or a track the video does not have.
-    """
-    rows = np.arange(len(features.frame))
-    person = _person_of_rows(features.track, persons)
-    if subject == "main":
-        chosen = rows[person == main_person(features, persons)] if len(rows) else rows
-    elif subject == "largest":
-        area = np.prod(features.box_px[:, 2:] - features.box_px[:, :2], axis=1)
-        order = np.lexsort((area, features.frame))
-        last = np.append(np.diff(features.frame[order]) > 0, True) if len(rows) else np.zeros(0, bool)
-        chosen = order[last]
-    elif subject.startswith("track:") and subject[6:].isdigit():
-        track = int(subject[6:])
-        known = np.unique(features.track).tolist()
-        if track not in known:
-            raise InputError(
-                f"track {track} does not occur; this video has {known}",
-                hint="affect inspect-cache STORE --tracks",
-            )
-        chosen = rows[person == persons.get(track, track)]
-    else:
-        raise InputError(f"subject is {subject!r}; expected main, largest or track:N")
-    row = np.full(len(features.time_s), -1, np.int64)
-    row[features.frame[chosen]] = chosen
+    """The features of `subject`; see `subject_rows`."""
+    row = subject_rows(features.arrays(), len(features.time_s), persons, subject)
     valid = row >= 0
     values = np.zeros((len(row), features.size), features.values.dtype)
     values[valid] = features.values[row[valid]]
     return Selection(values, valid, row)
 
 
-def main_person(features: FrameFeatures, persons: Mapping[int, int]) -> int:
-    """The person with a row in most frames; among equals the one with the lowest track. -1 where there is nobody."""
-    if len(features.track) == 0:
-        return -1
-    tracks, counts = np.unique(features.track, return_counts=True)
+def arrays_for(subject: str) -> tuple[str, ...]:
+    """Names of the arrays that `subject_rows` needs."""
+    return ("frame", "track", "box_px") if subject == "largest" else ("frame", "track")
+
+
+def subject_rows(arrays: Mapping[str, Array], frames: int, persons: Mapping[int, int], subject: str) -> Array:
+    """(N,) int64: the row of `subject` in each of a video's kept frames, -1 where not seen.
+
+    arrays: those of `arrays_for(subject)`, by name; frames: N. subject: "main" (the person in most frames), "largest"
+    (each frame's largest face) or "track:N", the person that track N belongs to, with every track linked to it.
+    Errors: InputError for another word or a track the video does not have.
+    """
+    frame, track = arrays["frame"], arrays["track"]
+    if subject == "largest":
+        area = np.prod(arrays["box_px"][:, 2:] - arrays["box_px"][:, :2], axis=1)
+        order = np.lexsort((area, frame))
+        chosen = order[np.append(np.diff(frame[order]) > 0, True)] if len(order) else order
+    elif subject == "main":
+        chosen = _rows_of_person(track, persons, main_person(track, persons))
+    elif subject.startswith("track:") and subject[6:].isdigit():
+        number = int(subject[6:])
+        known = np.unique(track).tolist()
+        if number not in known:
+            raise InputError(
+                f"track {number} does not occur; this video has {known}",
+                hint="affect inspect-cache STORE --tracks",
+            )
+        chosen = _rows_of_person(track, persons, persons.get(number, number))
+    else:
+        raise InputError(f"subject is {subject!r}; expected main, largest or track:N")
+    row = np.full(frames, -1, np.int64)
+    row[frame[chosen]] = chosen
+    return row
+
+
+def main_person(track: Array, persons: Mapping[int, int]) -> int:
+    """The person with a row in most frames; among equals the one with the lowest track. -1 where there is nobody.
+
+    track: (R,), a row per face.
+    """
     share: dict[int, int] = {}
-    for track, count in zip(tracks.tolist(), counts.tolist(), strict=True):
-        owner = persons.get(track, track)
+    for number, count in _counts(track).items():
+        owner = persons.get(number, number)
         share[owner] = share.get(owner, 0) + count
-    return max(share, key=lambda owner: (share[owner], -owner))
+    return max(share, key=lambda owner: (share[owner], -owner), default=-1)
 
 
-def _person_of_rows(track: Array, persons: Mapping[int, int]) -> Array:
-    """(R,) int64: each row's person, looked up once a track rather than once a row."""
-    tracks, inverse = np.unique(track, return_inverse=True)
-    owners = np.array([persons.get(int(number), int(number)) for number in tracks], np.int64)
-    return owners[inverse]
+def _rows_of_person(track: Array, persons: Mapping[int, int], person: int) -> Array:
+    tracks = [number for number in _counts(track) if persons.get(number, number) == person]
+    return np.flatnonzero(np.isin(track, tracks))
+
+
+def _counts(track: Array) -> dict[int, int]:
+    """Rows of each track. One person throughout is the common case, and training opens thousands of videos."""
+    if len(track) and (track == track[0]).all():
+        return {int(track[0]): len(track)}
+    tracks, counts = np.unique(track, return_counts=True)
+    return dict(zip(tracks.tolist(), counts.tolist(), strict=True))

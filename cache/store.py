@@ -7,10 +7,23 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..errors import EntryError
 from .records import Array, FrameFeatures, Recipe, VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a store holds of one video, as far as it was asked for."""
+
+    id: str
+    info: VideoInfo
+    frames: int  # N
+    arrays: Mapping[str, Array]  # by name, as in FrameFeatures
 
 
 class EntryWriter(ABC):
@@ -68,9 +81,26 @@ class Store(ABC):
     def ids(self) -> list[str]:
         """Ids of complete entries, sorted."""
 
-    @abstractmethod
     def info(self, entry_id: str) -> VideoInfo:
         """Errors: EntryError for an id that is not here or whose attributes cannot be read."""
+        return self.look(entry_id).info
+
+    @abstractmethod
+    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
+        """What is known of a video with some of its arrays, by their names in FrameFeatures, all of one moment.
+
+        Errors: EntryError.
+        """
+
+    def looks(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Look | EntryError]:
+        """A look at each of many entries, in order; the error of one that is missing or damaged stands in its place."""
+        return map(partial(self._look_or_error, names), ids)
+
+    def _look_or_error(self, names: Sequence[str], entry_id: str) -> Look | EntryError:
+        try:
+            return self.look(entry_id, names)
+        except EntryError as error:
+            return error
 
     @abstractmethod
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:

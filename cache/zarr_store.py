@@ -40,10 +40,14 @@ class ZarrFormat:
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> "ZarrComposer":
         return ZarrComposer(path, specs)
 
-    def attributes(self, blobs: Blobs, key: str) -> dict[str, Json]:
-        """Errors: FileNotFoundError, DamageError."""
+    def head(self, blobs: Blobs, key: str) -> bytes:
+        """The file of the entry's group. Errors: FileNotFoundError."""
+        return blobs.get(f"{key}/{ROOT_FILE}")
+
+    def attributes(self, head: bytes) -> dict[str, Json]:
+        """Errors: DamageError."""
         try:
-            root = json.loads(blobs.get(f"{key}/{ROOT_FILE}"))
+            root = json.loads(head)
             attributes = root["attributes"]
         except (ValueError, KeyError, TypeError):
             raise DamageError(f"{ROOT_FILE} cannot be read") from None

@@ -6,7 +6,7 @@ import multiprocessing
 import queue as queue_module
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -193,14 +193,14 @@ def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> l
     """What a run would do, as (video, words); nothing is written, and no model is loaded."""
     store = open_store(location) if store_exists(location) else None
     stored = set(store.ids()) if store is not None else set()
+    known = {} if store is None or overwrite else _infos(store, [item.id for item in sources if item.id in stored])
 
     def words(source: Source) -> str:
         if source.id not in stored:
             return "extracted"
         if overwrite:
             return "extracted again (--overwrite)"
-        assert store is not None
-        outcome = _check_stored(store, source, verify=False)
+        outcome = _check_stored(source, known.get(source.id))
         return "extracted again: its entry is damaged" if outcome is None else f"{outcome.status}: {outcome.reason}"
 
     return [(source.id, words(source)) for source in sources]
@@ -215,35 +215,36 @@ def plan(
     finish: Callable[[VideoOutcome], None],
 ) -> list[tuple[Source, bool]]:
     """Videos to extract, each with whether a damaged entry has to give way; the rest is finished here."""
+    if overwrite:
+        return [(source, True) for source in sources]
     stored = set(store.ids())
-    todo: list[tuple[Source, bool]] = []
     missing = [source for source in sources if source.id not in stored]
-    same = _find_same_content(store, stored, missing)
+    # What is not here may stand under another name; so then every entry is looked at.
+    known = _infos(store, sorted(stored) if missing else [source.id for source in sources])
+    same = _find_same_content(known, missing)
+    todo: list[tuple[Source, bool]] = []
     for source in sources:
-        if overwrite:
-            todo.append((source, True))
-        elif source.id in same:
+        if source.id in same:
             old = same[source.id]
             _copy_entry(store, old, source.id)
             finish(VideoOutcome(source.id, str(source.path), "skipped", f"the same content is stored as {old}; copied"))
-        elif source.id in stored:
-            outcome = _check_stored(store, source, verify)
-            if outcome is None:
-                todo.append((source, True))
-            else:
-                finish(outcome)
+            continue
+        outcome = _check_stored(source, known.get(source.id)) if source.id in stored else None
+        if outcome is None or (verify and outcome.status == "skipped" and store.verify(source.id)):
+            todo.append((source, source.id in stored))
         else:
-            todo.append((source, False))
+            finish(outcome)
     return todo
 
 
-def _check_stored(store: Store, source: Source, verify: bool) -> VideoOutcome | None:
+def _infos(store: Store, ids: Sequence[str]) -> dict[str, VideoInfo]:
+    """What is known of entries; a damaged one is left out, and inspect-cache names it."""
+    return {look.id: look.info for look in store.looks(ids) if not isinstance(look, EntryError)}
+
+
+def _check_stored(source: Source, info: VideoInfo | None) -> VideoOutcome | None:
     """Skipped or failed for a stored video; None when its entry is damaged and has to be made again."""
-    try:
-        info = store.info(source.id)
-    except EntryError:
-        return None
-    if verify and store.verify(source.id):
+    if info is None:
         return None
     state = _same_file(info, source.path)
     if state is None:
@@ -267,28 +268,22 @@ def _same_file(info: VideoInfo, path: Path) -> bool | None:
     return stat.st_mtime_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
 
 
-def _find_same_content(store: Store, stored: set[str], missing: Sequence[Source]) -> dict[str, str]:
+def _find_same_content(known: Mapping[str, VideoInfo], missing: Sequence[Source]) -> dict[str, str]:
     """New id -> stored id of the same content, for videos that were renamed or copied since they were stored.
 
     Only sizes that match are hashed, so a folder of new videos costs nothing here.
     """
     from ..stages.features.fingerprint import fingerprint
 
-    if not stored or not missing:
-        return {}
     by_size: dict[int, list[tuple[str, str]]] = {}
-    for old in sorted(stored):
-        try:
-            info = store.info(old)
-        except EntryError:
-            continue  # damaged: nothing to reuse, and inspect-cache names it
+    for old, info in known.items():
         by_size.setdefault(info.file_bytes, []).append((old, info.fingerprint))
     same: dict[str, str] = {}
     for source in missing:
         candidates = by_size.get(source.path.stat().st_size, []) if source.path.is_file() else []
         if candidates:
             mark = fingerprint(source.path)
-            twins = [old for old, known in candidates if known == mark]
+            twins = [old for old, known_mark in candidates if known_mark == mark]
             if twins:
                 same[source.id] = twins[0]
     return same

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...cache.memory_store import MemoryStore
-from ...cache.records import Array, FrameFeatures, VideoInfo, main_person, select
+from ...cache.records import Array, FrameFeatures, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...errors import InputError
@@ -114,20 +114,20 @@ class Scorer:
         if word == "largest":
             return [(LARGEST if len(layout.frame) else NOBODY, word)], 0
         if word != "all":
-            track = main_person(layout, info.persons) if word == "main" else int(word[6:])
+            track = main_person(layout.track, info.persons) if word == "main" else int(word[6:])
             return [(info.persons.get(track, track), word)], 0
         owners = np.array([info.persons.get(int(track), int(track)) for track in layout.track], np.int64)
         people, frames = np.unique(owners, return_counts=True)
         lasting = people[frames >= self.run.card.clips.length]
         if len(lasting) == 0:
-            return [(main_person(layout, info.persons), "main")], max(0, len(people) - 1)
+            return [(main_person(layout.track, info.persons), "main")], max(0, len(people) - 1)
         return [(int(track), f"track:{track}") for track in lasting], len(people) - len(lasting)
 
     def _score_person(
         self, video: "_StoredVideo", track: int, word: str, done: Callable[[PersonPrediction, Scored], None]
     ) -> PersonPrediction:
         layout, clips = video.layout, self.run.card.clips
-        row = select(layout, video.info.persons, word).row
+        row = subject_rows(layout.arrays(), len(layout.time_s), video.info.persons, word)
         faces = _Faces(layout.time_s[row >= 0], layout.box_px[row[row >= 0]])
         if len(faces.time_s) == 0:
             person = _silent(self._spans(layout.time_s), track, len(self.run.targets), self._neighbours)

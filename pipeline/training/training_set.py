@@ -87,7 +87,7 @@ def build_training_set(
         ranges=ranges,
         recipe=store.recipe,
         weights=store.weights,
-        store_digest=_digest(store, sorted(set(ids))),
+        store_digest=_digest(store, clips.table),
         skipped=skipped,
         warnings=warnings,
     )
@@ -169,6 +169,6 @@ def _mirrored(location: str, store: Store, clips: ClipTable, device: str, config
     return replace(clips, table=table)
 
 
-def _digest(store: Store, ids: list[str]) -> str:
-    words = "\n".join(f"{name} {store.info(name).fingerprint}" for name in ids)
+def _digest(store: Store, table: FeatureTable) -> str:
+    words = "\n".join(f"{name} {mark}" for name, mark in zip(table.ids, table.frames.fingerprints, strict=True))
     return hashlib.sha256(f"{store.recipe.digest}\n{words}".encode()).hexdigest()

@@ -170,8 +170,9 @@ def index_clips(
     high = _first_frame_from(table, video, np.where(np.isnan(end_s), np.inf, end_s))
     clips = _clips_of(table, video, low, np.maximum(low, high), config, edges=context_edges)
     kept = clips.coverage >= max(config.min_valid, np.finfo(float).tiny)
-    unseen = np.setdiff1d(clips.span, clips.span[kept])
-    return replace(clips.subset(kept), unseen_spans=unseen)
+    had, has = np.zeros((2, len(video)), bool)
+    had[clips.span], has[clips.span[kept]] = True, True
+    return replace(clips.subset(kept), unseen_spans=np.flatnonzero(had & ~has))
 
 
 def dense_clips(

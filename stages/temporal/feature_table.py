@@ -42,12 +42,9 @@ class FeatureTable:
         (None: a quarter of the free memory).
         """
         names = tuple(dict.fromkeys(store.ids() if ids is None else ids))
-        videos, size = {}, 0
-        for name in names:
-            video = store.read(name, values=False)
-            videos[name] = VideoFrames.of(video, store.info(name).persons, subject)
-            if size == 0 and len(video.frame):
-                size = store.read_values(name, 0, 1).shape[1]
+        videos = VideoFrames.stored_in(store, names, subject)
+        with_rows = next((name for name, video in videos.items() if video.stored), None)
+        size = store.read_values(with_rows, 0, 1).shape[1] if with_rows is not None else 0
         frames = FrameIndex.of(videos, size)
         return cls(frames, _place_values(store, frames, torch.device(device), budget_bytes), torch.device(device))
 

@@ -2,16 +2,17 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.records import Array, FrameFeatures, main_person, select
+from ...cache.records import Array, FrameFeatures, arrays_for, subject_rows
 from ...cache.store import Store
+from ...errors import EntryError
 
 BLOCK_ROWS = 256  # rows read from a store at once: 1 MB at D = 2048, about a chunk of a store
 READ_FRAMES = 4096  # of one person, read at once into a table
@@ -50,26 +51,24 @@ class VideoFrames:
     time_s: Array  # (N,) float64
     row: Array  # (N,) int32, -1 = not seen
     stored: int  # rows of everybody
+    fingerprint: str = ""  # of the video's file; empty for features that never were in a store
 
     @classmethod
     def of(cls, video: FrameFeatures, persons: Mapping[int, int], subject: str) -> "VideoFrames":
-        """The frames of one person; `video` needs no values."""
-        if subject == "main":
-            row = _main_rows(video, persons)
-        else:
-            # Selecting is about rows: of values that were read, none is copied.
-            row = select(replace(video, values=video.values[:, :0]), persons, subject).row
+        """The frames of one person, in features that are in memory."""
+        row = subject_rows(video.arrays(), len(video.time_s), persons, subject)
         return cls(video.time_s, row.astype(np.int32), len(video.frame))
 
-
-def _main_rows(video: FrameFeatures, persons: Mapping[int, int]) -> Array:
-    """The rows that `select` gives for "main" (N,), without its work per row: a table opens thousands of videos."""
-    tracks, which = np.unique(video.track, return_inverse=True)
-    owners = np.array([persons.get(track, track) for track in tracks.tolist()], np.int64)
-    chosen = np.flatnonzero((owners == main_person(video, persons))[which])
-    row = np.full(len(video.time_s), -1, np.int32)
-    row[video.frame[chosen]] = chosen
-    return row
+    @classmethod
+    def stored_in(cls, store: Store, ids: Sequence[str], subject: str) -> dict[str, "VideoFrames"]:
+        """Id -> the frames of one person, read without any features. Errors: EntryError."""
+        videos = {}
+        for look in store.looks(ids, ("time_s", *arrays_for(subject))):
+            if isinstance(look, EntryError):
+                raise look
+            row = subject_rows(look.arrays, look.frames, look.info.persons, subject).astype(np.int32)
+            videos[look.id] = cls(look.arrays["time_s"], row, len(look.arrays["frame"]), look.info.fingerprint)
+        return videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class FrameIndex:
     time_s: Array  # (F,) float64, non-decreasing within a video
     row: Array  # (F,) int32: row of the chosen person in the video's stored features, -1 = not seen
     stored: Array  # (V,) int64: rows each video has in the store, everybody's
+    fingerprints: tuple[str, ...]  # of the videos' files (V,)
     size: int  # D
 
     @classmethod
@@ -93,6 +93,7 @@ class FrameIndex:
             time_s=np.concatenate([np.zeros(0), *(video.time_s for video in videos.values())]),
             row=np.concatenate([np.zeros(0, np.int32), *(video.row for video in videos.values())]),
             stored=np.array([video.stored for video in videos.values()], np.int64),
+            fingerprints=tuple(video.fingerprint for video in videos.values()),
             size=size,
         )
 

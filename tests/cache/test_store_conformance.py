@@ -101,6 +101,23 @@ class StoreContract:
         for start, stop in [(0, 1500), (0, 0), (1499, 1500), (250, 260), (200, 1300)]:
             assert store.read_values("a.mp4", start, stop).tobytes() == wanted.values[start:stop].tobytes()
 
+    def test_many_entries_are_looked_at_in_the_order_asked_and_a_missing_one_is_its_error(
+        self, store: Store, draw: Any, info: VideoInfo
+    ) -> None:
+        wanted = {
+            name: fill(store, name, [draw(30 + number, 40, seed=number)], info) for number, name in enumerate("abc")
+        }
+        looks = list(self.again(store).looks(["c", "a", "gone", "b"], ("time_s", "track")))
+        assert [look.id for look in looks if not isinstance(look, EntryError)] == ["c", "a", "b"]
+        assert isinstance(looks[2], EntryError)
+        for look in looks:
+            if not isinstance(look, EntryError):
+                assert look.info == info
+                assert look.frames == len(wanted[look.id].time_s)
+                assert set(look.arrays) == {"time_s", "track"}
+                for name, array in look.arrays.items():
+                    assert array.tobytes() == getattr(wanted[look.id], name).tobytes()
+
     def test_nothing_is_seen_of_an_entry_before_its_commit(self, store: Store, draw: Any, info: VideoInfo) -> None:
         with store.writer("a.mp4", info.fingerprint) as writer:
             writer.append(draw(5, 5), b"")

@@ -5,6 +5,7 @@ import numpy as np
 from ...cache.records import Array
 
 RUN = 4  # consecutive clips kept together: with two clips of context, 8 clips are encoded for 4 instead of 20
+RUNS = 4  # at least in a batch, so that its labels differ
 
 
 def epoch_batches(order: Array, batch_size: int, generator: np.random.Generator) -> list[Array]:
@@ -13,7 +14,7 @@ def epoch_batches(order: Array, batch_size: int, generator: np.random.Generator)
     order: (n,) clip numbers with neighbours side by side. Runs of RUN clips are drawn in random order, from a random
     offset, so that other clips meet in every epoch.
     """
-    run = max(1, min(RUN, batch_size // 8))
+    run = max(1, min(RUN, batch_size // RUNS))
     shift = int(generator.integers(run))
     pieces = [piece for piece in np.split(order, range(shift, len(order), run)) if len(piece)]
     shuffled = [pieces[number] for number in generator.permutation(len(pieces))]

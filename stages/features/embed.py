@@ -55,7 +55,7 @@ def choose_precision(backbone: Backbone, device: str) -> str:
     """
     if torch.device(device).type == "cpu":
         return "fp32"
-    pictures = _turning_picture(backbone.input_size)
+    pictures = turning_picture(backbone.input_size)
     reference = Embedder(backbone, device, "fp32").embed(pictures).astype(np.float32)
     change = np.linalg.norm(np.diff(reference, axis=0), axis=1).mean()
     for precision in ("fp16", "bf16"):
@@ -66,7 +66,7 @@ def choose_precision(backbone: Backbone, device: str) -> str:
     return "fp32"
 
 
-def _turning_picture(size_px: int) -> Array:
+def turning_picture(size_px: int) -> Array:
     """(8, S, S, 3) uint8: a photograph of a face, turned by two degrees from each picture to the next."""
     import cv2
     from skimage import data

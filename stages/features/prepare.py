@@ -1,6 +1,7 @@
 """A backbone made ready for a device: moved, cast, channels-last, and on a CPU with its BatchNorms folded away."""
 
 import copy
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ...errors import ConfigError, DeviceError
 from .backbones import Backbone
 
+Run = tuple[str, nn.Module, Tensor]  # a layer's name, the layer, and what it gave
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 EARLY = 3  # convolutions that may stay in float32 when the rest is bf16
 FUSION_TOLERANCE = 1e-4  # largest change of a feature, relative to the features' spread
@@ -32,7 +34,7 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
     if torch.device(device).type == "cpu":
         optimise_for_cpu(ready)
     dtype = PRECISIONS[precision]
-    exact = early_layers(ready) if dtype == torch.bfloat16 else {}
+    exact = exact_layers(ready) if dtype == torch.bfloat16 else {}
     # The scale's mean and standard deviation stay float32: bf16 would round 131.0912 to 131.
     ready.net.to(dtype=dtype)
     ready.input_dtype = torch.float32 if exact else dtype
@@ -46,13 +48,44 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
     return ready
 
 
-def early_layers(backbone: Backbone) -> dict[str, nn.Module]:
-    """Copies, by name, of the first convolutions and BatchNorms, up to EARLY convolutions at half the image's side.
+def exact_layers(backbone: Backbone) -> dict[str, nn.Module]:
+    """Copies, by name, of the layers that stay in float32 under bf16: where rounding does most harm for its speed.
 
-    Rounding their few weights is much of bf16's error: left in float32 they lift the mean cosine of
-    EfficientNet-lite0's features from 0.998 to 0.9993, at no measurable cost (benchmarks/precision.py).
+    First, convolutions and BatchNorms at half the image's side, up to EARLY convolutions: few weights that everything
+    depends on. Then the 1x1 convolutions that narrow what a depthwise one made: no activation follows them, so their
+    rounding is what residuals add up. Of EfficientNet-lite0's features the first lift the mean cosine from 0.998 to
+    0.9993, the second the least one from 0.9988 to 0.9995 (benchmarks/precision.py).
     """
-    runs: list[tuple[str, nn.Module, Tensor]] = []
+    runs = _run_layers(backbone)
+    names = [*_first_layers(runs, backbone.input_size), *_narrowing_layers(runs)]
+    layers = {name: layer for name, layer, _ in runs}
+    return {name: copy.deepcopy(layers[name]) for name in names}
+
+
+def _first_layers(runs: Sequence[Run], size_px: int) -> Iterator[str]:
+    convolutions = 0
+    for name, layer, result in runs:
+        convolutions += isinstance(layer, nn.Conv2d)
+        known = isinstance(layer, nn.Conv2d | nn.BatchNorm2d)
+        if not known or convolutions > EARLY or round(size_px / result.shape[-1]) > 2:
+            return
+        yield name
+
+
+def _narrowing_layers(runs: Sequence[Run]) -> Iterator[str]:
+    widened = 0  # channels that the last depthwise convolution made
+    for name, layer, _ in runs:
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        if layer.groups == layer.in_channels > 1:
+            widened = layer.out_channels
+        elif layer.kernel_size == (1, 1) and layer.in_channels == widened > layer.out_channels:
+            yield name
+
+
+def _run_layers(backbone: Backbone) -> list[Run]:
+    """Layers with weights of their own, by name, in the order they ran, and what each gave for one image."""
+    runs: list[Run] = []
     handles = [
         module.register_forward_hook(lambda layer, _given, result, name=name: runs.append((name, layer, result)))
         for name, module in backbone.net.named_modules()
@@ -62,16 +95,7 @@ def early_layers(backbone: Backbone) -> dict[str, nn.Module]:
         backbone(_probe(backbone))
     for handle in handles:
         handle.remove()
-    early: dict[str, nn.Module] = {}
-    for name, layer, result in runs:
-        convolutions = sum(isinstance(module, nn.Conv2d) for module in early.values())
-        is_conv = isinstance(layer, nn.Conv2d)
-        if not ((is_conv and convolutions < EARLY) or isinstance(layer, nn.BatchNorm2d)):
-            break
-        if round(backbone.input_size / result.shape[-1]) > 2:
-            break
-        early[name] = copy.deepcopy(layer)
-    return early
+    return runs
 
 
 def _owns_weights(layer: nn.Module) -> bool:

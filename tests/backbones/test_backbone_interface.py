@@ -9,6 +9,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from affect.errors import ConfigError, DeviceError, InputError
 from affect.stages.features.backbones import Backbone, load_backbone
+from affect.stages.features.embed import turning_picture
 from affect.stages.features.network import Network, Scale
 from affect.stages.features.prepare import optimise_for_cpu, prepare
 
@@ -128,6 +129,12 @@ def test_lower_precisions_stay_near_and_come_out_as_float32(
     features = ready(images)
     assert features.dtype == torch.float32
     assert torch.cosine_similarity(features, lite0(images)).min() > cosine
+
+
+def test_every_frame_of_a_turning_face_keeps_its_direction_in_bf16(lite0: Backbone) -> None:
+    images = lite0.preprocess(torch.from_numpy(turning_picture(lite0.input_size)))
+    near = torch.cosine_similarity(prepare(lite0, "cpu", "bf16")(images), lite0(images))
+    assert near.min() > 0.9994  # 0.9986 with the bottlenecks' last convolutions rounded too
 
 
 def test_unusable_precisions_and_devices_are_refused(squeezenet: Backbone) -> None:

@@ -17,7 +17,7 @@ from ..cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, FrameStatus
 from ..cache.store import Store, create_store, open_store, store_exists
 from ..configs.schema import FeaturesConfig
 from ..errors import BusyError, EntryError, VideoError
-from .launch import WorkerDiedError, Workers, resolve_device, run_all, spread_devices, threads_per_worker
+from .launch import WorkerDiedError, Workers, resolve_device, run_all, spread_devices
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def extract_videos(
     workers, listener = workers or Workers(), listener or Listener()
     started = time.monotonic()
     device = resolve_device(device)
-    threads = threads_per_worker(workers.jobs)
-    recipe = _extractor(config, device, threads, threading.get_ident()).recipe
+    recipe = _extractor(config, device, workers.threads, threading.get_ident()).recipe
     store = create_store(location, recipe, store_format, _weights_file(config))
     summary = ExtractionSummary(location)
 
@@ -120,7 +119,7 @@ def extract_videos(
     while todo:
         busy: list[Source] = []
         tasks = [
-            ExtractionTask(source, location, config, devices[number % len(devices)], threads, overwrite or redo)
+            ExtractionTask(source, location, config, devices[number % len(devices)], workers.threads, overwrite or redo)
             for number, (source, redo) in enumerate(todo)
         ]
         with _heard_here(workers, listener.moved) as moved:

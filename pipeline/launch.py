@@ -36,6 +36,12 @@ class Workers:
         """Whether the work runs here, without another process."""
         return self.backend == "loky" and self.jobs == 1
 
+    @property
+    def threads(self) -> int:
+        """CPU threads for each task: this machine's cores shared among the jobs; one on a cluster, which gives every
+        core a task."""
+        return max(1, len(os.sched_getaffinity(0)) // self.jobs) if self.backend == "loky" else 1
+
 
 def resolve_device(name: str) -> str:
     """`auto` as the best device here, any other name checked. Errors: DeviceError for one this machine lacks."""
@@ -70,11 +76,6 @@ def spread_devices(device: str, jobs: int) -> list[str]:
     return [f"cuda:{worker % count}" for worker in range(jobs)]
 
 
-def threads_per_worker(jobs: int) -> int:
-    """CPU threads for each worker: more workers than cores only slow each other down."""
-    return max(1, len(os.sched_getaffinity(0)) // jobs)
-
-
 def run_all(workers: Workers, function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Result]:
     """Results of `function(*task)` in the order they finish. `function` must live in the package.
 
@@ -106,7 +107,7 @@ def _backend(workers: Workers) -> Iterator[None]:
     import joblib
 
     if workers.backend == "loky":
-        with joblib.parallel_config("loky", inner_max_num_threads=threads_per_worker(workers.jobs)):
+        with joblib.parallel_config("loky", inner_max_num_threads=workers.threads):
             yield
     elif workers.backend == "dask":
         distributed = _optional("distributed", "dask")

@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...stages.temporal.clips import FeatureTable, dense_clips
 from ...stages.temporal.score import ClipScores, score_blocks
 from ..extract import Moved, VideoOutcome, extract_into
-from ..launch import threads_per_worker
+from ..launch import Workers
 from ..run_folder import Run
 from ..sources import Source
 from .predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Target, VideoPrediction
@@ -223,7 +223,7 @@ def _extractor(config: FeaturesConfig, device: str) -> "FeatureExtractor":
     """The detector and backbone, kept for the next video."""
     from ...stages.features.stream import FeatureExtractor
 
-    return FeatureExtractor(config, device, threads_per_worker(1))
+    return FeatureExtractor(config, device, Workers().threads)
 
 
 def _silent(spans: tuple[Array, Array], track: int, targets: int, neighbours: int) -> PersonPrediction:

@@ -1,0 +1,72 @@
+"""Two Dask workers against one on two videos: `python benchmarks/extraction_workers.py [--seconds 60]`.
+
+Workers are processes of one core each. The scheduler and workers run before the clock starts, and have extracted a
+short video, so that their networks are loaded. Goal: near twice the speed, where each has a core of its own.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import distributed
+
+from affect.benchmarks.extraction_speed import make_video
+from affect.benchmarks.hardware import hardware, median, ratio, write_result
+from affect.configs.load import load_config
+from affect.pipeline.extract import extract_videos
+from affect.pipeline.launch import Workers
+from affect.pipeline.sources import find_videos
+
+REPEATS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=60, help="of each video")
+    words = parser.parse_args()
+    machine = hardware()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for name, seconds in (("warm-up", 2), ("videos", words.seconds)):
+            (folder / name).mkdir()
+            first = make_video(folder, seconds)
+            for number in range(2):
+                shutil.copy(first, folder / name / f"{number}.mp4")
+                # Two files of the same content would be extracted once.
+                with (folder / name / f"{number}.mp4").open("ab") as file:
+                    file.write(bytes([0, 0, 0, 9, *b"free", number]))
+        times: dict[int, list[float]] = {1: [], 2: []}
+        for repeat in range(REPEATS):
+            for workers, found in times.items():
+                found.append(seconds_with(workers, folder, f"{repeat}-{workers}"))
+    write_result(
+        "extraction-workers",
+        {
+            "videos": f"two of {words.seconds} s, 640x360, 25 fps, one face; ResNet-50 float32, faces found",
+            "seconds": {f"{workers} workers": round(median(found), 2) for workers, found in times.items()},
+            "two_over_one": round(ratio(times[1], times[2]), 2),
+            "repeats": REPEATS,
+        },
+        machine,
+    )
+
+
+def seconds_with(workers: int, folder: Path, name: str) -> float:
+    """Seconds that the two videos take on a cluster of that many workers."""
+    config = load_config(None, ["features.backbone=resnet50", "features.weights=random"]).features
+    with distributed.LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        chosen = Workers(workers, "dask", cluster.scheduler_address)
+        for kind in ("warm-up", "videos"):
+            started = time.perf_counter()
+            store = folder / f"store-{kind}-{name}"
+            summary = extract_videos(find_videos([str(folder / kind)]), str(store), config, workers=chosen)
+            assert [outcome.status for outcome in summary.outcomes] == ["done", "done"], summary
+        return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

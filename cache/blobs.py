@@ -94,10 +94,6 @@ class Blobs(ABC):
         """Let what was composed and settled at `path` appear under `key`, whole, replacing what stood there."""
 
     @abstractmethod
-    def move(self, old: str, new: str, root_file: str | None) -> None:
-        """Rename a file or folder."""
-
-    @abstractmethod
     def fenced(self) -> contextlib.AbstractContextManager[None]:
         """A section that no other process on this folder is in at the same time, where the storage can do that."""
 
@@ -251,14 +247,6 @@ class LocalFolder(Blobs):
             path.replace(target)
             sync_folder(target.parent)
             sync_folder(path.parent)
-
-    def move(self, old: str, new: str, root_file: str | None) -> None:
-        with self._mapped(new):
-            make_folder(self.path(new).parent)
-            self.path(old).rename(self.path(new))
-            sync_folder(self.path(new).parent)
-            sync_folder(self.path(old).parent)
-            self._prune(self.path(old).parent)
 
     @contextlib.contextmanager
     def fenced(self) -> Iterator[None]:

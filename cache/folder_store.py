@@ -118,18 +118,6 @@ class FolderStore(Store):
         finally:
             claim.release()
 
-    def rename(self, old_id: str, new_id: str) -> None:
-        self._standing(old_id)
-        with contextlib.ExitStack() as stack:
-            for entry_id in sorted({old_id, new_id}):
-                stack.callback(self._claim(entry_id).release)
-            if self.stands(new_id):
-                raise EntryError(
-                    f"{self.location}/{self.key(new_id)} is there already", hint="affect inspect-cache STORE"
-                )
-            self.blobs.move(self.key(old_id), self.key(new_id), self._format.root_file)
-            self._drop_journal(old_id)
-
     def stands(self, entry_id: str) -> bool:
         """Whether an entry is there, sound or damaged."""
         return self.blobs.exists(self.key(entry_id), self._format.root_file)

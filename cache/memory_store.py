@@ -76,18 +76,6 @@ class MemoryStore(Store):
             del self._entries[entry_id]
             self._claims.discard(entry_id)
 
-    def rename(self, old_id: str, new_id: str) -> None:
-        check_id(new_id)
-        with self._lock:
-            entry = self._entry(old_id)
-            if new_id in self._entries:
-                raise EntryError(f"{self.location}/{new_id} is there already")
-            for entry_id in (old_id, new_id):
-                if entry_id in self._claims:
-                    raise self._busy(entry_id)
-            del self._entries[old_id]
-            self._entries[new_id] = entry
-
     def keep(self, entry_id: str, info: VideoInfo, features: FrameFeatures) -> None:
         """Let an entry appear, its journal gone."""
         for array in (getattr(features, name) for name in FrameFeatures.__slots__):

@@ -129,14 +129,6 @@ class ObjectFolder(Blobs):
                         hint="run the same command again; what was stored is kept and resumed",
                     )
 
-    def move(self, old: str, new: str, root_file: str | None) -> None:
-        with self._mapped(new):
-            self.remove(new, root_file)
-            names = [f"/{name}" for name in self.names(old) if name != root_file] if root_file else [""]
-            for name in [*names, *([f"/{root_file}"] if root_file else [])]:
-                obstore.copy(self.store, f"{old}{name}", f"{new}{name}")
-            self.remove(old, root_file)
-
     @contextlib.contextmanager
     def fenced(self) -> Iterator[None]:
         yield

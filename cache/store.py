@@ -125,10 +125,6 @@ class Store(ABC):
     def delete(self, entry_id: str) -> None:
         """Remove an entry, and nothing else."""
 
-    @abstractmethod
-    def rename(self, old_id: str, new_id: str) -> None:
-        """Give an entry another id (its video was renamed)."""
-
 
 def open_store(location: str | Path) -> Store:
     """The store at a folder or URL. Errors: StoreError when there is none, or a newer or foreign one."""

@@ -87,7 +87,7 @@ def compare(runs: Sequence[str | Path], bootstrap: int = 1000, seed: int = 0) ->
         mean_difference, better = None, 0
         if number:
             differences = {
-                target: paired(
+                target: paired_difference(
                     _column(rows, target),
                     _column(tables[0], target),
                     _column(rows, f"{target}_label"),
@@ -111,13 +111,6 @@ def compare(runs: Sequence[str | Path], bootstrap: int = 1000, seed: int = 0) ->
         counts = ", ".join(f"{name} {len(item.level('spans'))}" for name, item in zip(names, data, strict=True))
         said += (f"only the {len(tables[0])} spans that all runs held out are compared; held out were: {counts}",)
     return Comparison(tuple(scores), targets, len(tables[0]), len(set(subjects)), said, _settings(data))
-
-
-def paired(first: Array, second: Array, label: Array, subject: Sequence[str], *, bootstrap: int, seed: int) -> Values:
-    """Metrics of `first` minus those of `second`, with a reason where no row has all three values."""
-    if not (np.isfinite(first) & np.isfinite(second) & np.isfinite(label)).any():
-        return dict.fromkeys(METRICS, Score(math.nan, reason="no row has a label and both predictions"))
-    return paired_difference(first, second, label, subject, bootstrap=bootstrap, seed=seed)
 
 
 def comparison_html(comparison: Comparison) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...cache.records import Json
+from ...stages.temporal.metrics import paired_difference
 from .axes import padded
-from .compare import paired
 from .data import METHODS, ReportData
 from .page import figure, folded, number_cell, paragraph, pictures, table
 from .pictures import Strip, bars, bland_altman, intervals, over_time, scatter
@@ -68,7 +68,7 @@ def _over_ridge(data: ReportData, target: str) -> tuple[float, float, float]:
     model, label = data.columns("spans", target)
     ridge, _ = data.columns("spans", target, "ridge")
     evaluation, seed = data.config["evaluation"], data.config["training"]["seed"]
-    score = paired(
+    score = paired_difference(
         model, ridge, label, data.level("spans")["subject"].tolist(), bootstrap=evaluation["bootstrap"], seed=seed
     )["ccc"]
     return score.value, score.low, score.high

@@ -1,7 +1,9 @@
 """Agreement of predictions with labels: CCC, PCC, MAE, RMSE and ICC, with intervals over subjects.
 
 All five follow from a few sums, so a resample of subjects costs a matrix product and not a pass over the data; the
-value of a resample that draws every subject once is the reported value itself.
+value of a resample that draws every subject once is the reported value itself. torchmetrics has no ICC, and its CCC
+takes sample variances where Lin's, and the paper's, takes the population's; tests hold these numbers against it, scipy
+and an analysis of variance.
 """
 
 from collections.abc import Sequence
@@ -69,6 +71,8 @@ def paired_difference(
 ) -> dict[str, Score]:
     """Metrics of `first` minus those of `second` on the same rows, each resample drawing the same subjects for both."""
     used = np.isfinite(first) & np.isfinite(second) & np.isfinite(label)
+    if not used.any():
+        return dict.fromkeys(METRICS, Score(float("nan"), reason="no row has a label and both predictions"))
     b = label[used].astype(np.float64)
     names, group = np.unique(np.asarray(subject, dtype=str)[used], return_inverse=True)
     draws = np.vstack([np.ones((1, len(names))), _draws(len(names), bootstrap, seed)])

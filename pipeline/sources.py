@@ -50,7 +50,7 @@ def find_videos(words: Sequence[str]) -> list[Source]:
             source = Source(path, entry_id(relative))
             other = found.setdefault(source.id, source)
             # realpath, since a link that leads to itself makes Path.resolve fail
-            if os.path.realpath(other.path) != os.path.realpath(path):
+            if other is not source and os.path.realpath(other.path) != os.path.realpath(path):
                 raise InputError(
                     f"{other.path} and {path} would both be stored as {source.id}",
                     hint="give the folder above both, so that their paths tell them apart",

@@ -3,6 +3,8 @@
 `open_store(path)` gives a store with `ids()`, `info(id)`, `read(id)` and `writer(id, fingerprint)`.
 """
 
-from .store import Store, create_store, entry_id, open_store
+from .contract import Store
+from .ids import entry_id
+from .store import create_store, open_store
 
 __all__ = ["Store", "create_store", "entry_id", "open_store"]

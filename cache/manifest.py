@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ManifestError
+from .ids import entry_id
 from .manifest_sidecar import read_sidecar, write_sidecar
 from .manifest_table import (
     FIRST_LINE,
@@ -24,7 +25,6 @@ from .manifest_table import (
     read_words,
 )
 from .records import Array
-from .store import entry_id
 
 
 @dataclass(frozen=True, slots=True)

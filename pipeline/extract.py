@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from ..cache.contract import Store
 from ..cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, FrameStatus, VideoInfo
-from ..cache.store import Store, create_store, open_store, store_exists
+from ..cache.store import create_store, open_store, store_exists
 from ..configs.schema import FeaturesConfig
 from ..errors import BusyError, EntryError, VideoError
 from .launch import WorkerDiedError, Workers, resolve_device, run_all, spread_devices

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..cache.contract import Store
 from ..cache.records import FrameFeatures, FrameStatus, Json
-from ..cache.store import Store, open_store
+from ..cache.store import open_store
 from ..errors import EntryError
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache.store import Store, open_store, store_exists
+from ..cache.contract import Store
+from ..cache.store import open_store, store_exists
 from ..errors import AffectError, InputError
 from .extract import VideoOutcome, extract_videos
 from .launch import Workers, resolve_device

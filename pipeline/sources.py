@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache.store import entry_id
+from ..cache.ids import entry_id
 from ..errors import InputError
 
 # Only decides what a folder's walk picks up; a file named on the command line is always tried.

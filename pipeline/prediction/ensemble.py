@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...cache.contract import Store
 from ...cache.records import Array
-from ...cache.store import Store, open_store
+from ...cache.store import open_store
 from ...errors import RunError
 from ..run_folder import Run
 from .inputs import MEMORY

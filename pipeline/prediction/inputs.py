@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...cache.store import entry_id, open_store, store_exists
+from ...cache.ids import entry_id
+from ...cache.store import open_store, store_exists
 from ...errors import InputError
 from ..sources import VIDEO_SUFFIXES, Source, find_videos
 from ..whole_files import read_json

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...cache.contract import Store
 from ...cache.memory_store import MemoryStore
 from ...cache.records import Array, FrameFeatures, VideoInfo, main_person, subject_rows
-from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...errors import InputError
 from ...stages.temporal.clips import FeatureTable, dense_clips

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from ...cache.contract import Store
 from ...cache.records import Json
-from ...cache.store import Store, open_store, store_exists
+from ...cache.store import open_store, store_exists
 from ...errors import AffectError
 from ..extract import Listener, VideoOutcome, extract_videos, plan
 from ..launch import Workers

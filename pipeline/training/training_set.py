@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ...cache import open_store
+from ...cache.contract import Store
 from ...cache.manifest import Manifest, check_targets_vary, match_videos, read_manifest
 from ...cache.manifest_sidecar import sidecar_path
 from ...cache.records import Array, Recipe
-from ...cache.store import Store
 from ...configs.schema import Config
 from ...errors import ManifestError, StoreError
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips

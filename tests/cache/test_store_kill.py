@@ -143,8 +143,8 @@ class Dying(blobs.LocalFolder):
         {before}
         super().publish(path, key, root_file)
         {after}
-import affect.cache.store_file
-affect.cache.store_file.LocalFolder = Dying
+import affect.cache.store
+affect.cache.store.LocalFolder = Dying
 """
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from affect.cache.contract import Store
 from affect.cache.records import FrameFeatures, FrameStatus, Recipe, VideoInfo
-from affect.cache.store import Store, create_store
+from affect.cache.store import create_store
 from affect.configs.schema import ClipsConfig, Config, ModelConfig
 from affect.pipeline.model_file import ModelCard, write_model
 from affect.pipeline.prediction.predictions import PersonPrediction, Target, VideoPrediction

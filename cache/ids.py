@@ -1,0 +1,50 @@
+"""A video's path as the id of its entry, and what an id looks like."""
+
+import hashlib
+import os
+import re
+
+from ..errors import EntryError
+
+
+def entry_id(relative_path: str) -> str:
+    """A video's relative path as the id of its entry: safe characters, never outside the store's folder.
+
+    Letters, digits, `.`, `_`, `-` and `/` stay; every other byte of the UTF-8 form becomes %XX, and so does a
+    leading dot of a component, so `../x.mp4` cannot climb. Distinct paths give distinct ids: a component or path too
+    long for a file system ends, or begins, in `%~` and a hash instead.
+    """
+    components = [_component(name) for name in os.fsencode(relative_path).split(b"/")]
+    if sum(map(len, components)) + len(components) > LONGEST_ID:
+        components = [f"%~{_hash(os.fsencode(relative_path))}", components[-1]]
+    return "/".join(components)
+
+
+def check_id(entry_id: str) -> None:
+    """Errors: EntryError when an id is not one that `entry_id` makes, so that none leads out of the store."""
+    if not all(_ID_COMPONENT.fullmatch(part) and not part.endswith(_SUFFIXES) for part in entry_id.split("/")):
+        raise EntryError(
+            f"{entry_id!r} is not the id of an entry", hint="affect inspect-cache STORE lists the ids of a store"
+        )
+
+
+LONGEST_COMPONENT = 200  # file systems allow 255, and suffixes follow
+LONGEST_ID = 700  # object stores allow 1024 for the whole key
+_SUFFIXES = (".zarr", ".h5", ".journal")
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_ID_COMPONENT = re.compile(r"[A-Za-z0-9_%-](?:[A-Za-z0-9._-]|%[0-9A-F]{2}|%?~)*|%~[0-9a-f]+")
+
+
+def _component(name: bytes) -> str:
+    text = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in name) or "%2F"
+    if text.startswith("."):
+        text = f"%2E{text[1:]}"
+    for suffix in _SUFFIXES:
+        # A folder of videos named like an entry would lie inside that entry.
+        if text.endswith(suffix):
+            text = f"{text.removesuffix(suffix)}%2E{suffix[1:]}"
+    return text if len(text) <= LONGEST_COMPONENT else f"{text[:150]}%~{_hash(name)}"
+
+
+def _hash(name: bytes) -> str:
+    return hashlib.sha256(name).hexdigest()[:40]

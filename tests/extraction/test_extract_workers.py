@@ -60,11 +60,15 @@ def zarr_alone(affect: "Command", several: Path, tmp_path_factory: pytest.TempPa
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """Processes below that one that have loaded the networks."""
-    return [
-        child
-        for child in psutil.Process(pid).children(recursive=True)
-        if "loky" in " ".join(child.cmdline()) and "resource_tracker" not in " ".join(child.cmdline())
-    ]
+    return [child for child in psutil.Process(pid).children(recursive=True) if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended, waited for or not
+        return False
+    return "loky" in words and "resource_tracker" not in words
 
 
 def wait_until(holds: Callable[[], bool], limit_s: float = 120) -> None:

@@ -240,7 +240,7 @@ def extracted(
     """The store that one run of the command makes of all these files, and what it says of each, by file name."""
     store = tmp_path_factory.mktemp("extracted") / "store"
     files = [*videos.values(), *(path for path in unreadable.values() if path.exists())]
-    words = ["--faces", "none", "--backbone", "mobilenet_v3_small", "--weights", "random", "--sample-fps", "source"]
+    words = ["--faces", "none", "--backbone", "timm:test_convnext", "--weights", "random", "--sample-fps", "source"]
     ended = subprocess.run(
         [sys.executable, "-m", "affect", "extract-features", *files, "--store", store, *words, "--json"],
         cwd=store.parent, capture_output=True, text=True, timeout=500, check=False,

@@ -164,6 +164,22 @@ def test_interrupting_two_jobs_ends_both_and_is_resumed(
     same_entries(tmp_path / "store", zarr_alone)
 
 
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the run alone", "its workers too"])
+def test_two_jobs_killed_with_or_without_their_workers_are_resumed(
+    affect: "Command", several: Path, small: tuple[str, ...], tmp_path: Path, zarr_alone: Path, same_entries: Same,
+    kill: Callable[[int, int], None],
+) -> None:  # fmt: skip
+    words = ("extract-features", several, "--store", tmp_path / "store", *small)
+    running = affect.start(*words, "--jobs", 2)
+    wait_until(lambda: running.ended() or any((tmp_path / "store").rglob("block-00001")))
+    kill(running.pid, signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    # Workers that outlive their run finish the videos they are at; the next run waits for them.
+    again = affect.run(*words)
+    assert again.code == 0, again.err
+    same_entries(tmp_path / "store", zarr_alone)
+
+
 def _in_group(process: psutil.Process, group: int) -> bool:
     try:
         return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE

@@ -126,6 +126,8 @@ class Command:
             self._count += 1
             number = self._count
         out, err = self._folder / f"{number}.out", self._folder / f"{number}.err"
+        for path in (out, err):
+            path.touch()  # a kill may come before the command opens them
         typed, where, extra = [str(word) for word in words], str(folder or self._folder), dict(environment or {})
         if fresh:
             process = subprocess.Popen(

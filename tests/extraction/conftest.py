@@ -142,6 +142,10 @@ class Command:
         self._pids.append(pid)
         return Running(pid, lambda: self._ask({"pid": pid}), out, err)
 
+    def has_stored_a_block(self, store: Path, number: int) -> bool:
+        """Whether some journal holds that block; folders may vanish meanwhile, where Path.rglob raises."""
+        return any(f"block-{number:05d}" in names for _, _, names in os.walk(store))
+
     def run(self, *words: object, limit_s: float = LIMIT_S, environment: Mapping[str, str] | None = None) -> Ended:
         return self.start(*words, environment=environment).wait(limit_s)
 

@@ -98,7 +98,7 @@ def test_a_file_that_grows_while_it_is_read_is_listed_and_then_done_anew(
     path = film(tmp_path / "grows.ts", 12, ("-c:v", "mpeg2video"))
     words = ("extract-features", path, "--store", tmp_path / "store", *small)
     running = affect.start(*words)
-    while not running.ended() and not any((tmp_path / "store").rglob("block-00000")):
+    while not running.ended() and not affect.has_stored_a_block(tmp_path / "store", 0):
         pass
     more = film(tmp_path / "more.ts", 0.4, ("-c:v", "mpeg2video")).read_bytes()
     with path.open("ab") as file:

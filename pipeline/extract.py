@@ -324,6 +324,7 @@ def extract_into(
     try:
         if not source.path.is_file():
             raise VideoError(f"{path} is not a file that can be read; expected a video")
+        found = _stamp(source.path)
         mark = fingerprint(source.path)
         with_face = 0
         with store.writer(source.id, mark, overwrite=overwrite) as writer:
@@ -336,6 +337,8 @@ def extract_into(
                 info = stream.info(mark)
             finally:
                 stream.close()
+            if _stamp(source.path) != found and fingerprint(source.path) != mark:
+                raise VideoError(f"{path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             frames, rows = writer.frames, writer.rows
         status = store.read(source.id, values=False).status
@@ -349,6 +352,11 @@ def extract_into(
         return VideoOutcome(source.id, path, "failed", str(error) or type(error).__name__)
     share = with_face / frames if frames else 0.0
     return VideoOutcome(source.id, path, "done", "", frames, rows, share, info.warnings)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=2)

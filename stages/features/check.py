@@ -1,5 +1,6 @@
 """What would become of a video before ten hours are spent on it."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,13 +80,10 @@ class VideoChecker:
         """What is known of the video at `path` once every frame has been decoded; never raises for a bad video."""
         started = time.perf_counter()
         try:
-            video = open_video(path)
+            with contextlib.closing(open_video(path)) as video:
+                return self._examine(video, started)
         except VideoError as error:
             return VideoCheck(str(path), readable=False, problems=(error.message,))
-        try:
-            return self._examine(video, started)
-        finally:
-            video.close()
 
     def _examine(self, video: Video, started: float) -> VideoCheck:
         fps = self._config.sample_fps

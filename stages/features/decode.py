@@ -91,10 +91,17 @@ class Frame:
         return self._convert(*THUMBNAIL_PX, "gray")
 
     def _convert(self, width: int, height: int, pixel_format: str) -> Array:
-        same = (width, height) == (self._picture.width, self._picture.height)
-        out = self._reformatter.reformat(
-            self._picture, width, height, pixel_format, interpolation=_COLOUR if same else _SCALING, threads=1
-        )
+        picture = self._picture
+        same = (width, height) == (picture.width, picture.height)
+        try:
+            out = self._reformatter.reformat(
+                picture, width, height, pixel_format, interpolation=_COLOUR if same else _SCALING, threads=1
+            )
+        except av.error.FFmpegError as error:
+            raise VideoError(
+                f"frame {self.index}, {picture.width}x{picture.height} {picture.format.name}, cannot be scaled to "
+                f"{width}x{height} ({error.strerror}); expected a picture of usual proportions"
+            ) from error
         return out.to_ndarray()
 
     def _upright(self, image: Array) -> Array:

@@ -36,7 +36,7 @@ def test_a_full_disk_is_said_and_with_space_the_run_goes_on(
     shutil.copy2(long_film, folder)
     words = (folder, "--store", small_disk / "store", "--format", store_format)
     ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(20 << 20 >> 1) + bytes((10 << 20) - (800 << 10)))  # what is left holds a few blocks
+    ballast.write_bytes(bytes((20 << 20) - (150 << 10)))  # what is left holds an entry or two
     ended = affect.extract(*words)
     assert ended.code == 2
     assert "no space left" in ended.err
@@ -50,6 +50,30 @@ def test_a_full_disk_is_said_and_with_space_the_run_goes_on(
     assert ended.code == 0, ended.err
     assert affect.extract(folder, "--store", tmp_path / "roomy").code == 0
     same_entries(small_disk / "store", tmp_path / "roomy")
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("store_format", ["zarr", "hdf5"])
+def test_a_disk_may_fill_at_any_step(
+    affect: "Command", short_films: Path, small_disk: Path, tmp_path: Path, same_entries: Callable[..., None],
+    store_format: str,
+) -> None:  # fmt: skip
+    assert affect.extract(short_films, "--store", tmp_path / "roomy").code == 0
+    words = (short_films, "--store", small_disk / "store", "--format", store_format)
+    ballast, codes = small_disk / "ballast", []
+    for free_kb in range(0, 400, 20):
+        ballast.write_bytes(bytes((20 << 20) - (free_kb << 10)))
+        ended = affect.extract(*words)
+        codes.append(ended.code)
+        assert ended.code == 0 or (ended.code == 2 and "no space left" in ended.err), (free_kb, ended.out, ended.err)
+        assert "Traceback" not in ended.err
+        ballast.unlink()
+        ended = affect.extract(*words)
+        assert ended.code == 0, (free_kb, ended.out, ended.err)
+        same_entries(small_disk / "store", tmp_path / "roomy")
+        shutil.rmtree(small_disk / "store")
+    assert {codes[0], codes[-1]} == {2, 0}
+    assert codes == sorted(codes, reverse=True)
 
 
 def test_a_store_that_may_not_be_written_says_so_and_is_still_read(

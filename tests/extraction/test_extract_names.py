@@ -51,7 +51,7 @@ def test_a_path_that_climbs_is_stored_inside_the_store(affect: "Command", film: 
     film(tmp_path / "x.mp4", 0.2, size="64x48")
     (tmp_path / "here").mkdir()
     running = affect.start(
-        "extract-features", "../x.mp4", "--store", "store", "--faces", "none", "--backbone", "mobilenet_v3_small",
+        "extract-features", "../x.mp4", "--store", "store", "--faces", "none", "--backbone", "timm:test_convnext",
         "--weights", "random", folder=tmp_path / "here",
     )  # fmt: skip
     ended = running.wait()
@@ -96,6 +96,6 @@ def test_names_that_are_not_utf8_are_stored_and_listed(affect: "Command", film: 
     assert ended.statuses() == {"x.mp4": "done", "good-%FF.mp4": "done", "bad-%FE.mp4": "failed"}
     assert "bad-%FE.mp4" in (tmp_path / "store" / "failures.csv").read_text(errors="replace")
     words = affect.run("extract-features", folder, "--store", tmp_path / "store", "--faces", "none",
-                       "--backbone", "mobilenet_v3_small", "--weights", "random", "--sample-fps", "source")  # fmt: skip
+                       "--backbone", "timm:test_convnext", "--weights", "random", "--sample-fps", "source")  # fmt: skip
     assert words.code == 1
     assert "Traceback" not in words.err

@@ -45,7 +45,7 @@ def conversation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_people_have_rows_and_tracks_and_who_is_meant_is_chosen_later(
     affect: "Command", conversation: Path, tmp_path: Path, same_entries: Callable[..., None]
 ) -> None:
-    network = ("--backbone", "mobilenet_v3_small", "--weights", "random", "--json")
+    network = ("--backbone", "timm:test_convnext", "--weights", "random", "--json")
     ended = affect.run("extract-features", conversation, "--store", tmp_path / "store", *network)
     assert ended.code == 0, ended.err
     store = open_store(tmp_path / "store")

@@ -1,14 +1,22 @@
 """Times, orientation, damage: what comes out of every awkward kind of file."""
 
+import csv
+import json
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from affect.cache import open_store
 from affect.cache.records import Array
 from affect.errors import VideoError
 from affect.stages.features.clock import Sampler
@@ -33,7 +41,17 @@ TIMES = {
     "truncated": [n / 25 for n in range(89)],
 }  # fmt: skip
 HEADER_FRAMES = {
-    "constant": 75, "ntsc": 90, "copy_cut": 75, "transport": None, "raw": None, "offset_mkv": None, "truncated": 150,
+    **dict.fromkeys(
+        ["constant", "offset_mp4", "copy_cut", "rotated", "mirrored", "wide_pixels", "interlaced", "bframes"], 75
+    ),
+    **dict.fromkeys(["variable_mkv", "offset_mkv", "transport", "raw", "ten_bit", "odd_444", "restarted"], None),
+    "ntsc": 90, "variable_mp4": 28, "truncated": 150, "damaged": 150,
+}  # fmt: skip
+REFUSED = {
+    "missing": "no such file", "empty": "0 bytes", "text": "cannot be read as a video",
+    "noise": "cannot be read as a video", "sound": "no video stream", "still": "still picture",
+    "photograph": "still picture", "encrypted": "stream is encrypted", "no_index": "cannot be read as a video",
+    "header_alone": "gave no frame", "playlist": "cannot be read as a video",
 }  # fmt: skip
 
 
@@ -162,16 +180,7 @@ def test_decoding_twice_gives_the_same_pixels(videos: dict[str, Path]) -> None:
         assert pixels[0] == pixels[1]
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("missing", "no such file"), ("empty", "0 bytes"), ("text", "cannot be read as a video"),
-        ("noise", "cannot be read as a video"), ("sound", "no video stream"), ("still", "still picture"),
-        ("photograph", "still picture"), ("encrypted", "stream is encrypted"),
-        ("no_index", "cannot be read as a video"),
-        ("header_alone", "gave no frame"), ("playlist", "cannot be read as a video"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "words"), REFUSED.items())
 def test_what_is_no_video_is_refused_with_its_path_and_the_reason(
     unreadable: dict[str, Path], name: str, words: str
 ) -> None:
@@ -222,6 +231,72 @@ def test_a_fingerprint_follows_the_content_and_not_the_name(videos: dict[str, Pa
     assert fingerprint(changed) != fingerprint(copy)
     with pytest.raises(VideoError, match="cannot be read"):
         fingerprint(tmp_path / "missing.mp4")
+
+
+@pytest.fixture(scope="module")
+def extracted(
+    videos: dict[str, Path], unreadable: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The store that one run of the command makes of all these files, and what it says of each, by file name."""
+    store = tmp_path_factory.mktemp("extracted") / "store"
+    files = [*videos.values(), *(path for path in unreadable.values() if path.exists())]
+    words = ["--faces", "none", "--backbone", "timm:test_convnext", "--weights", "random", "--sample-fps", "source"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "affect", "extract-features", *files, "--store", store, *words, "--json"],
+        cwd=store.parent, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stderr
+    return store, {item["id"]: item for item in json.loads(ended.stdout)["videos"]}
+
+
+def presented(path: Path) -> list[float]:
+    """Presentation times of the frames ffmpeg decodes, from the first."""
+    words = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-copyts", "-i", str(path), "-map", "0:v:0"]
+    words += ["-vf", "showinfo", "-fps_mode", "passthrough", "-f", "null", "-"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False).stderr
+    times = [float(time) for time in re.findall(r"\bpts_time:([-0-9.]+)", said)]
+    return [time - times[0] for time in times]
+
+
+@pytest.mark.parametrize("name", sorted(HEADER_FRAMES))
+def test_stored_times_are_those_that_ffmpeg_presents(
+    videos: dict[str, Path], extracted: tuple[Path, dict[str, Any]], name: str
+) -> None:
+    features = open_store(extracted[0]).read(videos[name].name)
+    # ffmpeg's own clock falls back where the file's does.
+    truth = TIMES[name] if name == "restarted" else presented(videos[name])
+    assert len(truth) > 20
+    np.testing.assert_allclose(features.time_s, truth, rtol=0, atol=0.001)
+    assert features.index.tolist() == list(range(len(truth)))
+
+
+@pytest.mark.parametrize("name", sorted(HEADER_FRAMES))
+def test_counts_are_stored_and_the_summary_says_where_they_disagree_or_the_end_came_early(
+    videos: dict[str, Path], extracted: tuple[Path, dict[str, Any]], name: str
+) -> None:
+    store, said = extracted
+    info, header = open_store(store).info(videos[name].name), HEADER_FRAMES[name]
+    outcome = said[videos[name].name]
+    assert (outcome["status"], outcome["frames"]) == ("done", info.decoded_frames)
+    assert info.header_frames == header
+    assert outcome["warnings"] == list(info.warnings)
+    text = "\n".join(info.warnings)
+    disagreement = f"the container lists {header} frames, {info.decoded_frames} were decoded"
+    assert (disagreement in text) == (header not in (None, info.decoded_frames))
+    assert ("cut short: decoding ended at 3.56 s of the 6.00 s" in text) == info.cut_short == (name == "truncated")
+    assert ("damaged: " in text) == (info.bad_packets > 0) == (name in ("truncated", "damaged", "restarted"))
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED.keys() - {"missing"}))
+def test_the_command_lists_what_it_cannot_read_with_the_reason(
+    unreadable: dict[str, Path], extracted: tuple[Path, dict[str, Any]], name: str
+) -> None:
+    store, said = extracted
+    outcome = said[unreadable[name].name]
+    assert outcome["status"] == "failed"
+    assert REFUSED[name] in outcome["reason"]
+    with (store / "failures.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["id"]: row["reason"] for row in csv.DictReader(file)}[outcome["id"]] == outcome["reason"]
 
 
 def mutate(rng: random.Random, files: list[bytes]) -> bytes:

@@ -14,6 +14,7 @@ from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.errors import InputError, VideoError
 from affect.stages.features.background import Background
 from affect.stages.features.check import VideoChecker
+from affect.stages.features.decode import Frame
 from affect.stages.features.embed import Embedder
 from affect.stages.features.stream import FeatureExtractor
 
@@ -255,6 +256,18 @@ def test_checking_tells_what_would_go_wrong(
     bad = checker.check(unreadable["text"])
     assert not bad.readable
     assert "cannot be read as a video" in bad.problems[0]
+
+
+def test_a_picture_that_cannot_be_shown_makes_a_video_unreadable(
+    videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(frame: Frame) -> Array:
+        raise VideoError("frame 0 cannot be scaled")
+
+    monkeypatch.setattr(Frame, "rgb", refuse)
+    found = VideoChecker(FeaturesConfig()).check(videos["constant"])
+    assert not found.readable
+    assert found.problems == ("frame 0 cannot be scaled",)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared recordings")

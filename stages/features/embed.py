@@ -9,6 +9,7 @@ from .backbones import Backbone
 from .prepare import prepare
 
 _LARGEST = float(np.finfo(np.float16).max)
+_SMALLEST = float(np.finfo(np.float16).smallest_normal)  # features that all lie below have lost their digits
 _SHARE_OF_CHANGE = 0.05  # `auto` on CUDA: rounding must stay below this share of the change from frame to frame
 
 
@@ -26,16 +27,17 @@ class Embedder:
     def embed(self, crops: Array) -> Array:
         """(R, D) float16 of (R, S, S, 3) uint8 RGB.
 
-        Errors: InputError for a feature that float16 cannot hold.
+        Errors: InputError where float16 cannot hold a feature, or all of them would vanish in it.
         """
         values = np.zeros((len(crops), self.feature_size), np.float16)
         for start in range(0, len(crops), self.batch):
             features = self._run(torch.from_numpy(crops[start : start + self.batch]))
-            if not np.all(np.abs(features) <= _LARGEST):
+            largest = float(np.abs(features).max())
+            if not _SMALLEST <= largest <= _LARGEST:
                 raise InputError(
-                    f"backbone {self._backbone.name} gives a feature of {np.abs(features).max()}; "
-                    f"expected finite ones within {_LARGEST:.0f}, which float16 holds",
-                    hint="--set features.precision=fp32, or another backbone",
+                    f"backbone {self._backbone.name} gives features of up to {largest:.3g}; expected the largest "
+                    f"between {_SMALLEST:.2g} and {_LARGEST:.0f}, which float16 holds",
+                    hint="--weights FILE with trained weights, --set features.precision=fp32, or another backbone",
                 )
             values[start : start + self.batch] = features
         return values

@@ -176,11 +176,18 @@ def test_the_number_of_threads_changes_nothing(meeting: Path) -> None:
     assert all(same(a, b) and state == other for (a, state), (b, other) in zip(one, three, strict=True))
 
 
-def test_a_feature_that_float16_cannot_hold_is_refused() -> None:
+@pytest.mark.parametrize(("value", "word"), [(70000.0, r"7e\+04"), (float("nan"), "nan"), (1e-10, "1e-10")])
+def test_features_that_float16_cannot_hold_are_refused(value: float, word: str) -> None:
     embedder = FeatureExtractor(FeaturesConfig(faces=NO_FACES)).embedder
-    embedder._run = lambda images: np.full((len(images), 1280), 70000.0)  # type: ignore[method-assign]
-    with pytest.raises(InputError, match="70000"):
+    embedder._run = lambda images: np.full((len(images), 1280), value)  # type: ignore[method-assign]
+    with pytest.raises(InputError, match=f"features of up to {word}; expected"):
         embedder.embed(np.zeros((2, 224, 224, 3), np.uint8))
+
+
+def test_a_network_whose_features_would_vanish_in_float16_is_refused() -> None:
+    config = FeaturesConfig("mobilenet_v3_small", "random", faces=NO_FACES)
+    with pytest.raises(InputError, match="mobilenet_v3_small gives features of up to"):
+        FeatureExtractor(config).embedder.embed(np.full((1, 224, 224, 3), 90, np.uint8))
 
 
 def test_an_error_in_a_thread_reaches_the_reader_and_close_ends_every_thread(meeting: Path) -> None:

@@ -13,8 +13,8 @@ def write_docs(path: Path, measured: Mapping[str, Any], machine: Mapping[str, An
     lines = [
         "# What each default is worth",
         "",
-        f"`benchmarks/defaults.py` trains the preset `{measured['preset']}` on the data of `affect demo` with one setting "
-        f"replaced at a time. {measured['seeds']} seeds, each ten other subjects (six train, two choose the epoch, two "
+        f"`benchmarks/defaults.py` trains the preset `{measured['preset']}` on the data of `affect demo`, one setting "
+        f"replaced at a time: {measured['seeds']} seeds, each ten other subjects (six train, two choose the epoch, two "
         "test), other affect and another model; every row has the same seeds. Mean CCC of valence and arousal on the "
         "test subjects' spans; differences are paired by seed, with 95 % intervals (Student's t). Below zero, the "
         "default is better.",
@@ -55,4 +55,5 @@ def _code(words: str) -> str:
 
 
 def _rate(row: Mapping[str, Any]) -> str:
-    return next(word.partition("=")[2] for word in row["settings"] if word.startswith("training.learning_rate="))
+    words = dict(word.split("=", 1) for word in row["settings"])
+    return str(words["training.learning_rate"])

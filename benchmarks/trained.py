@@ -1,4 +1,4 @@
-"""One `affect train-temporal` as a benchmark needs it: what it scored on validation and held out, and how long it took."""
+"""One `affect train-temporal` as a benchmark needs it: what it scored on validation and held out, and its time."""
 
 import tempfile
 import time

@@ -128,6 +128,7 @@ class TrainingConfig:
     step_factor: float = 0.1
     epochs: int = 50
     patience: int = 10  # epochs without a better validation score; 0: train to the end
+    keep: Literal["best", "last"] = "best"  # epoch, by validation; `last` never stops early: for a validation too small
     batch_size: int = 32
     accumulate: int = 1  # batches per optimiser step
     clip_norm: float = 1.0  # of the gradient; 0 turns clipping off

@@ -29,7 +29,7 @@ from affect.pipeline.synthetic.videos import make_demo_data
 
 PRESET = "demo"
 DEFAULT = "the defaults"
-SGD_RATES = (0.01, 0.03, 0.1, 0.3)
+SGD_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ ROWS = (
     row("training.warmup=0.05", "0"),
     row("training.patience=15", "0"),
     row("training.patience=15", "5"),
+    row("training.keep=best", "last"),
     row("training.batch_size=32", "8"),
     row("training.batch_size=32", "128"),
     row("training.clip_norm=1", "0"),

@@ -1,6 +1,6 @@
-"""Is the network at least as good as ridge regression on real recordings with few labels? Several settings, in one table.
+"""Is the network as good as ridge regression on real recordings with few labels? Several settings, in one table.
 
-    python benchmarks/ridge.py STORE LABELS.csv [--seeds 5] [--jobs 2] [--folder FOLDER] [--docs docs]
+    python benchmarks/ridge.py STORE LABELS.csv [--seeds 5] [--jobs 2] [--folder FOLDER]
 
 STORE has every frame of two recordings of one person (`affect extract-features VIDEOS --sample-fps source`), LABELS.csv
 their half-second spans: most of one recording trains, the rest of it chooses the epoch, the other recording tests. All

@@ -21,8 +21,6 @@ from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
 from affect.benchmarks.trained import Trained, train_once
 
-NARROW = ("model.width=128",)
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -34,8 +32,12 @@ class Row:
 
 
 ROWS = (
-    Row("defaults, width 128", None, NARROW),
     Row("small", "small"),
+    Row("small, best epoch on validation", "small", ("training.keep=best",)),
+    Row("small, no context", "small", ("clips.context=0",)),
+    Row("small, regression alone", "small", ("loss.relational_weight=0",)),
+    Row("small, features as they are", "small", ("training.standardise=false",)),
+    Row("the defaults at width 128", None, ("model.width=128",)),
 )
 
 

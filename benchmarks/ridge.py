@@ -33,10 +33,10 @@ class Row:
 
 ROWS = (
     Row("small", "small"),
+    Row("small, weight decay 0.01", "small", ("training.weight_decay=1.0e-2",)),
     Row("small, best epoch on validation", "small", ("training.keep=best",)),
-    Row("small, no context", "small", ("clips.context=0",)),
-    Row("small, regression alone", "small", ("loss.relational_weight=0",)),
-    Row("small, features as they are", "small", ("training.standardise=false",)),
+    Row("small, weight decay 30", "small", ("training.weight_decay=30",)),
+    Row("small, weight decay 3", "small", ("training.weight_decay=3",)),
     Row("the defaults at width 128", None, ("model.width=128",)),
 )
 

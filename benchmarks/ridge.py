@@ -35,6 +35,7 @@ ROWS = (
     Row("small", "small"),
     Row("small, weight decay 0.01", "small", ("training.weight_decay=1.0e-2",)),
     Row("small, best epoch on validation", "small", ("training.keep=best", "training.patience=0")),
+    Row("the defaults at width 128", None, ("model.width=128",)),
 )
 
 

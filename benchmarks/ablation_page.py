@@ -11,7 +11,7 @@ from affect.pipeline.reporting.axes import WIDTH, Axes, curve, legend, line, pad
 from affect.pipeline.reporting.page import STYLE
 from affect.pipeline.reporting.pictures import intervals
 
-READING = "## How to read this\n"  # what stands below it in ablation.md is written by hand and kept
+READING = "## How to read this\n"  # what stands below it in a page is written by hand and kept
 REFERENCES = ("ridge regression", "the answer itself")
 KINDS = {"+ relational": "model", "+ context": "other", "+ contrastive": "plain", "relational upon context": "true"}
 
@@ -61,11 +61,14 @@ def write_docs(
                 )
     where = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
     lines += ["", f"Measured on {where}: `benchmarks/results/{source}`.", ""]
-    path = folder / "ablation.md"
-    kept = path.read_text("utf-8").partition(READING)[2] if path.exists() else ""
-    text = "\n".join(lines) + (f"\n{READING}{kept}" if kept else "")
-    path.write_text(text, "utf-8")
+    write_page(folder / "ablation.md", lines)
     (folder / "ablation.svg").write_text(drawn(measured, settings), "utf-8")
+
+
+def write_page(path: Path, lines: Sequence[str]) -> None:
+    """Write a page, and under it what its older version has from READING on."""
+    kept = path.read_text("utf-8").partition(READING)[2] if path.exists() else ""
+    path.write_text("\n".join(lines) + (f"\n{READING}{kept}" if kept else ""), "utf-8")
 
 
 def drawn(measured: Mapping[str, Any], settings: Mapping[str, str]) -> str:

@@ -30,7 +30,8 @@ def learning(data: ReportData) -> list[str]:
         items.append(figure(words, learning_curves(words, series, {}, "loss")))
     return [
         paragraph(
-            "The dot is the epoch whose weights were kept: chosen on the validation side, never on the test side."
+            "The dot is the epoch whose weights were kept: the best on the validation side, or the last where "
+            "training.keep says so; the test side has no say in it."
         ),
         pictures(items),
         folded("Who was on which side", _sides(data.folds)),

@@ -59,7 +59,7 @@ class Progress:
     epochs: int = 0  # supervised epochs done
     contrastive_epochs: int = 0
     steps: int = 0  # optimiser steps of the supervised phase
-    best_epoch: int = 0
+    best_epoch: int = 0  # whose weights are kept, and its validation score
     best_score: float = float("-inf")
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ class Fit:
         return self.progress.epochs >= self.training.epochs or stopped
 
     def epochs(self) -> Iterator[EpochRecord]:
-        """One record after each epoch that is left; afterwards the model has the best epoch's weights, in eval mode.
+        """One record after each epoch that is left; afterwards the model has the kept epoch's weights, in eval mode.
 
         Errors: FoldError when the loss is no longer a number.
         """
@@ -136,7 +136,7 @@ class Fit:
         score = float("nan")
         if phase == "supervised":
             score = self._validate()
-            if score > self.progress.best_score:
+            if score > self.progress.best_score or self.training.keep == "last":
                 self.progress.best_score, self.progress.best_epoch = score, epoch
                 self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         best = phase == "supervised" and self.progress.best_epoch == epoch

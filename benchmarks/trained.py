@@ -1,0 +1,46 @@
+"""One `affect train-temporal` as a benchmark needs it: what it scored on validation and held out, and its time."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from affect.configs.load import load_config
+from affect.pipeline.train import train_temporal
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Means over the targets; held-out numbers are of spans."""
+
+    validation_ccc: float
+    ccc: float
+    pcc: float
+    ridge_ccc: float
+    ridge_pcc: float
+    epochs: int
+    seconds: float
+
+
+def train_once(store: Path, labels: Path, preset: str | None, words: Sequence[str], seed: int) -> Trained:
+    """A run of `preset` with some settings replaced, on one thread; its folder is thrown away."""
+    torch.set_num_threads(1)
+    config = load_config(preset, (*words, f"training.seed={seed}", "evaluation.bootstrap=0"))
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        summary = train_temporal(str(store), labels, Path(folder) / "run", config, device="cpu")
+    if summary.failed:
+        raise RuntimeError(f"{' '.join(words)}: {summary.failed[0].reason}")
+    spans = {name: summary.metrics["spans"][name]["all targets"] for name in ("model", "ridge")}
+    return Trained(
+        validation_ccc=summary.metrics["validation"]["ccc"],
+        ccc=spans["model"]["ccc"]["value"],
+        pcc=spans["model"]["pcc"]["value"],
+        ridge_ccc=spans["ridge"]["ccc"]["value"],
+        ridge_pcc=spans["ridge"]["pcc"]["value"],
+        epochs=max(outcome.epochs for outcome in summary.outcomes),
+        seconds=time.perf_counter() - started,
+    )

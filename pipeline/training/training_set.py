@@ -73,9 +73,14 @@ def build_training_set(
     if longest < config.clips.length:
         # A model that has only ever seen short clips says nothing of longer ones, and padding costs time.
         clips = replace(clips, clip_length=longest)
+        more = (
+            ""
+            if store.recipe.fields.get("sample_fps") == "source"
+            else "; features.sample_fps=source keeps every frame"
+        )
         warnings += (
-            f"the longest labelled span holds {longest} kept frames, so clips are that long, "
-            f"not {config.clips.length}; features.sample_fps=source keeps every frame",
+            f"the longest labelled span holds {longest} kept frames, so clips are that long, not "
+            f"{config.clips.length}{more}",
         )
     if len(manifest.targets) == 1 and config.loss.relational_weight and config.loss.label_similarity == "cosine":
         warnings += ("one target: the cosine similarity of labels is only their sign; loss.label_similarity=distance",)

@@ -23,7 +23,7 @@ from .scaling import floored_spread
 from .score import score_clips
 
 MOST_FRAMES = 262_144  # read to standardise the features; more change nothing
-FRAME_DROP, FEATURE_DROP = 0.2, 0.1  # of a view in contrastive pre-training: frames hidden, features set to the mean
+FRAME_DROP, FEATURE_DROP = 0.2, 0.1  # of a view in contrastive pre-training: frames hidden, features set to zero
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,24 @@ def test_choosing_a_person_changes_the_curves_and_the_words(page: Any) -> None:
     assert before[0] != after[0] and before[1] != after[1] and after[0].startswith("Person 2:")
 
 
+def test_the_summary_leads_to_the_least_and_the_greatest_score(page: Any) -> None:
+    row = page.locator("#words tr", has_text="valence")
+    scores = np.sin((np.arange(0, 56, 5) + 2.5) / 7 + 1) * 0.8
+    scores[6:8] = np.nan
+    greatest = int(np.nanargmax(scores))
+    assert f"{scores[greatest]:.2f} ± 0.10 at" in row.inner_text() and "−1 to 1" in row.inner_text()  # noqa: RUF001
+    row.get_by_role("button").last.click()
+    assert _time(page) == pytest.approx(greatest * 5 + 2.5)
+
+
+def test_no_name_lies_over_a_curve(page: Any) -> None:
+    covered = page.evaluate(
+        """() => [...document.querySelectorAll('.lane .name')].map((name) =>
+        name.getBoundingClientRect().bottom - name.nextSibling.getBoundingClientRect().top)"""
+    )
+    assert len(covered) == 4 and max(covered) <= 1
+
+
 def test_every_key_does_what_the_list_says(page: Any) -> None:
     _press(page, "ArrowRight", "ArrowRight", "ArrowLeft")
     assert _time(page) == pytest.approx(7.5)

@@ -73,7 +73,7 @@ function laneRange(target, k) {
 }
 
 function buildLanes() {
-  const height = Math.round(Math.max(64, Math.min(130, 380 / page.video.targets.length)));
+  const height = Math.round(Math.max(60, Math.min(120, 400 / page.video.targets.length - 18)));
   const lane = (name, thin, tall) => {
     const canvas = element("canvas", { "data-height": tall, "aria-hidden": "true" });
     $("lanes").append(element("div", { class: thin ? "lane thin" : "lane" }, element("span", { class: "name" }, name), canvas));

@@ -75,6 +75,16 @@ def test_hovering_tells_the_scores_and_doubts_of_a_moment(page: Any) -> None:
     assert "unlike the training recordings" in page.locator("#tip").inner_text()
 
 
+def test_what_hovering_told_goes_when_something_else_comes_under_the_mouse(page: Any) -> None:
+    box = page.locator("#timeline").bounding_box()
+    for key in ("+", "0", "p"):
+        page.mouse.move(_x_of(page, 20.0), box["y"] + 30)
+        page.mouse.move(_x_of(page, 22.0), box["y"] + 30)
+        assert page.locator("#tip").is_visible()
+        _press(page, key)
+        assert page.locator("#tip").is_hidden() and page.locator("#hover").is_hidden()
+
+
 def test_choosing_a_person_changes_the_curves_and_the_words(page: Any) -> None:
     before = page.locator("#words").inner_text(), page.locator("#values").inner_text()
     page.get_by_role("radio", name="Person 2").click()

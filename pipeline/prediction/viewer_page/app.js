@@ -54,6 +54,7 @@ function choosePerson(track) {
   }
   page.ranges = page.video.targets.map((target, k) => laneRange(target, k));
   fillSummary(page);
+  hideHover();
   seek(page.time, { force: true });
   redraw();
 }
@@ -147,7 +148,13 @@ function show(from, span) {
   const whole = page.video.duration || 1, size = Math.min(whole, Math.max(span, Math.min(whole, page.person.hop * 4, 20)));
   const start = Math.min(Math.max(0, from), whole - size);
   page.view = { from: start, to: start + size };
+  hideHover();
   redraw();
+}
+
+// Under a mouse that rests, another moment or person has come to lie: what was said no longer holds.
+function hideHover() {
+  $("hover").hidden = $("tip").hidden = true;
 }
 
 function zoom(factor, around = page.time) {

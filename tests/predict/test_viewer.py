@@ -160,6 +160,7 @@ def test_a_screen_reader_hears_the_scores_at_the_slider(page: Any) -> None:
     assert spoken.startswith("0:07 of 1:00; valence") and "PANSS N1" in spoken
     page.get_by_text("The scores as a table").click()
     table = page.locator("#rows table")
+    table.wait_for()
     assert table.locator("tbody tr").count() == 12
     assert "no face in the clip" in table.inner_text()
 

@@ -21,6 +21,7 @@ from .whole_files import write_whole
 
 FORMAT_VERSION = 1
 KEY = "affect"  # of the safetensors metadata, which holds text only
+TRAIN_AGAIN = "delete the fold's folder, then affect train-temporal ... --resume trains it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,12 @@ class ModelCard:
         differences = self.recipe.differences(recipe)
         if differences:
             words = ", ".join(f"{name} {mine!r} -> {theirs!r}" for name, (mine, theirs) in differences.items())
+            mine, theirs = (int(made.fields.get("algorithm", 0)) for made in (self.recipe, recipe))
             raise RunError(
                 f"store {store} was made with another recipe than run {run} was trained on (run -> store): {words}",
-                hint=f"affect extract-features VIDEOS --config {run}/config.yaml --store NEW_STORE",
+                hint="train again on features that this affect extracts: those of the run it can no longer make"
+                if mine < theirs
+                else f"affect extract-features VIDEOS --config {run}/config.yaml --store NEW_STORE",
             )
 
 
@@ -96,19 +100,21 @@ def read_model(path: Path, sha256: str | None = None, device: str = "cpu") -> tu
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RunError(f"model {path} cannot be read: {error.strerror}") from error
+        raise RunError(f"model {path} cannot be read: {error.strerror}", hint=TRAIN_AGAIN) from error
     if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise RunError(
             f"{path} is a pickle, not a safetensors file; it was not opened", hint="affect import-checkpoint"
         )
     card, tensors = _card(path), _tensors(path, data)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise RunError(f"model {path} is damaged: it is not the file that training wrote (sha256 {sha256[:12]})")
+        raise RunError(
+            f"model {path} is damaged: it is not the file that training wrote (sha256 {sha256[:12]})", hint=TRAIN_AGAIN
+        )
     model = TemporalModel(card.spec)
     try:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise RunError(f"model {path} does not fit its own specification: {error}") from error
+        raise RunError(f"model {path} does not fit its own specification: {error}", hint=TRAIN_AGAIN) from error
     return model.eval().to(device), card
 
 
@@ -116,7 +122,7 @@ def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
     try:
         return dict(safetensors.torch.load(data))
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise RunError(f"model {path} is damaged: {error}", hint="train this fold again: delete its folder") from error
+        raise RunError(f"model {path} is damaged: {error}", hint=TRAIN_AGAIN) from error
 
 
 def _card(path: Path) -> ModelCard:
@@ -124,17 +130,20 @@ def _card(path: Path) -> ModelCard:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata() or {}
     except safetensors.SafetensorError as error:
-        raise RunError(f"model {path} is damaged: {error}", hint="train this fold again: delete its folder") from error
+        raise RunError(f"model {path} is damaged: {error}", hint=TRAIN_AGAIN) from error
     if KEY not in metadata:
-        raise RunError(f"model {path} was not written by affect: its metadata has no {KEY!r}")
+        raise RunError(f"model {path} was not written by affect: its metadata has no {KEY!r}", hint=TRAIN_AGAIN)
     try:
         values = json.loads(metadata[KEY])
         version = values["format_version"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RunError(f"model {path} is damaged: its metadata cannot be read ({error!r})") from error
+        raise RunError(f"model {path} is damaged: its metadata cannot be read ({error!r})", hint=TRAIN_AGAIN) from error
     if version != FORMAT_VERSION:
-        raise RunError(f"model {path} is of format {version}; this affect reads format {FORMAT_VERSION}")
+        raise RunError(
+            f"model {path} is of format {version}; this affect reads format {FORMAT_VERSION}",
+            hint="use the affect that trained it, or train again",
+        )
     try:
         return ModelCard.from_json(values)
     except (KeyError, TypeError, ValueError, AffectError) as error:
-        raise RunError(f"model {path} is damaged: its metadata cannot be read ({error!r})") from error
+        raise RunError(f"model {path} is damaged: its metadata cannot be read ({error!r})", hint=TRAIN_AGAIN) from error

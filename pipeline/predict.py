@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..cache.contract import Store
 from ..cache.store import open_store, store_exists
 from ..errors import AffectError, InputError
-from .extract import VideoOutcome, extract_videos
+from .extract import extract_videos
 from .launch import Workers, resolve_device
 from .prediction.ensemble import Ensemble, store_locations
 from .prediction.inputs import MEMORY, check_output, find_inputs
@@ -22,7 +22,7 @@ from .prediction.pseudonyms import Pseudonyms
 from .prediction.scoring import Scorer, extract_in_memory, features_config
 from .prediction.session import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
 from .prediction.tables import clip_rows
-from .run_folder import Run, load_run, load_runs
+from .run_folder import Run, load_runs
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -64,15 +64,13 @@ def predict(
     device = resolve_device(options.device)
     runs = load_runs(run, device)
     locations = store_locations(runs, location)
-    scorers = tuple(Scorer(loaded, device, options.subject, options.stride) for loaded in runs)
-    scorer = scorers[0] if len(scorers) == 1 else Ensemble(scorers, locations)
+    scorer = _scorer(runs, locations, device, options.subject, options.stride)
     location = locations[0]
     inputs = find_inputs([str(video) for video in videos], location)
     check_output(output, {names.of(entry) for entry in inputs.all_ids})
-    for loaded, where in zip(runs, locations, strict=True):
-        if where != MEMORY and store_exists(where):
-            loaded.card.check_features(open_store(where).recipe, where, str(loaded.path))
-    for loaded, where in list(zip(runs, locations, strict=True))[1:]:
+    _check_stores(runs, locations)
+    others = {where: loaded for where, loaded in zip(locations, runs, strict=True) if where != location}
+    for where, loaded in others.items():
         # A video that fails here fails again below, where it is listed.
         extract_videos(inputs.sources, where, features_config(loaded), store_format=options.store_format, device=device,
                        workers=Workers(options.jobs), overwrite=options.overwrite)  # fmt: skip
@@ -101,7 +99,7 @@ def predict_frame(
 ) -> "pd.DataFrame":
     """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
 
-    video: a file, or an id in the store; run: a folder, or what `load_run` gave, for many videos.
+    video: a file, or an id in the store; run: a folder as for `predict`, or what `load_run` gave, for many videos.
     Nothing is written, but for features where a store is named.
     Errors: AffectError and its kinds.
     """
@@ -123,31 +121,45 @@ def predict_video(
 ) -> VideoPrediction:
     """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
     device = resolve_device(device)
-    loaded = run if isinstance(run, Run) else load_run(run, device)
-    scorer = Scorer(loaded, device, subject, stride)
-    location = str(store)
-    inputs = find_inputs([str(video)], location)
+    runs = [run] if isinstance(run, Run) else load_runs(run, device)
+    locations = store_locations(runs, str(store))
+    scorer = _scorer(runs, locations, device, subject, stride)
+    inputs = find_inputs([str(video)], locations[0])
+    _check_stores(runs, locations)
     if inputs.stored:
-        opened = open_store(location)
-        loaded.card.check_features(opened.recipe, location, str(loaded.path))
-        return scorer.score(opened, inputs.stored[0])
+        return scorer.score(open_store(locations[0]), inputs.stored[0])
     if inputs.missing or len(inputs.sources) != 1:
-        raise InputError(
-            f"{video} is not one video; expected a file" + ("" if location == MEMORY else " or a stored id")
-        )
+        place = "" if locations[0] == MEMORY else " or a stored id"
+        raise InputError(f"{video} is not one video; expected a file{place}")
     source = inputs.sources[0]
-    opened, outcome = _extract_one(source, loaded, location, device)
-    if outcome.status not in {"done", "skipped"}:
-        raise AffectError(outcome.reason)
-    return replace(scorer.score(opened, source.id), source=source.path)
+    needed = dict(zip(locations, runs, strict=True))
+    stores = {where: _extract_one(source, loaded, where, device) for where, loaded in needed.items()}
+    return replace(scorer.score(stores[locations[0]], source.id), source=source.path)
 
 
-def _extract_one(source: Source, run: Run, location: str, device: str) -> tuple[Store, VideoOutcome]:
-    """A store that holds the video, and what became of it."""
-    config = features_config(run)
-    if location != MEMORY:
-        outcome = extract_videos([source], location, config, device=device).outcomes[0]
+def _scorer(
+    runs: Sequence[Run], locations: tuple[str, ...], device: str, subject: str | None, stride: int | None
+) -> Scorer | Ensemble:
+    """The run's scorer, or that of several together."""
+    scorers = tuple(Scorer(run, device, subject, stride) for run in runs)
+    return scorers[0] if len(scorers) == 1 else Ensemble(scorers, locations)
+
+
+def _check_stores(runs: Sequence[Run], locations: Sequence[str]) -> None:
+    """Errors: RunError for a store that is there and holds other features than its run was trained on."""
+    for run, where in zip(runs, locations, strict=True):
+        if where != MEMORY and store_exists(where):
+            run.card.check_features(open_store(where).recipe, where, str(run.path))
+
+
+def _extract_one(source: Source, run: Run, location: str, device: str) -> Store:
+    """A store that holds the video. Errors: AffectError where it cannot be extracted."""
+    if location == MEMORY:
+        opened, outcome = extract_in_memory(run, source, device)
+    else:
+        outcome = extract_videos([source], location, features_config(run), device=device).outcomes[0]
         opened = open_store(location)
         run.card.check_features(opened.recipe, location, str(run.path))
-        return opened, outcome
-    return extract_in_memory(run, source, device)
+    if outcome.status not in {"done", "skipped"}:
+        raise AffectError(outcome.reason)
+    return opened

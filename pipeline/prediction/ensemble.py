@@ -1,4 +1,4 @@
-"""Several runs as one: each scores features of its own backbone; a score is the mean over all their models."""
+"""Several runs as one: each scores the features it was trained on; a score is the mean over all their models."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from .scoring import Scored, Scorer
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """Scorers of runs whose features differ, each with the store that holds its own."""
+    """Scorers of several runs, each with the store that holds its features; runs of one recipe share one."""
 
     scorers: tuple[Scorer, ...]
     locations: tuple[str, ...]  # of the stores
@@ -77,11 +77,14 @@ class Ensemble:
         done: Callable[[PersonPrediction, Scored], None] = lambda block, scored: None,
     ) -> VideoPrediction:
         """The mean scores of one video; `store` holds the first run's features, the others are found by themselves."""
-        stores = [store, *(open_store(location) for location in self.locations[1:])]
+        stores = {self.locations[0]: store}
+        for location in self.locations[1:]:
+            if location not in stores:
+                stores[location] = open_store(location)
         parts = [
-            scorer.score(own, entry, name=name, source=source)
-            for scorer, own in zip(self.scorers, stores, strict=True)
-        ]  # fmt: skip
+            scorer.score(stores[location], entry, name=name, source=source)
+            for scorer, location in zip(self.scorers, self.locations, strict=True)
+        ]
         whole = combine(parts)
         for person in whole.persons:
             clips = len(person.start_s)
@@ -90,15 +93,19 @@ class Ensemble:
 
 
 def store_locations(runs: Sequence[Run], location: str) -> tuple[str, ...]:
-    """Where each run's features lie: the location itself for one run, a store below it for each of several.
+    """Where each run's features lie: the location itself where all have one recipe, else a store below it a recipe.
 
-    Errors: RunError for several runs without a place for their stores.
+    A recipe's store bears the name of its first run.
+    Errors: RunError for several recipes without a place for their stores.
     """
-    if len(runs) == 1:
-        return (location,)
+    first: dict[str, str] = {}  # recipe -> run
+    for run in runs:
+        first.setdefault(run.card.recipe.digest, run.path.name)
+    if len(first) == 1:
+        return (location,) * len(runs)
     if location == MEMORY:
         raise RunError("several runs of different features need a place for them", hint="--store DIR")
-    return tuple(f"{location.rstrip('/')}/{run.path.name}" for run in runs)
+    return tuple(f"{location.rstrip('/')}/{first[run.card.recipe.digest]}" for run in runs)
 
 
 def combine(parts: Sequence[VideoPrediction]) -> VideoPrediction:

@@ -47,7 +47,10 @@ def find_inputs(words: Sequence[str], location: str) -> Inputs:
             missing.append(word)
     if not files and not stored:
         place = "" if location == MEMORY or not known else f", nor an id in the store {location}"
-        raise InputError(f"{', '.join(missing)}: no such file, folder or pattern{place}")
+        raise InputError(
+            f"{', '.join(missing)}: no such file, folder or pattern{place}",
+            hint="affect inspect-cache STORE lists the ids of a store; a pattern needs quotes",
+        )
     return Inputs(find_videos(files) if files else [], list(dict.fromkeys(stored)), missing)
 
 

@@ -9,11 +9,17 @@ from ...cache.records import Array
 from .predictions import PersonPrediction, Target, VideoPrediction
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.ticker import Locator
 
 COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # the viewer's
-DOTS_UP_TO = 150  # clips; beyond, dots would hide the line
+DOTS_UP_TO = 150  # clips; beyond, dots would hide the line...
+BOLD_UP_TO = 1000  # ...and beyond this a bold line would be a block of colour
+BAND = 0.25  # opacity
+DASHES = (0, (5, 4))
+MARGIN = 0.03  # of a lane's height, above and below
+ODD = "#e0a100"
 JOINED_WITHIN = 1.75  # typical steps between clips; further apart the line is broken
 
 
@@ -23,7 +29,7 @@ def plot_person(prediction: VideoPrediction, person: PersonPrediction, path: Pat
     from matplotlib.figure import Figure
 
     lanes = len(prediction.targets)
-    figure = Figure(figsize=(11, 1.2 + 1.5 * lanes), layout="constrained")
+    figure = Figure(figsize=(11, 1.5 + 1.5 * lanes), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(lanes + 1, 1, height_ratios=[1] * lanes + [0.22])
     axes = [figure.add_subplot(grid[number]) for number in range(lanes + 1)]
@@ -38,6 +44,8 @@ def plot_person(prediction: VideoPrediction, person: PersonPrediction, path: Pat
     axes[-1].set_xlabel("time in the recording")
     title = prediction.video if len(prediction.persons) < 2 else f"{prediction.video}, {person.label}"
     figure.suptitle(f"{title}  ({_what(prediction, person)})", fontsize=10)
+    figure.align_ylabels(axes)
+    figure.legend(handles=_legend(prediction), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
@@ -59,19 +67,42 @@ def _what(prediction: VideoPrediction, person: PersonPrediction) -> str:
     return f"{spread}; {scored} of {clips} clips scored" + (f", {odd} unlike the training recordings" if odd else "")
 
 
+def _legend(prediction: VideoPrediction) -> "list[Artist]":
+    """What the marks mean: a picture is passed on without its page."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    colour = COLOURS[0]
+    marks: list[Artist] = [Line2D([], [], color=colour, lw=1.5, label="score, at the middle of its clip")]
+    if prediction.models > 1:
+        marks.append(Patch(color=colour, alpha=BAND, lw=0, label="± one standard deviation over the models"))
+    if any(target.training_mean is not None for target in prediction.targets):
+        marks.append(Line2D([], [], color="0.35", lw=0.8, ls=DASHES, label="mean of the training labels"))
+    marks.append(Patch(facecolor="none", edgecolor="0.7", hatch="////", lw=0, label="nothing to say"))
+    marks.append(Patch(color=ODD, alpha=BAND, lw=0, label="unlike the training recordings"))
+    return marks
+
+
 def _draw_target(axes: "Axes", person: PersonPrediction, number: int, target: Target) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     colour = COLOURS[number % len(COLOURS)]
     time_s, mean, std = _with_breaks(person, number)
-    axes.fill_between(time_s, mean - np.nan_to_num(std), mean + np.nan_to_num(std), color=colour, alpha=0.25, lw=0)
-    dots = "o" if len(person.start_s) <= DOTS_UP_TO else ""
-    axes.plot(time_s, mean, color=colour, lw=1.5, marker=dots, ms=3)
+    under, over = mean - np.nan_to_num(std), mean + np.nan_to_num(std)
+    axes.fill_between(time_s, under, over, color=colour, alpha=BAND, lw=0)
+    clips = len(person.start_s)
+    axes.plot(
+        time_s, mean, color=colour, lw=1.5 if clips <= BOLD_UP_TO else 0.5, marker="o" * (clips <= DOTS_UP_TO), ms=3
+    )
     if target.training_mean is not None:
-        axes.axhline(target.training_mean, color="0.35", lw=0.8, ls=(0, (5, 4)))
+        axes.axhline(target.training_mean, color="0.35", lw=0.8, ls=DASHES)
     if target.low < 0 < target.high:
         axes.axhline(0, color="0.6", lw=0.8)
     _shade(axes, person)
-    beyond = mean[~np.isnan(mean)]  # a score outside its scale is shown, not cut off
-    axes.set_ylim(min([target.low, *beyond]), max([target.high, *beyond]))
+    said = ~np.isnan(mean)  # what lies outside the scale is shown, not cut off
+    low, high = min([target.low, *under[said]]), max([target.high, *over[said]])
+    axes.set_ylim(low - (high - low) * MARGIN, high + (high - low) * MARGIN)
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.set_ylabel(f"{target.name}\n({target.unit})" if target.unit else target.name, color=colour)
     axes.grid(axis="y", color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -98,7 +129,7 @@ def _shade(axes: "Axes", person: PersonPrediction) -> None:
     for start, stop in _stretches(np.asarray(unsaid), left, right):
         axes.axvspan(start, stop, facecolor="none", edgecolor="0.7", hatch="////", lw=0)
     for start, stop in _stretches(person.out_of_range, left, right):
-        axes.axvspan(start, stop, color="#e0a100", alpha=0.25, lw=0)
+        axes.axvspan(start, stop, color=ODD, alpha=BAND, lw=0)
 
 
 def _stretches(flag: Array, left: Array, right: Array) -> list[tuple[float, float]]:

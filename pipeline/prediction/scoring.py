@@ -53,10 +53,15 @@ class Scorer:
 
     def __post_init__(self) -> None:
         if self.stride is not None and self.stride < 1:
-            raise InputError(f"--stride is {self.stride}; expected kept frames between clips, at least 1")
+            raise InputError(
+                f"--stride is {self.stride}; expected kept frames between clips, at least 1", hint="--stride 1 is dense"
+            )
         word = self.subject or self.run.card.clips.subject
         if word not in ("main", "largest", "all") and not (word.startswith("track:") and word[6:].isdigit()):
-            raise InputError(f"--subject is {word!r}; expected main, largest, all or track:N")
+            raise InputError(
+                f"--subject is {word!r}; expected main, largest, all or track:N",
+                hint="affect inspect-cache STORE --tracks lists who is in a video",
+            )
 
     @property
     def models(self) -> int:

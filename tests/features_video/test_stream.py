@@ -12,6 +12,7 @@ import pytest
 from affect.cache.records import Array, FrameFeatures, FrameStatus, VideoInfo
 from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.errors import InputError, VideoError
+from affect.stages.features.backbones import load_backbone
 from affect.stages.features.background import Background
 from affect.stages.features.check import VideoChecker
 from affect.stages.features.decode import Frame
@@ -231,6 +232,11 @@ def test_a_thread_runs_only_so_far_ahead() -> None:
     ahead.stop()
     ahead.join()
     assert list(reader) == []
+
+
+def test_depthwise_networks_embed_in_fours_on_a_cpu_and_others_in_sixteens() -> None:
+    backbones = load_backbone("efficientnet-lite0"), load_backbone("resnet18", "random")
+    assert [Embedder(backbone).batch for backbone in backbones] == [4, 16]
 
 
 def test_a_state_of_another_length_is_refused(videos: dict[str, Path]) -> None:

@@ -109,6 +109,11 @@ def face_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_face_video(tmp_path_factory.mktemp("videos") / "interview 7.mp4")
 
 
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    return write_face_video
+
+
 def write_face_video(path: Path, *, seconds: float = 2.0, fps: int = 25) -> Path:
     """A face that wanders, and a tone."""
     from skimage.data import astronaut

@@ -89,6 +89,22 @@ def test_a_picture_shows_curve_band_and_gap(person: Person, prediction: Made, tm
     assert len(gaps[gaps > 10]) == 1
 
 
+def test_a_score_outside_its_scale_is_in_the_picture_with_its_band(
+    person: Person, prediction: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *words, **more: drawn.append(figure))
+    made = prediction(person(1))
+    made.persons[0].mean[2, 0], made.persons[0].std[2, 0] = 1.3, 0.4
+    plot_person(made, made.persons[0], tmp_path / "plot.png")
+    low, high = drawn[0].axes[0].get_ylim()
+    assert low < -1 and 1.7 < high < 2
+    explained = [text.get_text() for text in drawn[0].legends[0].get_texts()]
+    assert "nothing to say" in explained and "± one standard deviation over the models" in explained
+
+
 def test_a_pseudonym_depends_on_name_and_key_alone_and_hides_every_form_of_the_name() -> None:
     first, second = Pseudonyms(b"k" * 32), Pseudonyms(b"l" * 32)
     assert first.of("clinic/anna.mp4") == first.of("clinic/anna.mp4") != second.of("clinic/anna.mp4")

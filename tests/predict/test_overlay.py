@@ -12,6 +12,7 @@ import pytest
 
 from affect.errors import InputError
 from affect.pipeline.prediction.overlay import write_overlay
+from affect.pipeline.prediction.overlay_picture import OverlayPicture
 from affect.pipeline.prediction.predictions import PersonPrediction, VideoPrediction
 
 Person = Callable[..., PersonPrediction]
@@ -41,14 +42,28 @@ def test_frames_keep_their_times_and_sound_its_bytes(
 def test_the_box_lies_on_the_face_and_the_curves_under_the_picture(
     person: Person, prediction: Made, face_video: Path, tmp_path: Path
 ) -> None:
-    # Person 1's box is (100, 80, 160, 160) of 240 x 180; so narrow a picture is doubled.
+    # Person 1's box is (100, 80, 160, 160) of 240 x 180; so narrow a picture is enlarged to 640 x 480.
     write_overlay(prediction(person(1), source=face_video), tmp_path / "scores.mp4")
     with av.open(str(tmp_path / "scores.mp4")) as file:
         picture = next(file.decode(video=0)).to_ndarray(format="rgb24").astype(int)
-    assert picture.shape[1] == 480 and picture.shape[0] > 360 + 2 * 40
-    edge = picture[200:300, 196:205].max(1).mean(0)
+    assert picture.shape[1] == 640 and picture.shape[0] > 480 + 2 * 40
+    edge = picture[267:400, 262:272].max(1).mean(0)
     assert edge[0] > 200 and edge[1] > 150 and edge[2] < 170
-    assert picture[364:, :].mean() < 60 and picture[364:, 240:].max() > 150
+    assert picture[484:, :].mean() < 60 and picture[504:, 320:].max() > 150
+
+
+def test_a_score_outside_its_scale_stays_in_its_lane_and_doubts_have_words(person: Person, prediction: Made) -> None:
+    made = prediction(person(1), person(2))
+    made.persons[0].mean[:, 1] = 9  # of 1 to 7
+    made.persons[0].out_of_range[0] = True
+    drawing = OverlayPicture(made, 640, 480)
+    doubtful, sure = (drawing.draw(np.zeros((480, 640, 3), np.uint8), time_s).astype(int) for time_s in (2.5, 12.5))
+    lane = sure[-60:, 320:]
+    orange = np.flatnonzero(((lane[..., 0] > 180) & (lane[..., 2] < 120)).any(1))
+    assert len(orange) and 2 <= orange.min() <= 12  # the curve, not the rim
+    header = slice(480, drawing.height_px - 2 * 60)
+    amber = [int(((image[header, 150:, 0] > 180) & (image[header, 150:, 2] < 80)).sum()) for image in (doubtful, sure)]
+    assert amber[0] > 50 and amber[1] == 0
 
 
 def test_uneven_times_and_odd_sizes_are_kept(person: Person, prediction: Made, tmp_path: Path) -> None:

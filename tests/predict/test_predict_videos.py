@@ -60,6 +60,18 @@ def test_a_second_call_extracts_nothing(output: Path, face_video: Path, face_run
     pd.testing.assert_frame_equal(before, pd.read_csv(output / "predictions.csv"))
 
 
+def test_several_runs_of_one_recipe_extract_a_video_once(face_video: Path, face_run: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(face_run, tmp_path / "runs" / name)
+    _predict(face_video, tmp_path / "runs", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "features").glob("*.zarr")] == ["interview%207.mp4.zarr"]
+    rows = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    alone = predict_frame(face_video, face_run, stride=2, device="cpu")
+    memory = predict_frame(face_video, tmp_path / "runs", stride=2, device="cpu")
+    for table in (rows, memory):
+        np.testing.assert_allclose(table["valence"], alone["valence"], atol=2e-6)
+
+
 def test_bad_files_are_listed_and_the_good_one_is_done(face_video: Path, face_run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()

@@ -75,6 +75,16 @@ def test_hovering_tells_the_scores_and_doubts_of_a_moment(page: Any) -> None:
     assert "unlike the training recordings" in page.locator("#tip").inner_text()
 
 
+def test_what_hovering_told_goes_when_something_else_comes_under_the_mouse(page: Any) -> None:
+    box = page.locator("#timeline").bounding_box()
+    for key in ("+", "0", "p"):
+        page.mouse.move(_x_of(page, 20.0), box["y"] + 30)
+        page.mouse.move(_x_of(page, 22.0), box["y"] + 30)
+        assert page.locator("#tip").is_visible()
+        _press(page, key)
+        assert page.locator("#tip").is_hidden() and page.locator("#hover").is_hidden()
+
+
 def test_choosing_a_person_changes_the_curves_and_the_words(page: Any) -> None:
     before = page.locator("#words").inner_text(), page.locator("#values").inner_text()
     page.get_by_role("radio", name="Person 2").click()
@@ -82,6 +92,24 @@ def test_choosing_a_person_changes_the_curves_and_the_words(page: Any) -> None:
     assert page.get_by_role("radio", name="Person 2").get_attribute("aria-checked") == "true"
     after = page.locator("#words").inner_text(), page.locator("#values").inner_text()
     assert before[0] != after[0] and before[1] != after[1] and after[0].startswith("Person 2:")
+
+
+def test_the_summary_leads_to_the_least_and_the_greatest_score(page: Any) -> None:
+    row = page.locator("#words tr", has_text="valence")
+    scores = np.sin((np.arange(0, 56, 5) + 2.5) / 7 + 1) * 0.8
+    scores[6:8] = np.nan
+    greatest = int(np.nanargmax(scores))
+    assert f"{scores[greatest]:.2f} ± 0.10 at" in row.inner_text() and "−1 to 1" in row.inner_text()  # noqa: RUF001
+    row.get_by_role("button").last.click()
+    assert _time(page) == pytest.approx(greatest * 5 + 2.5)
+
+
+def test_no_name_lies_over_a_curve(page: Any) -> None:
+    covered = page.evaluate(
+        """() => [...document.querySelectorAll('.lane .name')].map((name) =>
+        name.getBoundingClientRect().bottom - name.nextSibling.getBoundingClientRect().top)"""
+    )
+    assert len(covered) == 4 and max(covered) <= 1
 
 
 def test_every_key_does_what_the_list_says(page: Any) -> None:
@@ -132,6 +160,7 @@ def test_a_screen_reader_hears_the_scores_at_the_slider(page: Any) -> None:
     assert spoken.startswith("0:07 of 1:00; valence") and "PANSS N1" in spoken
     page.get_by_text("The scores as a table").click()
     table = page.locator("#rows table")
+    table.wait_for()
     assert table.locator("tbody tr").count() == 12
     assert "no face in the clip" in table.inner_text()
 

@@ -54,6 +54,7 @@ function choosePerson(track) {
   }
   page.ranges = page.video.targets.map((target, k) => laneRange(target, k));
   fillSummary(page);
+  hideHover();
   seek(page.time, { force: true });
   redraw();
 }
@@ -73,7 +74,7 @@ function laneRange(target, k) {
 }
 
 function buildLanes() {
-  const height = Math.round(Math.max(64, Math.min(130, 380 / page.video.targets.length)));
+  const height = Math.round(Math.max(60, Math.min(120, 400 / page.video.targets.length - 18)));
   const lane = (name, thin, tall) => {
     const canvas = element("canvas", { "data-height": tall, "aria-hidden": "true" });
     $("lanes").append(element("div", { class: thin ? "lane thin" : "lane" }, element("span", { class: "name" }, name), canvas));
@@ -147,7 +148,13 @@ function show(from, span) {
   const whole = page.video.duration || 1, size = Math.min(whole, Math.max(span, Math.min(whole, page.person.hop * 4, 20)));
   const start = Math.min(Math.max(0, from), whole - size);
   page.view = { from: start, to: start + size };
+  hideHover();
   redraw();
+}
+
+// Under a mouse that rests, another moment or person has come to lie: what was said no longer holds.
+function hideHover() {
+  $("hover").hidden = $("tip").hidden = true;
 }
 
 function zoom(factor, around = page.time) {

@@ -54,7 +54,7 @@ function drawLane(canvas, person, k, target, view, range, ink) {
     pen.fillStyle = ink.rule;
     pen.fillRect(MARGIN.left, Math.round(y(tick)), width - MARGIN.left - MARGIN.right, tick === 0 ? 2 : 1);
     pen.fillStyle = ink.quiet;
-    pen.fillText(String(+tick.toPrecision(4)).replace("-", "−"), MARGIN.left - 6, y(tick));
+    pen.fillText(plainText(+tick.toPrecision(4)), MARGIN.left - 6, y(tick));
   }
   if (target.training_mean !== null) dashed(pen, y(target.training_mean), MARGIN.left, width - MARGIN.right, ink.quiet);
   pen.save();
@@ -87,7 +87,7 @@ function shade(pen, person, view, x, width, height, ink) {
   const first = Math.max(0, above(person.left, view.from) - 1), last = above(person.left, view.to);
   let gap = null, odd = null;
   const end = (stretch, paint) => { if (stretch) paint(Math.max(MARGIN.left, x(stretch[0])), Math.min(width - MARGIN.right, x(stretch[1]))); };
-  const tint = (a, b) => { pen.globalAlpha = b - a < 3 ? 0.6 : 0.22; pen.fillStyle = ink.odd; pen.fillRect(a, 0, Math.max(2, b - a), height); pen.globalAlpha = 1; };
+  const tint = (a, b) => { pen.globalAlpha = b - a < 3 ? 0.4 : 0.22; pen.fillStyle = ink.odd; pen.fillRect(a, 0, Math.max(2, b - a), height); pen.globalAlpha = 1; };
   const hatch = (a, b) => hatched(pen, a, Math.max(a + 1, b), height, ink.gap);
   for (let i = first; i < last; i++) {
     const left = person.left[i], right = person.right[i];

@@ -81,7 +81,12 @@ function clockText(t, digits = 0) {
 
 function numberText(value, target) {
   const span = target.high - target.low;
-  return Number.isNaN(value) ? "–" : value.toFixed(span <= 4 ? 2 : span <= 40 ? 1 : 0).replace("-", "−");
+  return Number.isNaN(value) ? "–" : plainText(value.toFixed(span <= 4 ? 2 : span <= 40 ? 1 : 0));
+}
+
+// A number with a minus sign instead of a hyphen, and none before a zero.
+function plainText(value) {
+  return String(value).replace(/^-/, Number(value) === 0 ? "" : "−");
 }
 
 function scoreText(person, k, i, target) {

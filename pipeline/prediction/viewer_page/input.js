@@ -40,7 +40,7 @@ timeline.addEventListener("pointermove", (event) => {
 });
 for (const name of ["pointerup", "pointercancel"])
   timeline.addEventListener(name, (event) => { fingers.delete(event.pointerId); pinch = null; });
-timeline.addEventListener("pointerleave", () => { $("hover").hidden = $("tip").hidden = true; });
+timeline.addEventListener("pointerleave", hideHover);
 timeline.addEventListener("dblclick", (event) => zoom(0.5, timeUnder(event.clientX)));
 timeline.addEventListener("wheel", (event) => {
   if (event.ctrlKey || event.metaKey) zoom(Math.exp(event.deltaY / 300), timeUnder(event.clientX));

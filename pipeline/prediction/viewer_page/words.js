@@ -69,24 +69,40 @@ function fillSummary(page) {
       (said === clips ? "every clip has a score. " : `${clips - said} without a score. `) +
       (odd ? `Of the ${said} scored, ${odd} (${odd < said / 100 ? "under 1" : Math.round((100 * odd) / said)} %) are unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said ? "Whether they are like the training recordings is not known." : ""));
   }
-  if (said) video.targets.forEach((target, k) => paragraphs.push(targetWords(person, k, target)));
   paragraphs.push(...video.warnings.map((text) => "Note: " + text));
-  $("words").replaceChildren(...paragraphs.map((text) => element("p", {}, text)));
+  $("words").replaceChildren(...paragraphs.map((text) => element("p", {}, text)), ...(said ? [targetTable(page)] : []));
   $("table").open = false;
   $("rows").replaceChildren();
 }
 
-function targetWords(person, k, target) {
+// Each target over the whole recording; the times lead there.
+function targetTable(page) {
+  const head = element("tr", {}, ...["Target", "Mean", "Least", "Greatest"].map((name) => element("th", { scope: "col" }, name)));
+  const body = element("tbody", {}, ...page.video.targets.map((target, k) => {
+    const { low, high, mean } = extremes(page.person.mean[k]);
+    const scale = element("small", {}, `${plainText(target.low)} to ${plainText(target.high)}${target.unit ? " " + target.unit : ""}`);
+    return element("tr", {}, element("th", { scope: "row" }, target.name, " ", scale), element("td", {}, numberText(mean, target)), place(page, k, low), place(page, k, high));
+  }));
+  return element("table", {}, element("thead", {}, head), body);
+}
+
+// Where the least and the greatest score are, -1 where there is none, and the mean.
+function extremes(scores) {
   let low = -1, high = -1, sum = 0, count = 0;
-  person.mean[k].forEach((value, i) => {
+  scores.forEach((value, i) => {
     if (Number.isNaN(value)) return;
-    if (low < 0 || value < person.mean[k][low]) low = i;
-    if (high < 0 || value > person.mean[k][high]) high = i;
+    if (low < 0 || value < scores[low]) low = i;
+    if (high < 0 || value > scores[high]) high = i;
     sum += value, count++;
   });
-  const unit = target.unit ? " " + target.unit : "";
-  return `${target.name}${unit} (scale ${numberText(target.low, target)} to ${numberText(target.high, target)}): mean ${numberText(sum / count, target)}, ` +
-    `least ${scoreText(person, k, low, target)} at ${clockText(person.middle[low])}, greatest ${scoreText(person, k, high, target)} at ${clockText(person.middle[high])}.`;
+  return { low, high, mean: sum / count };
+}
+
+function place(page, k, i) {
+  if (i < 0) return element("td", {}, "–");
+  const time = page.person.middle[i], button = element("button", { type: "button", class: "at", title: "Go there" }, clockText(time));
+  button.addEventListener("click", () => page.seek(time));
+  return element("td", {}, element("span", {}, scoreText(page.person, k, i, page.video.targets[k])), " at ", button);
 }
 
 // At most 200 rows: longer recordings are averaged over equal steps, and the table says so.

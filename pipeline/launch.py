@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeVar
 from ..errors import ConfigError, DeviceError
 
 Result = TypeVar("Result")
-DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError"}  # loky's, Dask's, Ray's
+# What a worker's death is called: loky's names, Dask's, and Ray's.
+DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "RayActorError"}
+ANSWER_S = 30  # a scheduler, or a first worker, that takes longer is not there
 Backend = Literal["loky", "dask", "ray"]
 
 
@@ -87,8 +89,11 @@ def run_all(workers: Workers, function: Callable[..., Result], tasks: Sequence[t
         yield from (function(*task) for task in tasks)
         return
     calls = (joblib.delayed(function)(*task) for task in tasks)
+    # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
+    given = "list" if workers.backend == "ray" else "generator_unordered"
+    jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.jobs
     with _backend(workers), _deaths_named():
-        yield from joblib.Parallel(n_jobs=workers.jobs, return_as="generator_unordered", batch_size=1)(calls)
+        yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
 
 
 @contextlib.contextmanager
@@ -110,15 +115,61 @@ def _backend(workers: Workers) -> Iterator[None]:
         with joblib.parallel_config("loky", inner_max_num_threads=workers.threads):
             yield
     elif workers.backend == "dask":
-        distributed = _optional("distributed", "dask")
-        with distributed.Client(workers.scheduler), joblib.parallel_config("dask"):
+        with _dask_cluster(str(workers.scheduler)), joblib.parallel_config("dask"):
             yield
     else:
-        ray = _optional("ray", "ray")
-        _optional("ray.util.joblib", "ray").register_ray()
-        ray.init(address=workers.scheduler, ignore_reinit_error=True, log_to_driver=False)
+        _join_ray(workers.scheduler)
         with joblib.parallel_config("ray"):
             yield
+
+
+@contextlib.contextmanager
+def _dask_cluster(address: str) -> Iterator[None]:
+    distributed = _optional("distributed", "dask")
+    try:
+        client = distributed.Client(address, timeout=ANSWER_S)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"--scheduler {address}: no Dask scheduler answers ({_first_line(error)})",
+            hint="start one with `dask scheduler`, and `dask worker ADDRESS` on each machine",
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=ANSWER_S)
+        except TimeoutError as error:
+            raise ConfigError(
+                f"--scheduler {address}: no Dask worker has joined it after {ANSWER_S} s",
+                hint=f"run `dask worker {address}` on each machine",
+            ) from error
+        _require_cores(sum(client.ncores().values()), f"the Dask cluster at {address}")
+        yield
+
+
+def _join_ray(address: str | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use over the network
+    ray = _optional("ray", "ray")
+    _optional("ray.util.joblib", "ray").register_ray()
+    try:
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"--scheduler {address}: no Ray cluster answers ({_first_line(error)})",
+            hint="start one with `ray start --head`, and `ray start --address ADDRESS` on each machine",
+        ) from error
+    _require_cores(int(ray.cluster_resources().get("CPU", 0)), "the Ray cluster")
+
+
+def _require_cores(cores: int, where: str) -> None:
+    """Errors: ConfigError for a cluster that joblib would leave aside, and do the work in this process."""
+    if cores < 2:
+        raise ConfigError(
+            f"{where} works on {cores} task at a time; expected at least 2, as joblib needs to use a cluster",
+            hint="add a worker, or give one more threads (`dask worker --nthreads 2`, `ray start --num-cpus 2`)",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _optional(module: str, extra: str) -> Any:

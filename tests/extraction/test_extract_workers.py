@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import distributed
 import psutil
 import pytest
 
 from affect.cache import open_store
+from affect.errors import ConfigError
+from affect.pipeline import launch
 
 if TYPE_CHECKING:
     from tests.extraction.conftest import Command
@@ -228,10 +230,43 @@ def test_an_object_store_holds_the_same_arrays_by_two_jobs(
     assert set(again.statuses().values()) == {"skipped"}
 
 
-def test_without_ray_the_message_says_how_to_get_it(affect: "Command", short_films: Path, tmp_path: Path) -> None:
-    if shutil.which("ray"):
-        pytest.skip("ray is installed")
-    ended = affect.extract(short_films, "--store", tmp_path / "store", "--backend", "ray", "--jobs", 2)
+def test_ray_makes_the_store_of_one_process(
+    affect: "Command", several: Path, zarr_alone: Path, small: tuple[str, ...], tmp_path: Path, same_entries: Same
+) -> None:
+    words = ("extract-features", several, "--store", tmp_path / "store", *small)
+    ended = affect.start(*words, "--backend", "ray", fresh=True).wait()
+    assert ended.code == 0, ended.err
+    assert set(ended.statuses().values()) == {"done"}
+    same_entries(tmp_path / "store", zarr_alone)
+
+
+def test_a_cluster_that_does_not_answer_has_no_worker_or_one_core_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "ANSWER_S", 2)
+    refused = {"tcp://127.0.0.1:9": "no Dask scheduler answers", "nowhere://9": "no Dask scheduler answers"}
+    for address, words in refused.items():
+        with pytest.raises(ConfigError, match=words):
+            list(launch.run_all(launch.Workers(2, "dask", address), abs, [(1,)]))
+    for workers, words in ((0, "no Dask worker has joined"), (1, "works on 1 task at a time")):
+        with distributed.LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster:
+            chosen = launch.Workers(2, "dask", cluster.scheduler_address)
+            with pytest.raises(ConfigError, match=words):
+                list(launch.run_all(chosen, abs, [(1,)]))
+
+
+@pytest.mark.parametrize(("package", "words"), [("ray", ()), ("distributed", ("--scheduler", "tcp://127.0.0.1:9"))])
+def test_without_a_backend_s_package_the_message_says_how_to_get_it(
+    affect: "Command", short_films: Path, small: tuple[str, ...], tmp_path: Path, package: str, words: tuple[str, ...]
+) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / f"{package}.py").write_text(f"raise ModuleNotFoundError('hidden', name={package!r})")
+    backend = {"ray": "ray", "distributed": "dask"}[package]
+    ended = affect.start(
+        "extract-features", short_films, "--store", tmp_path / "store", "--backend", backend, *words, *small,
+        fresh=True, environment={"PYTHONPATH": os.pathsep.join([str(hidden), os.environ.get("PYTHONPATH", "")])},
+    ).wait()  # fmt: skip
     assert ended.code == 2
-    assert "pip install 'affect[ray]'" in ended.err
-    assert not (tmp_path / "store" / ".journal").exists() or open_store(tmp_path / "store").ids() == []
+    assert f"pip install 'affect[{backend}]'" in ended.err
+    assert open_store(tmp_path / "store").ids() == []

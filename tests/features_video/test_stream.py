@@ -236,7 +236,7 @@ def test_a_thread_runs_only_so_far_ahead() -> None:
 
 def test_depthwise_networks_embed_in_fours_on_a_cpu_and_others_in_sixteens() -> None:
     backbones = load_backbone("efficientnet-lite0"), load_backbone("resnet18", "random")
-    assert [Embedder(backbone).batch for backbone in backbones] == [4, 16]
+    assert [Embedder(backbone).batch for backbone in backbones] == [2, 16]
 
 
 def test_a_state_of_another_length_is_refused(videos: dict[str, Path]) -> None:

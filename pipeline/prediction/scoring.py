@@ -24,7 +24,7 @@ from .predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Target, Vid
 if TYPE_CHECKING:
     from ...stages.features.stream import FeatureExtractor
 
-TABLE_BYTES = 256 << 20  # of features held at once; more stay in the store and are read in blocks
+TABLE_BYTES = 64 << 20  # of features held at once; more stay in the store and are read in blocks
 BATCH_CLIPS = 64
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from . import resnet_published, torchvision_nets, user_network
 from .network import Network, Scale, require_no_paper
 
 Builder = Callable[[str, str | Path | None], Network]
+# A new network draws its weights from the process's one generator; a cluster's worker may load several at once.
+_BUILDING = threading.Lock()
 
 
 class Backbone(nn.Module):
@@ -119,7 +122,8 @@ def load_backbone(name: str, weights: str | Path | None = None, preprocessing: s
     """
     if preprocessing not in ("own", "paper"):
         raise ConfigError(f"preprocessing is {preprocessing!r}; expected own or paper")
-    network = _builder(name)(name, weights)
+    with _BUILDING:
+        network = _builder(name)(name, weights)
     if network.paper_scale is None:
         require_no_paper(name, preprocessing)
     return Backbone(name, network, preprocessing)

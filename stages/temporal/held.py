@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ class StoredRows:
         wanted, video, row = wanted[order], video[order], row[order]
         block = row // BLOCK_ROWS
         starts = np.flatnonzero(np.diff(video, prepend=-1) | np.diff(block, prepend=-1))
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), len(wanted)], strict=True):
+        for start, stop in pairwise([*starts.tolist(), len(wanted)]):
             held = self._block(int(video[start]), int(block[start]))
             values[wanted[start:stop]] = held[row[start:stop] - block[start] * BLOCK_ROWS]
         return torch.from_numpy(values)

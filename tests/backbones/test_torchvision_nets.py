@@ -1,5 +1,6 @@
 """Every torchvision classifier is a backbone up to its classifier's input."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,13 @@ def test_default_weights_are_taken_from_the_local_cache_and_never_fetched(
         load_backbone("squeezenet1_1")
     monkeypatch.setattr(torchvision_nets, "file_sha256", lambda _path: "b8a52dc0" + 56 * "0")
     assert load_backbone("squeezenet1_1").weights_name == file.name
+
+
+def test_random_weights_do_not_depend_on_what_else_is_loaded_at_the_same_time() -> None:
+    alone = load_backbone("resnet18", "random").weights_sha256
+    with ThreadPoolExecutor(3) as pool:
+        together = pool.map(lambda _number: load_backbone("resnet18", "random").weights_sha256, range(6))
+        assert set(together) == {alone}
 
 
 def test_random_weights_are_the_same_every_time_and_leave_the_generator_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from affect.cache.memory_store import MemoryStore
-from affect.cache.records import Array, FrameFeatures, Recipe, VideoInfo, select
+from affect.cache.records import ROW_ARRAYS, Array, FrameFeatures, Recipe, VideoInfo, select
 from affect.configs.schema import ClipsConfig
 from affect.errors import InputError
 from affect.stages.temporal.clips import ClipTable, FeatureTable, dense_clips, index_clips
@@ -194,6 +194,20 @@ def test_a_store_read_in_order_is_read_once(make_video: Any) -> None:
     for start in range(0, len(clips), 32):
         clips.batch(torch.arange(start, min(start + 32, len(clips))))
     assert store.rows_read == 3000 + 1  # one row tells the feature size
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+def test_clips_in_which_nobody_is_seen_are_zeros_wherever_the_features_lie(make_video: Any, budget: int | None) -> None:
+    video = make_video(64, seen=1.0)
+    first = int(np.searchsorted(video.frame, 48))
+    rows = {name: getattr(video, name)[first:] for name in ROW_ARRAYS}
+    late = FrameFeatures(time_s=video.time_s, index=video.index, status=video.status, **rows)
+    table = FeatureTable.from_store(CountingStore({"a": late}), budget_bytes=budget)
+    batch = dense_clips(table, CLIPS, 16).batch(torch.tensor([0, 1]))
+    assert not batch.frame_mask[: batch.queries].any()
+    assert not batch.frames[: batch.queries].any()
+    nobody = table.values(torch.tensor([[0, 1], [2, -1]]))
+    assert nobody[0].shape == (2, 2, table.feature_size) and not nobody[0].any() and not nobody[1].any()
 
 
 def test_two_people_are_told_apart_by_the_subject(make_video: Any) -> None:

@@ -113,7 +113,8 @@ def extract_features(
     Example: affect extract-features interviews/ --store features --jobs 2
     """
     from .pipeline import words
-    from .pipeline.extract import extract_videos, plan_only
+    from .pipeline.extract import extract_videos
+    from .pipeline.plan import plan_only
     from .pipeline.progress import extraction_bar
     from .pipeline.sources import find_videos
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from .extract import Listener, Moved, VideoOutcome
+from .extract import Listener, Moved
+from .plan import VideoOutcome
 
 if TYPE_CHECKING:
     from ..stages.temporal.fit import EpochRecord

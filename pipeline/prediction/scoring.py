@@ -15,8 +15,9 @@ from ...configs.schema import FeaturesConfig
 from ...errors import InputError
 from ...stages.temporal.clips import FeatureTable, dense_clips
 from ...stages.temporal.score import ClipScores, score_blocks
-from ..extract import Moved, VideoOutcome, extract_into
+from ..extract import Moved, extract_into
 from ..launch import Workers
+from ..plan import VideoOutcome
 from ..run_folder import Run
 from ..sources import Source
 from .predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Target, VideoPrediction

@@ -12,8 +12,9 @@ from ...cache.contract import Store
 from ...cache.records import Json
 from ...cache.store import open_store, store_exists
 from ...errors import AffectError
-from ..extract import Listener, VideoOutcome, extract_videos, plan
+from ..extract import Listener, extract_videos
 from ..launch import Workers
+from ..plan import VideoOutcome, plan
 from ..sources import Source
 from ..whole_files import write_json
 from .ensemble import Ensemble

@@ -77,3 +77,8 @@ class BusyError(EntryError):
 
 class FoldError(AffectError):
     """One fold of an experiment failed; the others go on."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """The first line of what a library said, at most that many characters; the error's kind where it said nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]

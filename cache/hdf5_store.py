@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..errors import first_line
 from .blobs import Blobs, LocalFolder
 from .layout import PATHS, ArraySpec, DamageError, attributes_of, spec_in
 from .records import Array, Json, VideoInfo
@@ -73,7 +74,7 @@ class Hdf5Format:
                     start, stop = rows or (0, spec.shape[0])
                     found[name] = np.asarray(array[start:stop])
         except FAILURES as error:
-            raise DamageError(f"{path}: {_first_line(error)}") from error
+            raise DamageError(f"{path}: {first_line(error)}") from error
         return found
 
     def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]:
@@ -82,7 +83,7 @@ class Hdf5Format:
             with _opened(blobs, key) as file:
                 stored = {name: _from_hdf5(value) for name, value in file.attrs.items()}
         except FAILURES as error:
-            return [f"its attributes cannot be read ({_first_line(error)})"]
+            return [f"its attributes cannot be read ({first_line(error)})"]
         names = sorted(set(attributes) | set(stored))
         return [
             f"attribute {name} is not as it was written"
@@ -232,7 +233,3 @@ def _from_hdf5(value: Any) -> Json:
     if isinstance(value, str):
         return json.loads(value) if value[:1] in ("[", "{") else value
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

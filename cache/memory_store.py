@@ -67,7 +67,7 @@ class MemoryStore(Store):
 
     def verify(self, entry_id: str) -> list[str]:
         features = self._entry(entry_id)[1]
-        return contradictions({"frame": features.frame, "time_s": features.time_s}, len(features.time_s))
+        return contradictions(features.arrays(), len(features.time_s))
 
     def delete(self, entry_id: str) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import from_url
 
-from ..errors import StoreError
+from ..errors import StoreError, first_line
 from .blobs import Blobs
 
 PART_BYTES = 8 << 20
@@ -33,7 +33,7 @@ class ObjectFolder(Blobs):
         try:
             self.store: Any = from_url(self.where, client_options={"allow_http": True} if plain else None)
         except (BaseError, ValueError) as error:
-            raise StoreError(f"{url} cannot be reached: {_first_line(error)}", hint=_HINT) from error
+            raise StoreError(f"{url} cannot be reached: {first_line(error, 300)}", hint=_HINT) from error
 
     def __reduce__(self) -> tuple[type["ObjectFolder"], tuple[str]]:
         return ObjectFolder, (self.where,)
@@ -170,11 +170,7 @@ class ObjectFolder(Blobs):
         except FileNotFoundError:
             raise
         except (BaseError, PermissionError, OSError) as error:
-            raise StoreError(f"{self.where}/{key}: {_first_line(error)}", hint=_HINT) from error
+            raise StoreError(f"{self.where}/{key}: {first_line(error, 300)}", hint=_HINT) from error
 
 
 _HINT = "see that the bucket exists and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL are set"
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -17,7 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
-from ..errors import StoreError
+from ..errors import StoreError, first_line
 from .blobs import Blobs, LocalFolder
 from .layout import ArraySpec, DamageError, spec_in
 from .objects import ObjectFolder
@@ -67,7 +67,7 @@ class ZarrFormat:
                 rows = _sharded_rows if name == "values" else _small_rows
                 found[name] = rows(blobs, key, spec, start, stop)
             except FAILURES as error:
-                raise DamageError(f"{spec.path}: {_first_line(error)}") from error
+                raise DamageError(f"{spec.path}: {first_line(error)}") from error
         return found
 
     def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]:
@@ -166,7 +166,7 @@ class _Strict(WrapperStore[Store]):
         try:
             found = await super().get(key, prototype, byte_range)
         except BaseError as error:
-            raise StoreError(f"{key}: {_first_line(error)}") from error
+            raise StoreError(f"{key}: {first_line(error)}") from error
         if found is None and not key.endswith((ROOT_FILE, ".zarray", ".zgroup", ".zattrs", ".zmetadata")):
             raise OSError(f"{key.rpartition('.zarr/')[2]} is missing or cut short")
         return found
@@ -182,7 +182,3 @@ def _zarr_store(blobs: Blobs) -> Store:
 def _root(attributes: dict[str, Json]) -> bytes:
     root = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     return json.dumps(root, indent=1, ensure_ascii=True).encode()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

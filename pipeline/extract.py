@@ -196,7 +196,6 @@ def extract_into(
             raise VideoError(f"{path} is not a file that can be read; expected a video")
         found = _stamp(source.path)
         mark = fingerprint(source.path)
-        with_face = 0
         with store.writer(source.id, mark, overwrite=overwrite) as writer:
             stream = extractor.stream(source.path, writer.state, writer.frames)
             try:
@@ -211,7 +210,7 @@ def extract_into(
                 raise VideoError(f"{path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             frames, rows = writer.frames, writer.rows
-        status = store.read(source.id, values=False).status
+        status = store.look(source.id, ("status",)).arrays["status"]
         with_face = int((status == FrameStatus.OK).sum())
     except BusyError as error:
         return VideoOutcome(source.id, path, "busy", str(error))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from ..errors import ConfigError, DeviceError
+from ..errors import ConfigError, DeviceError, first_line
 
 Result = TypeVar("Result")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
@@ -130,7 +130,7 @@ def _dask_cluster(address: str) -> Iterator[None]:
         client = distributed.Client(address, timeout=ANSWER_S)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"--scheduler {address}: no Dask scheduler answers ({_first_line(error)})",
+            f"--scheduler {address}: no Dask scheduler answers ({first_line(error)})",
             hint="start one with `dask scheduler`, and `dask worker ADDRESS` on each machine",
         ) from error
     with client:
@@ -153,7 +153,7 @@ def _join_ray(address: str | None) -> None:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"--scheduler {address}: no Ray cluster answers ({_first_line(error)})",
+            f"--scheduler {address}: no Ray cluster answers ({first_line(error)})",
             hint="start one with `ray start --head`, and `ray start --address ADDRESS` on each machine",
         ) from error
     _require_cores(int(ray.cluster_resources().get("CPU", 0)), "the Ray cluster")
@@ -166,10 +166,6 @@ def _require_cores(cores: int, where: str) -> None:
             f"{where} works on {cores} task at a time; expected at least 2, as joblib needs to use a cluster",
             hint="add a worker, or give one more threads (`dask worker --nthreads 2`, `ray start --num-cpus 2`)",
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _optional(module: str, extra: str) -> Any:

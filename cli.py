@@ -14,9 +14,9 @@ from .configs.schema import Config
 from .errors import AffectError
 
 if TYPE_CHECKING:
-    from .pipeline.extract import ExtractionSummary
-    from .pipeline.launch import Workers
-    from .pipeline.words import Words
+    from .pipeline.extract.extract import ExtractionSummary
+    from .pipeline.terminal.text import Words
+    from .pipeline.workers import Workers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -112,11 +112,11 @@ def extract_features(
 
     Example: affect extract-features interviews/ --store features --jobs 2
     """
-    from .pipeline import words
-    from .pipeline.extract import extract_videos
-    from .pipeline.plan import plan_only
-    from .pipeline.progress import extraction_bar
-    from .pipeline.sources import find_videos
+    from .pipeline.extract.extract import extract_videos
+    from .pipeline.extract.plan import plan_only
+    from .pipeline.extract.videos import find_videos
+    from .pipeline.terminal import text as words
+    from .pipeline.terminal.bars import extraction_bar
 
     flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
@@ -142,7 +142,7 @@ def _load(config: str | None, words: Sequence[str]) -> Config:
 
 
 def _workers(jobs: int, backend: str, scheduler: str | None) -> "Workers":
-    from .pipeline.launch import Workers
+    from .pipeline.workers import Workers
 
     return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
 
@@ -192,8 +192,8 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
     Example: affect inspect-cache features --verify
     """
-    from .pipeline import words
-    from .pipeline.inspect import inspect_store
+    from .pipeline.extract.inspect import inspect_store
+    from .pipeline.terminal import text as words
 
     report = inspect_store(store, tracks=tracks, verify=verify)
     _say(words.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report))
@@ -211,10 +211,10 @@ def check_videos_command(
 
     Exits with 1 when something would. Example: affect check-videos interviews/
     """
-    from .pipeline import words
-    from .pipeline.check import check_videos
-    from .pipeline.progress import counting_bar
-    from .pipeline.sources import find_videos
+    from .pipeline.extract.check import check_videos
+    from .pipeline.extract.videos import find_videos
+    from .pipeline.terminal import text as words
+    from .pipeline.terminal.bars import counting_bar
 
     sources = find_videos(videos)
     with counting_bar("videos read", len(sources), enabled=not as_json) as count:
@@ -255,10 +255,10 @@ def train_temporal(
 
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
-    from .pipeline import words
-    from .pipeline.progress import training_bar
-    from .pipeline.sweep import expand_grid, sweep
-    from .pipeline.train import train_temporal as train
+    from .pipeline.terminal import text as words
+    from .pipeline.terminal.bars import training_bar
+    from .pipeline.train.sweep import expand_grid, sweep
+    from .pipeline.train.train import train_temporal as train
 
     if len(expand_grid(overrides)) > 1:
         table = sweep(
@@ -314,9 +314,9 @@ def predict_command(
 
     Example: affect predict interview.mp4 --run runs/first --output out
     """
-    from .pipeline import words
-    from .pipeline.predict import PredictListener, PredictOptions, predict
-    from .pipeline.progress import extraction_bar
+    from .pipeline.predict.predict import PredictListener, PredictOptions, predict
+    from .pipeline.terminal import text as words
+    from .pipeline.terminal.bars import extraction_bar
 
     options = PredictOptions(
         stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
@@ -335,7 +335,7 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
 
     Example: affect report runs/full runs/no-context --output compared.html
     """
-    from .pipeline.report import compare_runs, write_report
+    from .pipeline.report.report import compare_runs, write_report
 
     if len(runs) == 1:
         click.echo(f"report in {write_report(runs[0])}")
@@ -367,7 +367,7 @@ def import_checkpoint(
 
     Nothing in the files is executed. Example: affect import-checkpoint pid_1.pth.tar --run runs/published
     """
-    from .pipeline.import_checkpoint import import_checkpoints
+    from .pipeline.runs.import_checkpoint import import_checkpoints
 
     summary = import_checkpoints(
         checkpoints, run, context_edges=context_edges, clip_length=clip_length, context=context,
@@ -389,9 +389,9 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 
     Example: affect demo --output demo
     """
-    from .pipeline import words
-    from .pipeline.demo import DemoListener, run_demo
-    from .pipeline.progress import extraction_bar, training_bar
+    from .pipeline.demo.demo import DemoListener, run_demo
+    from .pipeline.terminal import text as words
+    from .pipeline.terminal.bars import extraction_bar, training_bar
 
     listener = DemoListener()
     if not as_json:
@@ -419,8 +419,8 @@ def prepare_labels_command(
 
     Example: affect prepare-labels amigos AMIGOS/ --output labels.csv
     """
-    from .pipeline import words
     from .pipeline.prepare_labels import prepare_labels
+    from .pipeline.terminal import text as words
 
     summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)  # type: ignore[arg-type]
     _say(words.of_labels(summary), as_json, asdict(summary))

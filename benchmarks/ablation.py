@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py [--seeds 10] [--jobs 2] [--only main] [--docs docs]
 
-The data (pipeline/synthetic/features.py): few people, noise in frames, clips and labels, subjects that look and are
+The data (tests/generated.py): few people, noise in frames, clips and labels, subjects that look and are
 rated differently, four targets from two numbers, and labels half of which belong to the clips around. Each seed is
 another world, other people and another model. The epoch is chosen on validation people; test people are scored once.
 """
@@ -24,13 +24,13 @@ from affect.benchmarks.ablation_page import write_docs
 from affect.benchmarks.hardware import hardware, write_result
 from affect.cache.records import Array
 from affect.configs.schema import ClipsConfig, LossConfig, ModelConfig, TrainingConfig
-from affect.pipeline.synthetic.features import Generated, GeneratedData, generated_in_memory
 from affect.stages.temporal.baselines import fit_ridge, span_features
 from affect.stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from affect.stages.temporal.fit import Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.model import ModelSpec
 from affect.stages.temporal.score import score_clips
+from affect.tests.generated import Generated, GeneratedData, generated_in_memory
 
 TRAIN, VALIDATION, TEST = 10, 4, 12  # people
 DATA = GeneratedData(

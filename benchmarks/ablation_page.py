@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from affect.pipeline.reporting.axes import WIDTH, Axes, curve, legend, line, padded, points, svg, text
-from affect.pipeline.reporting.page import STYLE
-from affect.pipeline.reporting.pictures import intervals
+from affect.stages.views.charts import intervals
+from affect.stages.views.html import STYLE
+from affect.stages.views.svg import WIDTH, Axes, curve, legend, line, padded, points, svg, text
 
 READING = "## How to read this\n"  # what stands below it in a page is written by hand and kept
 REFERENCES = ("ridge regression", "the answer itself")

@@ -22,10 +22,10 @@ from affect.benchmarks.defaults_page import write_docs
 from affect.benchmarks.hardware import hardware, write_result
 from affect.benchmarks.trained import Trained, train_once
 from affect.configs.load import load_config
-from affect.pipeline.extract import extract_videos
-from affect.pipeline.launch import Workers
-from affect.pipeline.sources import find_videos
-from affect.pipeline.synthetic.videos import make_demo_data
+from affect.pipeline.demo.film import make_demo_data
+from affect.pipeline.extract.extract import extract_videos
+from affect.pipeline.extract.videos import find_videos
+from affect.pipeline.workers import Workers
 
 PRESET = "demo"
 DEFAULT = "the defaults"

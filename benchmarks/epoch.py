@@ -17,10 +17,10 @@ import torch
 from affect.benchmarks.hardware import hardware, median, write_result
 from affect.benchmarks.train_step import Step, flops, matmul_rate
 from affect.configs.schema import ClipsConfig, ModelConfig
-from affect.pipeline.synthetic.features import GeneratedData, generated_in_memory
 from affect.stages.temporal.batches import epoch_batches
 from affect.stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from affect.stages.temporal.model import ModelSpec, TemporalModel
+from affect.tests.generated import GeneratedData, generated_in_memory
 
 FPS = 3.125
 FRAMES = 16

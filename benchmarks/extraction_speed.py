@@ -26,9 +26,9 @@ from torchvision.models import resnet50
 
 from affect.benchmarks.hardware import alternating, hardware, median, ratio, write_result
 from affect.configs.load import load_config
-from affect.pipeline.launch import Workers
-from affect.stages.features.decode import open_video
+from affect.pipeline.workers import Workers
 from affect.stages.features.stream import FeatureExtractor
+from affect.stages.features.video.decode import open_video
 
 KEEP = 8  # of 25 frames a second
 

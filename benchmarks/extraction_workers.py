@@ -17,9 +17,9 @@ import distributed
 from affect.benchmarks.extraction_speed import make_video
 from affect.benchmarks.hardware import hardware, median, ratio, write_result
 from affect.configs.load import load_config
-from affect.pipeline.extract import extract_videos
-from affect.pipeline.launch import Workers
-from affect.pipeline.sources import find_videos
+from affect.pipeline.extract.extract import extract_videos
+from affect.pipeline.extract.videos import find_videos
+from affect.pipeline.workers import Workers
 
 REPEATS = 3
 

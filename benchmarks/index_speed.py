@@ -25,10 +25,10 @@ from affect.benchmarks.train_step import Step, generated_clips
 from affect.cache import open_store
 from affect.cache.manifest import match_videos, read_manifest
 from affect.configs.schema import ClipsConfig, ModelConfig
-from affect.pipeline.synthetic.features import GeneratedData, generated_features
 from affect.stages.temporal.batches import epoch_batches
 from affect.stages.temporal.clips import FeatureTable, index_clips
 from affect.stages.temporal.model import ModelSpec, TemporalModel
+from affect.tests.generated import GeneratedData, generated_features
 
 FRAMES = 16
 MARK = "measured: "

@@ -2,8 +2,8 @@
 
     python benchmarks/parity.py
 
-The numbers (tests/temporal/golden.npz) came out of the authors' modules in eval mode, float32, on a CPU. Weights and
-inputs are drawn anew from their names.
+The numbers (tests/stages/temporal/golden.npz) came out of the authors' modules in eval mode, float32, on a CPU.
+Weights and inputs are drawn anew from their names.
 """
 
 import zlib
@@ -20,7 +20,7 @@ from affect.stages.temporal.losses import ccc, pcc, relational_loss, total_loss
 from affect.stages.temporal.model import Scores, TemporalModel
 from affect.stages.temporal.published import convert_checkpoint
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "temporal" / "golden.npz"
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "stages" / "temporal" / "golden.npz"
 Shapes = dict[str, tuple[int, ...]]
 
 

@@ -17,7 +17,7 @@ from skimage import data
 from skimage.transform import rotate
 
 from affect.benchmarks.hardware import hardware, write_result
-from affect.stages.features.backbones import load_backbone
+from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.prepare import prepare
 
 Pictures = npt.NDArray[np.uint8]

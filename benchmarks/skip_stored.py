@@ -23,7 +23,7 @@ from moto.server import ThreadedMotoServer
 
 from affect.benchmarks.extraction_speed import make_video
 from affect.benchmarks.hardware import hardware, write_result
-from affect.cache.objects import ObjectFolder
+from affect.cache.blobs_object import ObjectFolder
 
 OPTIONS = ("--faces", "none", "--json")
 REPEATS = 3

@@ -17,12 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from affect.benchmarks.hardware import alternating, hardware, median, ratio, write_result
 from affect.configs.schema import ClipsConfig, LossConfig, ModelConfig, TrainingConfig
-from affect.pipeline.synthetic.features import GeneratedData, generated_in_memory
 from affect.stages.temporal.batches import epoch_batches
 from affect.stages.temporal.clips import ClipBatch, ClipTable, FeatureTable, index_clips
 from affect.stages.temporal.losses import total_loss
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.optimizer import make_optimizer
+from affect.tests.generated import GeneratedData, generated_in_memory
 
 IMAGE_PX = 224
 

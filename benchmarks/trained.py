@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from affect.configs.load import load_config
-from affect.pipeline.train import train_temporal
+from affect.pipeline.train.train import train_temporal
 
 
 @dataclass(frozen=True, slots=True)

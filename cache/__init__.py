@@ -3,8 +3,8 @@
 `open_store(path)` gives a store with `ids()`, `info(id)`, `read(id)` and `writer(id, fingerprint)`.
 """
 
-from .contract import Store
 from .ids import entry_id
-from .store import create_store, open_store
+from .opening import create_store, open_store
+from .store import Store
 
 __all__ = ["Store", "create_store", "entry_id", "open_store"]

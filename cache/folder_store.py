@@ -14,7 +14,6 @@ import numpy as np
 from ..errors import EntryError
 from .blobs import TEMPORARY, Blobs, storage_error
 from .claims import Claim
-from .contract import EntryWriter, Look, Store
 from .ids import check_id
 from .journal import COMMITTED, Journal
 from .layout import (
@@ -29,6 +28,7 @@ from .layout import (
     write_arrays,
 )
 from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
+from .store import EntryWriter, Look, Store
 
 LOOKS = 3  # an entry that another run replaces just now may be gone at one look and there at the next
 

@@ -11,8 +11,7 @@ import pandas as pd
 
 from ..errors import ManifestError
 from .ids import entry_id
-from .manifest_sidecar import read_sidecar, write_sidecar
-from .manifest_table import (
+from .manifest_csv import (
     FIRST_LINE,
     SPLITS,
     choose_targets,
@@ -24,6 +23,7 @@ from .manifest_table import (
     read_text,
     read_words,
 )
+from .manifest_sidecar import read_sidecar, write_sidecar
 from .records import Array
 
 

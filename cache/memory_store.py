@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import EntryError
-from .contract import EntryWriter, Look, Store
 from .ids import check_id
 from .journal import check_order
 from .layout import contradictions
 from .records import Array, FrameFeatures, Recipe, VideoInfo
+from .store import EntryWriter, Look, Store
 
 
 @dataclass

@@ -1,143 +1,122 @@
-"""`store.json`: what a store is and which recipe made it; opening and making stores."""
+"""The contract of a store: one recipe, one entry per video, each entry whole or not there.
 
-import contextlib
-import json
-from collections.abc import Mapping
-from pathlib import Path
+A store is a folder (or an `s3://bucket/prefix`). Formats differ only in how an entry's arrays lie on disk.
+"""
 
-from ..errors import StoreError
-from .blobs import Blobs, LocalFolder
-from .contract import Store
-from .folder_store import EntryFormat, FolderStore
-from .records import Json, Recipe
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-FILE = "store.json"
-FORMAT_VERSION = 1
-FORMATS = ("zarr", "hdf5")
+from ..errors import EntryError
+from .records import Array, FrameFeatures, Recipe, VideoInfo
 
 
-def open_store(location: str | Path) -> Store:
-    """The store at a folder or URL. Errors: StoreError when there is none, or a newer or foreign one."""
-    blobs = blobs_at(str(location))
-    try:
-        return _opened(blobs, blobs.get(FILE))
-    except FileNotFoundError:
-        raise StoreError(
-            f"{blobs.where} is not a store: it has no {FILE}",
-            hint=f"affect extract-features VIDEOS --store {blobs.where}",
-        ) from None
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a store holds of one video, as far as it was asked for."""
+
+    id: str
+    info: VideoInfo
+    frames: int  # N
+    arrays: Mapping[str, Array]  # by name, as in FrameFeatures
 
 
-def store_exists(location: str | Path) -> bool:
-    """Whether there is a store at a folder or URL; False for an empty, missing or foreign folder."""
-    return blobs_at(str(location)).exists(FILE)
+class EntryWriter(ABC):
+    """One video being extracted, claimed by this process until `commit` or `release`.
 
-
-def create_store(
-    location: str | Path, recipe: Recipe, store_format: str | None = None, weights: str | None = None
-) -> Store:
-    """The store at a folder or URL, made when missing (format: zarr unless said).
-
-    Errors: StoreError naming every recipe field that differs, or another format than the one asked for.
+    Use as a context manager: leaving it without `commit` keeps what was appended, for the next run to resume.
     """
-    if store_format not in (None, *FORMATS):
-        raise StoreError(f"there is no store format {store_format!r}; expected {' or '.join(FORMATS)}")
-    blobs = blobs_at(str(location))
-    if not blobs.exists(FILE):
-        _refuse_foreign(blobs)
-        document = {
-            "format_version": FORMAT_VERSION, "format": store_format or FORMATS[0],
-            "digest": recipe.digest, "recipe": dict(recipe.fields), "weights": weights,
-        }  # fmt: skip
-        blobs.swap(FILE, json.dumps(document, indent=1, ensure_ascii=True).encode(), None)
-    store = _opened(blobs, blobs.get(FILE))
-    if differences := store.recipe.differences(recipe):
-        raise StoreError(
-            f"store {blobs.where} was made with another recipe: {spell_differences(differences)}",
-            hint="choose another --store for this recipe, or set these as they are in the store",
-        )
-    if store_format not in (None, store.format):
-        raise StoreError(
-            f"store {blobs.where} is in format {store.format}, not {store_format}",
-            hint=f"leave --format out, or choose another --store for {store_format}",
-        )
-    with contextlib.suppress(StoreError):  # tidying a store that may not be written to is not what was asked
-        store.sweep()
-    return store
+
+    @property
+    @abstractmethod
+    def state(self) -> bytes:
+        """As given with the last durable block; empty at the start."""
+
+    @property
+    @abstractmethod
+    def frames(self) -> int:
+        """Kept frames already durable."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Rows already durable."""
+
+    @abstractmethod
+    def append(self, block: FrameFeatures, state: bytes) -> None:
+        """Make one block durable: after this returns, a killed process resumes behind it, with `state`.
+
+        Errors: EntryError when another process took the claim over; StoreError when the store is full or out of reach.
+        """
+
+    @abstractmethod
+    def commit(self, info: VideoInfo) -> None:
+        """Let the entry appear, whole, under its id; drop the journal and the claim."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the claim back; the journal stays for whoever resumes."""
+
+    def __enter__(self) -> "EntryWriter":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
 
 
-def blobs_at(location: str) -> Blobs:
-    """A folder, or a prefix of an object store for anything with `://`."""
-    scheme, separator, rest = location.partition("://")
-    if separator and scheme != "file":
-        from .objects import ObjectFolder
+class Store(ABC):
+    """Features of many videos, all made by one recipe."""
 
-        return ObjectFolder(location)
-    path = Path(rest if separator else location)
-    if path.exists() and not path.is_dir():
-        raise StoreError(f"{path} is a file; a store is a folder", hint="choose another --store")
-    return LocalFolder(path)
+    location: str  # the folder or URL, as in messages
+    recipe: Recipe
+    format: str  # "zarr" | "hdf5" | "memory"
+    weights: str | None = None  # where the backbone's file lay when the store was made; no part of the recipe
 
+    @abstractmethod
+    def ids(self) -> list[str]:
+        """Ids of complete entries, sorted."""
 
-def spell_differences(differences: Mapping[str, tuple[Json, Json]]) -> str:
-    """Each field with the store's value and the one asked for; inside nested fields, just what differs."""
-    found = []
-    for name, (theirs, mine) in differences.items():
-        if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
-            inner = Recipe(theirs).differences(Recipe(mine))
-            found.append(spell_differences({f"{name}.{key}": pair for key, pair in inner.items()}))
-        else:
-            found.append(f"{name} is {_short(theirs)} there and {_short(mine)} here")
-    return "; ".join(found)
+    def info(self, entry_id: str) -> VideoInfo:
+        """Errors: EntryError for an id that is not here or whose attributes cannot be read."""
+        return self.look(entry_id).info
 
+    @abstractmethod
+    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
+        """What is known of a video with some of its arrays, by their names in FrameFeatures, all of one moment.
 
-def _short(value: Json) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+        Errors: EntryError.
+        """
 
+    def looks(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Look | EntryError]:
+        """A look at each of many entries, in order; the error of one that is missing or damaged stands in its place."""
+        return map(partial(self._look_or_error, names), ids)
 
-def _opened(blobs: Blobs, data: bytes) -> FolderStore:
-    try:
-        document = json.loads(data)
-        version, name = document["format_version"], document["format"]
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{blobs.where}/{FILE} cannot be read as the description of a store") from None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise StoreError(
-            f"{blobs.where} has format_version {version}; this version of affect reads up to {FORMAT_VERSION}",
-            hint="pip install --upgrade affect",
-        )
-    fields, digest = document.get("recipe"), document.get("digest")
-    if name not in FORMATS or not isinstance(fields, dict):
-        raise StoreError(f"{blobs.where}/{FILE} names format {name!r}; expected {' or '.join(FORMATS)} and a recipe")
-    recipe = Recipe(fields)
-    if recipe.digest != digest:
-        raise StoreError(
-            f"{blobs.where}/{FILE} was changed: its digest is {str(digest)[:12]}, its recipe's {recipe.digest[:12]}",
-            hint="put the file back as it was, or extract into a new --store",
-        )
-    store = FolderStore(blobs, recipe, _format(name))
-    store.weights = document.get("weights")
-    return store
+    def _look_or_error(self, names: Sequence[str], entry_id: str) -> Look | EntryError:
+        try:
+            return self.look(entry_id, names)
+        except EntryError as error:
+            return error
 
+    @abstractmethod
+    def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
+        """The whole video; with `values=False` the `values` array is (R, 0) and costs nothing to read."""
 
-def _format(name: str) -> EntryFormat:
-    if name == "zarr":
-        from .zarr_store import ZarrFormat
+    @abstractmethod
+    def read_values(self, entry_id: str, start: int, stop: int) -> Array:
+        """Rows [start, stop) of `values`, (stop - start, D) float16."""
 
-        return ZarrFormat()
-    from .hdf5_store import Hdf5Format
+    @abstractmethod
+    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
+        """Claim an entry for writing, resuming its journal when that is of the same recipe and fingerprint.
 
-    return Hdf5Format()
+        Errors: EntryError when another live process holds the claim, or a complete entry stands and not `overwrite`.
+        """
 
+    @abstractmethod
+    def verify(self, entry_id: str) -> list[str]:
+        """What is damaged in an entry: one sentence each, empty when every checksum holds."""
 
-def _refuse_foreign(blobs: Blobs) -> None:
-    if isinstance(blobs, LocalFolder) and blobs.root.is_dir():
-        foreign = sorted(item.name for item in blobs.root.iterdir() if not item.name.startswith("."))
-    else:
-        foreign = blobs.names("")[:1]
-    if foreign:
-        raise StoreError(
-            f"{blobs.where} is not a store and not empty: it holds {foreign[0]!r}",
-            hint="choose a new or empty folder for --store",
-        )
+    @abstractmethod
+    def delete(self, entry_id: str) -> None:
+        """Remove an entry, and nothing else."""

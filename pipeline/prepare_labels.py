@@ -14,8 +14,8 @@ from ..cache.manifest import shared_subjects, write_manifest
 from ..cache.records import Array
 from ..errors import InputError, VideoError
 from ..stages.labels import aff_wild2, amigos, ness, omg
-from ..stages.labels.table import LabelRow, Prepared, Problem, VideoFiles
-from .sources import VIDEO_SUFFIXES
+from ..stages.labels.tables import LabelRow, Prepared, Problem, VideoFiles
+from .extract.videos import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream

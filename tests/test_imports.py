@@ -12,10 +12,20 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACES = ("pipeline", "stages", "cache", "configs")
 MAY_IMPORT = {
     "cli": {"pipeline", "configs", "errors"},
-    "pipeline": {"pipeline", "stages.features", "stages.labels", "stages.temporal", "cache", "configs", "errors"},
+    "pipeline": {
+        "pipeline",
+        "stages.features",
+        "stages.labels",
+        "stages.temporal",
+        "stages.views",
+        "cache",
+        "configs",
+        "errors",
+    },
     "stages.features": {"stages.features", "cache", "configs", "errors"},
     "stages.labels": {"stages.labels", "cache", "configs", "errors"},
     "stages.temporal": {"stages.temporal", "cache", "configs", "errors"},
+    "stages.views": {"stages.views", "cache", "configs", "errors"},
     "cache": {"cache", "errors"},
     "configs": {"configs", "errors"},
     "errors": set(),

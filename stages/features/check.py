@@ -12,12 +12,12 @@ import torch
 from ...cache.records import Array
 from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
-from .backbones import Backbone, load_backbone
-from .clock import Sampler
-from .decode import Video, open_video
-from .detect import CenterFace
+from .backbones.load import Backbone, load_backbone
 from .embed import Embedder
-from .follow import LOOK_EVERY_S
+from .faces.detect import CenterFace
+from .faces.follow import LOOK_EVERY_S
+from .video.clock import Sampler
+from .video.decode import Video, open_video
 
 _SAMPLE_FACES = 24  # frames looked at, spread through the video
 _LEAST_FACE_RATE = 0.2

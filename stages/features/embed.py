@@ -6,7 +6,7 @@ from torch import nn
 
 from ...cache.records import Array
 from ...errors import InputError
-from .backbones import Backbone
+from .backbones.load import Backbone
 from .prepare import prepare
 
 _LARGEST = float(np.finfo(np.float16).max)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ...errors import ConfigError, DeviceError
-from .backbones import Backbone
+from .backbones.load import Backbone
 
 Run = tuple[str, nn.Module, Tensor]  # a layer's name, the layer, and what it gave
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

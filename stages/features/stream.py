@@ -21,16 +21,16 @@ import torch
 from ...cache.records import Array, FrameFeatures, FrameStatus, VideoInfo
 from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
-from .backbones import load_backbone
+from .backbones.load import load_backbone
 from .background import Background
-from .clock import Sampler
-from .crop import crop_matrix, cut_out
-from .decode import Frame, open_video
-from .detect import CenterFace
 from .embed import Embedder
-from .follow import Face, FollowedFrame, Follower, KeptFrame
+from .faces.crop import crop_matrix, cut_out
+from .faces.detect import CenterFace
+from .faces.follow import Face, FollowedFrame, Follower, KeptFrame
+from .faces.track import CutFinder
 from .recipe import ALGORITHM, make_recipe
-from .track import CutFinder
+from .video.clock import Sampler
+from .video.decode import Frame, open_video
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _QUEUE_BYTES = 64 << 20  # of decoded pictures waiting, at most

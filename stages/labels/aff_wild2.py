@@ -9,7 +9,7 @@ import numpy as np
 
 from ...cache.records import Array
 from ...errors import ManifestError
-from .table import LabelRow, Problem, Scale
+from .tables import LabelRow, Problem, Scale
 
 SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
 INVALID = -5.0

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import ManifestError
-from .table import (
+from .tables import (
     Cells,
     LabelRow,
     Prepared,

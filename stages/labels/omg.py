@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .table import (
+from .tables import (
     Cells,
     LabelRow,
     Prepared,

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.contract import Store
 from ...cache.records import Array, FrameFeatures, VideoInfo
+from ...cache.store import Store
 from ...errors import InputError
 from .held import FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
 

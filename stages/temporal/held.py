@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.contract import Store
 from ...cache.records import Array, FrameFeatures, arrays_for, subject_rows
+from ...cache.store import Store
 from ...errors import EntryError
 
 BLOCK_ROWS = 256  # rows read from a store at once: 1 MB at D = 2048, about a chunk of a store

@@ -12,11 +12,11 @@ import pytest
 import torch
 from click.testing import Result
 
+from affect.cache.opening import create_store
 from affect.cache.records import FrameFeatures, VideoInfo
-from affect.cache.store import create_store
-from affect.pipeline.prediction.ensemble import pooled
-from affect.pipeline.run_folder import load_run
-from affect.stages.features.resnet_published import PUBLISHED, construct, file_keys
+from affect.pipeline.predict.ensemble import pooled
+from affect.pipeline.runs.folder import load_run
+from affect.stages.features.backbones.published import PUBLISHED, construct, file_keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Affect = Callable[..., Result]
@@ -60,7 +60,7 @@ def test_an_imported_checkpoint_scores_stored_frames_as_the_authors_code_did(
     assert affect("predict", "sample0", "sample1", *words).exit_code == 0
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     found = table.groupby("video").nth(2)[TARGETS].to_numpy()  # the clip in the middle of five
-    expected = np.load(ROOT / "tests" / "temporal" / "golden.npz")["full/pred_va"]
+    expected = np.load(ROOT / "tests" / "stages" / "temporal" / "golden.npz")["full/pred_va"]
     # Stored features are float16: 1e-4 of the scores' spread.
     assert np.abs(found - expected).max() < 1e-3 * expected.std()
 

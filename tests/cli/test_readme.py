@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from affect.cli import main
-from affect.pipeline.synthetic.videos import DemoDataConfig, make_demo_data
+from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -1,0 +1,143 @@
+"""`store.json`: what a store is and which recipe made it; opening and making stores."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import StoreError
+from .blobs import Blobs, LocalFolder
+from .folder_store import EntryFormat, FolderStore
+from .records import Json, Recipe
+from .store import Store
+
+FILE = "store.json"
+FORMAT_VERSION = 1
+FORMATS = ("zarr", "hdf5")
+
+
+def open_store(location: str | Path) -> Store:
+    """The store at a folder or URL. Errors: StoreError when there is none, or a newer or foreign one."""
+    blobs = blobs_at(str(location))
+    try:
+        return _opened(blobs, blobs.get(FILE))
+    except FileNotFoundError:
+        raise StoreError(
+            f"{blobs.where} is not a store: it has no {FILE}",
+            hint=f"affect extract-features VIDEOS --store {blobs.where}",
+        ) from None
+
+
+def store_exists(location: str | Path) -> bool:
+    """Whether there is a store at a folder or URL; False for an empty, missing or foreign folder."""
+    return blobs_at(str(location)).exists(FILE)
+
+
+def create_store(
+    location: str | Path, recipe: Recipe, store_format: str | None = None, weights: str | None = None
+) -> Store:
+    """The store at a folder or URL, made when missing (format: zarr unless said).
+
+    Errors: StoreError naming every recipe field that differs, or another format than the one asked for.
+    """
+    if store_format not in (None, *FORMATS):
+        raise StoreError(f"there is no store format {store_format!r}; expected {' or '.join(FORMATS)}")
+    blobs = blobs_at(str(location))
+    if not blobs.exists(FILE):
+        _refuse_foreign(blobs)
+        document = {
+            "format_version": FORMAT_VERSION, "format": store_format or FORMATS[0],
+            "digest": recipe.digest, "recipe": dict(recipe.fields), "weights": weights,
+        }  # fmt: skip
+        blobs.swap(FILE, json.dumps(document, indent=1, ensure_ascii=True).encode(), None)
+    store = _opened(blobs, blobs.get(FILE))
+    if differences := store.recipe.differences(recipe):
+        raise StoreError(
+            f"store {blobs.where} was made with another recipe: {spell_differences(differences)}",
+            hint="choose another --store for this recipe, or set these as they are in the store",
+        )
+    if store_format not in (None, store.format):
+        raise StoreError(
+            f"store {blobs.where} is in format {store.format}, not {store_format}",
+            hint=f"leave --format out, or choose another --store for {store_format}",
+        )
+    with contextlib.suppress(StoreError):  # tidying a store that may not be written to is not what was asked
+        store.sweep()
+    return store
+
+
+def blobs_at(location: str) -> Blobs:
+    """A folder, or a prefix of an object store for anything with `://`."""
+    scheme, separator, rest = location.partition("://")
+    if separator and scheme != "file":
+        from .blobs_object import ObjectFolder
+
+        return ObjectFolder(location)
+    path = Path(rest if separator else location)
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file; a store is a folder", hint="choose another --store")
+    return LocalFolder(path)
+
+
+def spell_differences(differences: Mapping[str, tuple[Json, Json]]) -> str:
+    """Each field with the store's value and the one asked for; inside nested fields, just what differs."""
+    found = []
+    for name, (theirs, mine) in differences.items():
+        if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
+            inner = Recipe(theirs).differences(Recipe(mine))
+            found.append(spell_differences({f"{name}.{key}": pair for key, pair in inner.items()}))
+        else:
+            found.append(f"{name} is {_short(theirs)} there and {_short(mine)} here")
+    return "; ".join(found)
+
+
+def _short(value: Json) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _opened(blobs: Blobs, data: bytes) -> FolderStore:
+    try:
+        document = json.loads(data)
+        version, name = document["format_version"], document["format"]
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{blobs.where}/{FILE} cannot be read as the description of a store") from None
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise StoreError(
+            f"{blobs.where} has format_version {version}; this version of affect reads up to {FORMAT_VERSION}",
+            hint="pip install --upgrade affect",
+        )
+    fields, digest = document.get("recipe"), document.get("digest")
+    if name not in FORMATS or not isinstance(fields, dict):
+        raise StoreError(f"{blobs.where}/{FILE} names format {name!r}; expected {' or '.join(FORMATS)} and a recipe")
+    recipe = Recipe(fields)
+    if recipe.digest != digest:
+        raise StoreError(
+            f"{blobs.where}/{FILE} was changed: its digest is {str(digest)[:12]}, its recipe's {recipe.digest[:12]}",
+            hint="put the file back as it was, or extract into a new --store",
+        )
+    store = FolderStore(blobs, recipe, _format(name))
+    store.weights = document.get("weights")
+    return store
+
+
+def _format(name: str) -> EntryFormat:
+    if name == "zarr":
+        from .zarr_format import ZarrFormat
+
+        return ZarrFormat()
+    from .hdf5_format import Hdf5Format
+
+    return Hdf5Format()
+
+
+def _refuse_foreign(blobs: Blobs) -> None:
+    if isinstance(blobs, LocalFolder) and blobs.root.is_dir():
+        foreign = sorted(item.name for item in blobs.root.iterdir() if not item.name.startswith("."))
+    else:
+        foreign = blobs.names("")[:1]
+    if foreign:
+        raise StoreError(
+            f"{blobs.where} is not a store and not empty: it holds {foreign[0]!r}",
+            hint="choose a new or empty folder for --store",
+        )

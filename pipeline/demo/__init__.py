@@ -1,0 +1,1 @@
+"""`affect demo`: the whole chain on videos made here."""

@@ -1,0 +1,1 @@
+"""`affect predict`: new videos to scores over time, and every file that shows them."""

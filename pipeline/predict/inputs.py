@@ -1,0 +1,70 @@
+"""What the words of a `predict` call mean: recordings, entries of a store, and an output that may be written to."""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...cache.ids import entry_id
+from ...cache.opening import open_store, store_exists
+from ...errors import InputError
+from ..extract.videos import VIDEO_SUFFIXES, Source, find_videos
+from ..runs.files import read_json
+
+MEMORY = ":memory:"  # in the place of a store: features are dropped once they are scored
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the words of a call mean."""
+
+    sources: list[Source]
+    stored: list[str]  # ids in the store, without their recording
+    missing: list[str]
+
+    @property
+    def all_ids(self) -> list[str]:
+        """Ids of what is there, and the words for what is not."""
+        return [*(source.id for source in self.sources), *self.stored, *self.missing]
+
+
+def find_inputs(words: Sequence[str], location: str) -> Inputs:
+    """Files, folders and globs as sources; ids of the store at `location` as themselves; the rest is missing.
+
+    Errors: InputError where nothing at all is there, and as `find_videos`.
+    """
+    known = set(open_store(location).ids()) if location != MEMORY and store_exists(location) else set()
+    files, stored, missing = [], [], []
+    for word in words:
+        matches = [] if Path(word).exists() else sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+        if Path(word).exists():
+            files.append(word)
+        elif matches:
+            files += [match for match in matches if Path(match).suffix.lower() in VIDEO_SUFFIXES]
+        elif word in known or entry_id(word) in known:
+            stored.append(word if word in known else entry_id(word))
+        else:
+            missing.append(word)
+    if not files and not stored:
+        place = "" if location == MEMORY or not known else f", nor an id in the store {location}"
+        raise InputError(
+            f"{', '.join(missing)}: no such file, folder or pattern{place}",
+            hint="affect inspect-cache STORE lists the ids of a store; a pattern needs quotes",
+        )
+    return Inputs(find_videos(files) if files else [], list(dict.fromkeys(stored)), missing)
+
+
+def check_output(output: Path, videos: set[str]) -> None:
+    """Errors: InputError for a folder that holds other videos' scores, which would be lost."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {output} is a file; expected a folder")
+    if not (output / "summary.json").exists():
+        return
+    before = {str(result["video"]) for result in read_json(output / "summary.json").get("videos", [])}
+    lost = sorted(before - videos)
+    if lost:
+        few = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+        raise InputError(
+            f"{output} holds the scores of {len(lost)} other videos ({few}), which would be lost",
+            hint="name another --output, or give those videos as well",
+        )

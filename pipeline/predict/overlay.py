@@ -1,0 +1,130 @@
+"""The recording again, with each person's face box, scores and running curves drawn on it, its sound kept."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import av.error
+import numpy as np
+
+from ...cache.predictions import VideoPrediction
+from ...errors import InputError, VideoError
+from .overlay_picture import OverlayPicture
+
+CLOCK = Fraction(1, 90000)  # of the frames written
+
+
+def write_overlay(prediction: VideoPrediction, path: Path) -> None:
+    """Write the recording with its scores drawn on it; frames keep their times, sound is copied as it is.
+
+    Errors: InputError where the recording is unknown or the file's kind cannot be written, VideoError where the
+    recording cannot be read.
+    """
+    from ...stages.features.video.decode import open_video
+
+    if prediction.source is None:
+        raise InputError(f"--overlay needs the recording of {prediction.video}; only its features were given")
+    if path.exists() and path.samefile(prediction.source):
+        raise InputError(f"--overlay {path} is the recording itself", hint="name another file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with ExitStack() as stack:
+        stack.callback(partial.unlink, missing_ok=True)
+        try:
+            out = stack.enter_context(av.open(str(partial), "w"))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise InputError(f"--overlay {path} cannot be written ({error})", hint="--overlay scores.mp4") from error
+        video = open_video(prediction.source)
+        stack.callback(video.close)
+        drawing = OverlayPicture(prediction, *video.shape.upright_px)
+        track = _video_track(out, drawing, video.average_fps)
+        sound = _Sound(prediction.source, out, stack)
+        for frame in video.frames():
+            picture = av.VideoFrame.from_ndarray(drawing.draw(frame.rgb(), frame.time_s), "rgb24")
+            time_s = frame.time_s + prediction.clock_offset_s
+            picture.pts, picture.time_base = round(time_s / CLOCK), CLOCK
+            sound.write_until(time_s)
+            out.mux(track.encode(picture))
+        out.mux(track.encode(None))
+        sound.write_until(np.inf)
+        out.close()
+        partial.replace(path)
+
+
+def clock_offset_s(path: Path) -> float:
+    """What a player shows at the first video frame: how much later the picture begins than the file's first stream.
+
+    Errors: VideoError where the file cannot be read.
+    """
+    try:
+        with av.open(
+            f"file:{path.absolute()}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        ) as file:
+            track = next(iter(file.streams.video), None)
+            if track is None or track.start_time is None or file.start_time is None or track.time_base is None:
+                return 0.0
+            return max(0.0, float(track.start_time * track.time_base) - file.start_time / av.time_base)
+    except av.error.FFmpegError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _video_track(out: av.container.OutputContainer, drawing: OverlayPicture, fps: float | None) -> Any:
+    codec = "libvpx" if out.format.name == "webm" else "libx264"
+    options = {} if codec == "libvpx" else {"crf": "21", "preset": "veryfast"}
+    rate = Fraction(fps or 25).limit_denominator(1001)
+    try:
+        track: Any = out.add_stream(codec, rate=rate, options=options)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise InputError(f"--overlay: {out.format.name} files cannot hold {codec} ({error})", hint="OUT.mp4") from error
+    track.width, track.height, track.pix_fmt = drawing.width_px, drawing.height_px, "yuv420p"
+    track.time_base = track.codec_context.time_base = CLOCK
+    track.thread_count = len(os.sched_getaffinity(0))
+    return track
+
+
+class _Sound:
+    """The recording's sound, packet by packet, written before the pictures it belongs to."""
+
+    def __init__(self, source: Path, out: av.container.OutputContainer, stack: ExitStack) -> None:
+        self._out = out
+        file = stack.enter_context(av.open(f"file:{source.absolute()}", options={"protocol_whitelist": "file"}))
+        self._start_s = (file.start_time or 0) / av.time_base
+        track: Any = next(iter(file.streams.audio), None)
+        copied = track is not None and track.codec_context is not None and track.codec.name in _codecs(out)
+        self._to: Any = out.add_stream_from_template(track) if copied else None
+        if track is not None and not copied:  # raw sound in an mp4: coded anew, or it would be lost
+            self._to = out.add_stream("libopus" if out.format.name == "webm" else "aac", rate=track.rate)
+        self._packets = self._read(file, track, copied) if track is not None else iter(())
+        self._next = next(self._packets, None)
+
+    def _read(self, file: Any, track: Any, copied: bool) -> Iterator[Any]:
+        try:
+            for packet in file.demux(track):
+                if copied and packet.dts is not None:
+                    shift = round(self._start_s / packet.time_base)
+                    packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                    packet.stream = self._to
+                    yield packet
+                elif not copied:
+                    for frame in packet.decode():
+                        frame.pts -= round(self._start_s / frame.time_base)
+                        yield from self._to.encode(frame)
+            if not copied:
+                yield from self._to.encode(None)
+        except av.error.FFmpegError:
+            return  # damaged sound ends; the pictures go on
+
+    def write_until(self, time_s: float) -> None:
+        while self._next is not None and float(self._next.pts * self._next.time_base) <= time_s:
+            self._out.mux(self._next)
+            self._next = next(self._packets, None)
+
+
+def _codecs(out: av.container.OutputContainer) -> set[str]:
+    names = set(out.supported_codecs)
+    return names - {"pcm_s16le", "pcm_u8"} if out.format.name == "mp4" else names

@@ -1,0 +1,1 @@
+"""Run folders: what training writes, import-checkpoint makes and predict reads."""

@@ -1,0 +1,52 @@
+"""Files that appear whole or not at all, and strict JSON."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...cache.records import Json
+from ...errors import RunError
+
+TRAIN_FIRST = "affect train-temporal --store STORE --labels FILE.csv --run RUN makes one"
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, values: Mapping[str, Json]) -> None:
+    """Write strict JSON, whole: NaN and infinity become null."""
+    text = json.dumps(_finite(values), indent=1, allow_nan=False, ensure_ascii=False)
+    write_whole(path, text + "\n")
+
+
+def read_json(path: Path) -> dict[str, Json]:
+    """Errors: RunError naming the file where it is missing or no JSON object."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing", hint=TRAIN_FIRST) from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{path} holds a {type(values).__name__}; expected an object")
+    return values
+
+
+def _finite(value: Json) -> Json:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

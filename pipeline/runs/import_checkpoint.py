@@ -1,0 +1,140 @@
+"""`affect import-checkpoint`: checkpoints of the authors' code to a run that `predict` can use."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...cache.records import Recipe
+from ...configs.schema import ClipsConfig, Config, FeaturesConfig, LabelsConfig
+from ...errors import RunError
+from .files import write_json, write_whole
+from .folder import RunFolder
+
+if TYPE_CHECKING:
+    from ...stages.temporal.published import PublishedCheckpoint
+    from .model_file import ModelCard
+
+# In the scales' own units; PANSS totals are those of the seven negative items.
+RANGES = {
+    **dict.fromkeys(("valence", "arousal"), (-1.0, 1.0)),
+    **dict.fromkeys(("n1", "n3", "n6"), (1.0, 7.0)),
+    **dict.fromkeys(("facial", "vocal", "gestures", "speech"), (0.0, 4.0)),
+}
+TOTALS = {"n1": (7.0, 49.0), "facial": (0.0, 16.0)}  # by a target beside the total
+BACKBONE_FILE = "backbone.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSummary:
+    """What was imported."""
+
+    run: Path
+    targets: tuple[str, ...]
+    backbone: str
+    checkpoints: tuple[str, ...]
+    digests: tuple[str, ...]  # of the features' recipes: one, or one a checkpoint where their backbones differ
+
+
+def import_checkpoints(
+    paths: Sequence[Path],
+    run: Path,
+    *,
+    context_edges: str = "wrap",
+    clip_length: int | None = None,
+    context: int = 2,
+    features: FeaturesConfig | None = None,
+) -> ImportSummary:
+    """A run whose folds are the checkpoints, and the backbone they were trained with as its own weights.
+
+    Training adapts the backbone's BatchNorm, so checkpoints of different backbones become a run each below `run`;
+    predict takes either. context_edges: `wrap` as published (a video's end is its beginning's neighbour), or `mask`.
+    Errors: WeightsError for a file that does not fit or is not safe; RunError for different targets, or a run folder
+    that is taken.
+    """
+    from ...stages.temporal.published import read_published
+
+    found = {path: read_published(path, clip_length=clip_length, context=context) for path in paths}
+    first = found[paths[0]]
+    for path, item in found.items():
+        if item.spec != first.spec or item.backbone_name != first.backbone_name:
+            raise RunError(f"{path} predicts {item.spec.targets} on {item.backbone_name}; {paths[0]} does not",
+                           hint="import them into runs of their own")  # fmt: skip
+    groups: dict[str, list[Path]] = {}
+    for path, item in found.items():
+        groups.setdefault(_digest(item), []).append(path)
+    config = _config(first, context_edges, features or FeaturesConfig(preprocessing="paper"))
+    digests = []
+    for members in groups.values():
+        place = run if len(groups) == 1 else run / members[0].name.split(".")[0]
+        digests.append(_write_run(place, {path: found[path] for path in members}, config))
+    names = tuple(path.name for path in paths)
+    return ImportSummary(run, first.spec.targets, first.backbone_name, names, tuple(digests))
+
+
+def _config(first: "PublishedCheckpoint", context_edges: str, features: FeaturesConfig) -> Config:
+    """The settings that the checkpoints were trained with, as far as they matter for scores."""
+    spec = first.spec
+    ranges = {name: RANGES[name] for name in spec.targets if name != "total"}
+    if "total" in spec.targets:
+        ranges["total"] = next(TOTALS[name] for name in TOTALS if name in spec.targets)
+    return Config(
+        features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE),
+        labels=LabelsConfig(targets=spec.targets, ranges=ranges),
+        clips=ClipsConfig(length=spec.clip_length, context=spec.context),
+        model=replace(spec.config, context_edges=context_edges),  # type: ignore[arg-type]  # click checked the word
+    )
+
+
+def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Config) -> str:
+    """One run of checkpoints that share their backbone; the digest of its features' recipe."""
+    from ...stages.features.backbones.weights import file_sha256
+
+    environment = {
+        "imported_from": {path.name: file_sha256(path) for path in found},
+        "epochs": {path.name: item.epoch for path, item in found.items()},
+    }
+    folder = RunFolder.create(run, config, environment, resume=False)
+    recipe = _write_backbone(folder.path, next(iter(found.values())), config.features)
+    for number, (path, item) in enumerate(found.items()):
+        _write_fold(folder.folds / f"{number:02d}", item, _card(item, path.name, config, recipe))
+    return recipe.digest
+
+
+def _write_backbone(run: Path, checkpoint: "PublishedCheckpoint", features: FeaturesConfig) -> Recipe:
+    """The recipe of features made with the checkpoint's own backbone, whose weights are put into the run."""
+    import safetensors.torch
+
+    from ...stages.features.stream import FeatureExtractor
+
+    write_whole(run / BACKBONE_FILE, safetensors.torch.save(checkpoint.backbone_state))
+    return FeatureExtractor(replace(features, weights=str(run / BACKBONE_FILE))).recipe
+
+
+def _card(checkpoint: "PublishedCheckpoint", origin: str, config: Config, recipe: Recipe) -> "ModelCard":
+    from ...stages.temporal.scaling import LabelScaling
+    from .model_file import ModelCard
+
+    spec = replace(checkpoint.spec, config=config.model)
+    scaling = LabelScaling.from_ranges(spec.targets, config.labels.ranges)
+    training = {"imported_from": origin, "epoch": checkpoint.epoch}
+    return ModelCard(spec, recipe, config.clips, scaling, config.labels.ranges, training=training)
+
+
+def _write_fold(folder: Path, checkpoint: "PublishedCheckpoint", card: "ModelCard") -> None:
+    from ...stages.temporal.model import TemporalModel
+    from .model_file import write_model
+
+    model = TemporalModel(card.spec)
+    model.load_state_dict(checkpoint.state)
+    sha256 = write_model(folder / "model.safetensors", model, card)
+    write_json(folder / "fold.json", {"model_sha256": sha256, **card.training})
+
+
+def _digest(checkpoint: "PublishedCheckpoint") -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(checkpoint.backbone_state.items()):
+        if not key.endswith("num_batches_tracked"):
+            digest.update(key.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What the terminal shows: summaries in words, and progress bars."""

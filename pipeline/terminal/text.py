@@ -1,0 +1,238 @@
+"""What the commands say of their results: lines for people, and failures apart."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..extract.extract import ExtractionSummary
+from ..extract.inspect import StoreReport
+
+if TYPE_CHECKING:
+    from ...stages.features.check import VideoCheck
+    from ..demo.demo import DemoSummary
+    from ..predict.outputs import PredictSummary
+    from ..prepare_labels import LabelsSummary
+    from ..train.sweep import SweepSummary
+    from ..train.train import TrainingSummary
+
+METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
+NAMES_SHOWN = 5
+SPANS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """`lines` for the output, `failures` for the error stream; a failure makes the exit code 1."""
+
+    lines: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+
+
+def of_extraction(summary: ExtractionSummary) -> Words:
+    """What became of each video; skipped ones by reason."""
+    done, skipped, failed = summary.of("done"), summary.of("skipped"), summary.of("failed")
+    reasons: dict[str, list[str]] = {}
+    for item in skipped:
+        reasons.setdefault(item.reason, []).append(item.id)
+    lines = [
+        *table(
+            ["stored", "frames", "rows", "with a face"],
+            [[item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}"] for item in done],
+        ),
+        *(f"skipped {len(ids)}: {reason} ({_some(ids)})" for reason, ids in reasons.items()),
+        *(f"warning: {item.id}: {warning}" for item in done for warning in item.warnings),
+        f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {summary.seconds:.1f} s; "
+        f"features in {summary.store}",
+    ]
+    return Words(tuple(lines), tuple(f"failed: {item.id}: {item.reason}" for item in failed))
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids) if len(ids) <= NAMES_SHOWN else f"{', '.join(ids[:3])}, ... {ids[-1]}"
+
+
+def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Words:
+    """What a store holds: its recipe, and a row a video or a row a track."""
+    hours = sum(video.end_s for video in report.videos) / 3600
+    rows = sum(video.rows for video in report.videos)
+    lines = [
+        f"{report.location}: {report.format}, {len(report.videos)} videos, {hours:.2f} hours, {rows} rows; "
+        f"recipe {report.digest[:12]}",
+        *(f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in report.recipe.items()),
+        *(f"  written with {package} {', '.join(found)}" for package, found in report.versions.items()),
+        *(
+            f"warning: entries were written with different versions of {package}"
+            for package, found in report.versions.items()
+            if len(found) > 1
+        ),
+        *(_tracks(report) if tracks else _videos(report)),
+        *(f"warning: {video.id}: {warning}" for video in report.videos for warning in video.warnings),
+    ]
+    failures = [f"damaged: {entry}: {problem}" for entry, found in report.damaged.items() for problem in found]
+    if failures:
+        failures.append(f"Hint: affect extract-features VIDEOS --store {report.location} --verify extracts them again")
+    elif verified:
+        lines.append("every checksum holds")
+    return Words(tuple(lines), tuple(failures))
+
+
+def _tracks(report: StoreReport) -> Iterator[str]:
+    columns = ["video", "track", "person", "from s", "to s", "rows", "share", "size px"]
+    rows = [
+        [item.id, str(item.track), str(item.person), f"{item.start_s:.2f}", f"{item.end_s:.2f}", str(item.rows),
+         f"{item.share:.1%}", f"{item.size_px:.0f}"]
+        for item in report.tracks
+    ]  # fmt: skip
+    return table(columns, rows)
+
+
+def _videos(report: StoreReport) -> Iterator[str]:
+    columns = ["video", "frames", "rows", "with a face", "people", "last s", "header", "decoded"]
+    rows = [
+        [item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}", str(item.people), f"{item.end_s:.2f}",
+         _count(item.header_frames), str(item.decoded_frames)]
+        for item in report.videos
+    ]  # fmt: skip
+    return table(columns, rows)
+
+
+def of_checks(checks: Sequence["VideoCheck"]) -> Words:
+    """What was found out about videos that are still to be extracted."""
+    readable = [check for check in checks if check.readable]
+    columns = ["video", "size", "turned", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]
+    rows = [
+        [
+            Path(check.path).name, f"{check.width_px}x{check.height_px}", str(check.rotation_deg),
+            f"{check.decoded_s:.1f}", ("~" if check.variable_rate else "") + f"{check.average_fps or 0:.4g}",
+            _count(check.header_frames), str(check.decoded_frames), str(check.kept_frames),
+            "-" if check.face_rate is None else f"{check.face_rate:.0%}", f"{check.projected_s:.0f} s",
+            f"{check.projected_memory_bytes / 1e9:.1f} GB", f"{check.projected_disk_bytes / 1e6:.1f} MB",
+        ]
+        for check in readable
+    ]  # fmt: skip
+    hours = sum(check.projected_s for check in readable) / 3600
+    disk = sum(check.projected_disk_bytes for check in readable) / 1e9
+    lines = [
+        *table(columns, rows),
+        *(f"note: {check.path}: {note}" for check in checks for note in check.notes),
+        f"{len(readable)} of {len(checks)} can be read; extraction would take about {hours:.2f} hours with one job "
+        f"here, and {disk:.3f} GB",
+    ]
+    return Words(
+        tuple(lines), tuple(f"problem: {item.path}: {problem}" for item in checks for problem in item.problems)
+    )
+
+
+def of_training(summary: "TrainingSummary") -> Words:
+    """Warnings first, then held-out scores, then what was not used."""
+    failed = summary.failed
+    trained = len(summary.outcomes) - len(failed)
+    more = len(summary.skipped) - SPANS_SHOWN
+    lines = [
+        *(f"warning: {warning}" for warning in summary.warnings),
+        *of_metrics(summary.metrics),
+        *(f"not used: {where} ({video}): {reason}" for where, video, reason in summary.skipped[:SPANS_SHOWN]),
+        *([f"not used: {more} more spans, listed in {summary.run}/skipped.csv"] if more > 0 else []),
+        f"{trained} folds trained, {len(summary.resumed)} done before, {len(failed)} failed "
+        f"in {summary.seconds:.1f} s; run in {summary.run}",
+    ]
+    return Words(tuple(lines), tuple(f"failed: fold {item.name}: {item.reason}" for item in failed))
+
+
+def of_metrics(metrics: dict[str, Any]) -> list[str]:
+    """Held-out scores of the model beside its baselines, over labelled spans, in the targets' own units."""
+    if not metrics:
+        return []
+    rows = []
+    for target in metrics["targets"]:
+        for method, name in METHODS.items():
+            scores = metrics["spans"][method][target]
+            low, high = scores["ccc"].get("low"), scores["ccc"].get("high")
+            between = "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+            values = [_number(scores[metric]["value"]) for metric in ("ccc", "pcc", "rmse", "mae", "icc")]
+            rows.append([target if method == "model" else "", name, values[0], between, *values[1:]])
+    level = metrics["spans"]
+    columns = ["target", "", "CCC", metrics["interval"].split(",")[0], "PCC", "RMSE", "MAE", "ICC"]
+    return [f"held out: {level['rows']} spans of {level['subjects']} subjects", *table(columns, rows)]
+
+
+def of_sweep(summary: "SweepSummary") -> Words:
+    """A row a setting; the choice looks at validation alone."""
+    chosen = summary.chosen
+    rows = [
+        [" ".join(item.words), f"{item.validation_ccc:.3f}",
+         *(_number(item.held_out.get(metric)) for metric in ("ccc", "pcc", "rmse")),
+         "<- chosen" if item is chosen else ""]
+        for item in summary.outcomes
+    ]  # fmt: skip
+    lines = [
+        *(f"warning: {word}" for word in dict.fromkeys(word for item in summary.outcomes for word in item.warnings)),
+        *table(["setting", "validation CCC", "held-out CCC", "PCC", "RMSE", ""], rows),
+        *([f"chosen on validation: {chosen.run}"] if chosen else []),
+    ]
+    return Words(tuple(lines), tuple(f"failed: {item.name}: {item.reason}" for item in summary.outcomes if item.reason))
+
+
+def of_prediction(summary: "PredictSummary") -> Words:
+    """What was scored, and how far it may be trusted."""
+    done = [item for item in summary.results if item.status == "done"]
+    rows = [
+        [item.video, str(item.persons), str(item.clips), str(item.scored), f"{item.coverage:.1%}",
+         str(item.out_of_range)]
+        for item in done
+    ]  # fmt: skip
+    lines = [
+        *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
+        *(f"warning: {item.video}: {warning}" for item in done for warning in item.warnings),
+        f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
+        f"open {summary.output}/viewer.html",
+    ]
+    return Words(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
+
+
+def of_labels(summary: "LabelsSummary") -> Words:
+    """What was written, and what is missing or wrong, counted and listed."""
+    splits = ", ".join(f"{rows} {name}" for name, rows in summary.splits.items())
+    more = len(summary.problems) - SPANS_SHOWN
+    lines = [
+        *(f"warning: {warning}" for warning in summary.warnings),
+        *(f"{count} {kind}" for kind, count in summary.counts.items()),
+        *(f"  {item.kind}: {item.name} {item.detail}".rstrip() for item in summary.problems[:SPANS_SHOWN]),
+        *([f"  {more} more, listed in {summary.problems_file}"] if more > 0 else []),
+        f"{summary.rows} spans of {summary.videos} videos and {summary.subjects} subjects"
+        f"{f' ({splits})' if splits else ''} for {', '.join(summary.targets)}; manifest in {summary.manifest}",
+    ]
+    return Words(tuple(lines))
+
+
+def of_demo(summary: "DemoSummary") -> Words:
+    """Scores on subjects that training never saw, and where to look next."""
+    times = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary.seconds.items())
+    places = [("videos", summary.videos), ("labels", summary.labels), ("features", summary.store),
+              ("run", summary.run), ("predictions", summary.predictions)]  # fmt: skip
+    lines = [
+        *of_metrics(summary.metrics),
+        *(f"{name}: {path}" for name, path in places),
+        f"{times}; open {summary.viewer}",
+    ]
+    return Words(tuple(lines))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of columns lined up, the first to the left and the others to the right; none without rows."""
+    if not rows:
+        return
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    for row in [columns, *rows]:
+        others = [item.rjust(width) for item, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([row[0].ljust(widths[0]), *others]).rstrip()
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

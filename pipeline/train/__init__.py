@@ -1,0 +1,1 @@
+"""`affect train-temporal`: folds, grids and held-out scores."""

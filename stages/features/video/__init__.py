@@ -1,0 +1,1 @@
+"""A recording as frames with their times."""

@@ -1,0 +1,1 @@
+"""A value in, text or pixels out: charts, pages, pictures and annotations."""

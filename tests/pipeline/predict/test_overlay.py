@@ -1,0 +1,95 @@
+"""The overlay video: its times, its sound, and what is drawn where."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from affect.cache.predictions import PersonPrediction, VideoPrediction
+from affect.errors import InputError
+from affect.pipeline.predict.overlay import write_overlay
+from affect.pipeline.predict.overlay_picture import OverlayPicture
+
+Person = Callable[..., PersonPrediction]
+Made = Callable[..., VideoPrediction]
+
+
+def _times_s(path: Path) -> list[float]:
+    with av.open(str(path)) as file:
+        return [frame.time for frame in file.decode(video=0) if frame.time is not None]
+
+
+def _sound(path: Path) -> str:
+    with av.open(str(path)) as file:
+        packets = [bytes(packet) for packet in file.demux(audio=0) if packet.size]
+    return hashlib.sha256(b"".join(packets)).hexdigest()
+
+
+def test_frames_keep_their_times_and_sound_its_bytes(
+    person: Person, prediction: Made, face_video: Path, tmp_path: Path
+) -> None:
+    write_overlay(prediction(person(1), source=face_video), tmp_path / "scores.mp4")
+    np.testing.assert_allclose(_times_s(tmp_path / "scores.mp4"), _times_s(face_video), atol=1e-3)
+    assert _sound(tmp_path / "scores.mp4") == _sound(face_video)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.mp4"]
+
+
+def test_the_box_lies_on_the_face_and_the_curves_under_the_picture(
+    person: Person, prediction: Made, face_video: Path, tmp_path: Path
+) -> None:
+    # Person 1's box is (100, 80, 160, 160) of 240 x 180; so narrow a picture is enlarged to 640 x 480.
+    write_overlay(prediction(person(1), source=face_video), tmp_path / "scores.mp4")
+    with av.open(str(tmp_path / "scores.mp4")) as file:
+        picture = next(file.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert picture.shape[1] == 640 and picture.shape[0] > 480 + 2 * 40
+    edge = picture[267:400, 262:272].max(1).mean(0)
+    assert edge[0] > 200 and edge[1] > 150 and edge[2] < 170
+    assert picture[484:, :].mean() < 60 and picture[504:, 320:].max() > 150
+
+
+def test_a_score_outside_its_scale_stays_in_its_lane_and_doubts_have_words(person: Person, prediction: Made) -> None:
+    made = prediction(person(1), person(2))
+    made.persons[0].mean[:, 1] = 9  # of 1 to 7
+    made.persons[0].out_of_range[0] = True
+    drawing = OverlayPicture(made, 640, 480)
+    doubtful, sure = (drawing.draw(np.zeros((480, 640, 3), np.uint8), time_s).astype(int) for time_s in (2.5, 12.5))
+    lane = sure[-60:, 320:]
+    orange = np.flatnonzero(((lane[..., 0] > 180) & (lane[..., 2] < 120)).any(1))
+    assert len(orange) and 2 <= orange.min() <= 12  # the curve, not the rim
+    header = slice(480, drawing.height_px - 2 * 60)
+    amber = [int(((image[header, 150:, 0] > 180) & (image[header, 150:, 2] < 80)).sum()) for image in (doubtful, sure)]
+    assert amber[0] > 50 and amber[1] == 0
+
+
+def test_uneven_times_and_odd_sizes_are_kept(person: Person, prediction: Made, tmp_path: Path) -> None:
+    uneven = tmp_path / "uneven.mkv"
+    times_ms = [0, 40, 90, 200, 233, 500, 1400, 1433]
+    with av.open(str(uneven), "w") as out:
+        track = out.add_stream("ffv1", rate=25)
+        track.width, track.height, track.pix_fmt = 101, 75, "bgr0"
+        track.codec_context.time_base = Fraction(1, 1000)
+        for time_ms in times_ms:
+            frame = av.VideoFrame.from_ndarray(np.full((75, 101, 3), 90, np.uint8), "rgb24")
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    write_overlay(replace(prediction(person(1), source=uneven), width_px=101, height_px=75), tmp_path / "scores.mp4")
+    np.testing.assert_allclose(_times_s(tmp_path / "scores.mp4"), np.array(times_ms) / 1000, atol=2e-3)
+
+
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(
+    person: Person, prediction: Made, face_video: Path, tmp_path: Path
+) -> None:
+    made = prediction(person(1), source=face_video)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_overlay(made, tmp_path / "scores.txt")
+    with pytest.raises(InputError, match="only its features"):
+        write_overlay(replace(made, source=None), tmp_path / "scores.mp4")
+    with pytest.raises(InputError, match="is the recording itself"):
+        write_overlay(made, face_video)
+    assert not list(tmp_path.iterdir())

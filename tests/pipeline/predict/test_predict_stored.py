@@ -1,0 +1,218 @@
+"""Scores of stored features: every number, every refusal, and what is left when it stops."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect.cache.opening import create_store, open_store
+from affect.cache.records import Recipe
+from affect.errors import InputError, RunError
+from affect.pipeline.predict.predict import PredictListener, PredictOptions, predict, predict_frame
+from affect.pipeline.predict.scorer import Scored
+
+CPU = PredictOptions(device="cpu")
+
+
+def test_three_lines_give_the_rows_that_the_command_writes(run: Path, store: Path, tmp_path: Path) -> None:
+    predict(["alone.mp4"], run, tmp_path, store, options=CPU)
+    written = pd.read_csv(
+        tmp_path / "predictions.csv", dtype={"out_of_range": "boolean"}, keep_default_na=False, na_values=[""]
+    )
+    columnar = pd.read_parquet(tmp_path / "predictions.parquet")
+    given = predict_frame("alone.mp4", run, store=store, device="cpu")
+    for table in (columnar, given):
+        assert list(table.columns) == list(written.columns)
+        for name in ("start_s", "end_s", "valence", "valence_std", "PANSS N1", "coverage", "distance", "attention_+0"):
+            np.testing.assert_array_equal(table[name].to_numpy(float), written[name].to_numpy(float), err_msg=name)
+    assert given["out_of_range"].astype("boolean").equals(columnar["out_of_range"].astype("boolean"))
+
+
+def test_runs_of_the_same_features_score_together_from_one_store(
+    made_run: Callable[..., Path], store: Path, tmp_path: Path
+) -> None:
+    recipe = open_store(store).recipe
+    for name, folds in (("first", 1), ("second", 3)):  # the first fold is the same
+        made_run(tmp_path / "runs" / name, recipe, 12, folds=folds)
+    predict(["alone.mp4"], tmp_path / "runs", tmp_path / "out", store, options=CPU)
+    written = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    both, first, second = (
+        predict_frame("alone.mp4", tmp_path / name, store=store, device="cpu")
+        for name in ("runs", "runs/first", "runs/second")
+    )
+    np.testing.assert_array_equal(both["valence"], written["valence"])
+    np.testing.assert_allclose(both["valence"], (first["valence"] + 3 * second["valence"]) / 4, atol=2e-6)
+    assert first["valence_std"].isna().all() and (both["valence_std"].dropna() > 0).all()
+
+
+def test_rows_cover_the_video_on_its_own_clock_and_say_why_there_is_no_score(run: Path, store: Path) -> None:
+    rows = predict_frame("alone.mp4", run, store=store, device="cpu")
+    assert rows["start_s"].iloc[0] == 0
+    assert rows["end_s"].iloc[-1] == pytest.approx(42 / 3.125)
+    gap = rows[(rows["start_s"] >= 16 / 3.125) & (rows["end_s"] <= 24 / 3.125 + 1e-3)]
+    assert len(gap) == 2
+    assert gap["valence"].isna().all() and gap["out_of_range"].isna().all()
+    assert set(gap["reason"]) == {"no face in the clip"} and set(gap["coverage"]) == {0.0}
+    said = rows.drop(gap.index)
+    assert said["valence"].notna().all() and set(said["reason"]) == {""}
+    attention = said[["attention_-1", "attention_+0", "attention_+1"]].fillna(0)
+    np.testing.assert_allclose(attention.sum(axis=1), 1, atol=1e-5)
+
+
+def test_scores_come_in_the_units_of_their_scale_with_the_spread_of_the_models(run: Path, store: Path) -> None:
+    rows = predict_frame("alone.mp4", run, store=store, device="cpu").dropna()
+    assert rows["PANSS N1"].between(-2, 10).all() and rows["PANSS N1"].mean() > 0.5
+    assert (rows["valence_std"] > 0).all()
+
+
+def test_features_unlike_the_training_ones_are_flagged(run: Path, store: Path) -> None:
+    # The run was made for features of half this spread.
+    rows = predict_frame("alone.mp4", run, store=store, device="cpu")
+    far = rows["distance"] > 1
+    assert far.any() and rows.loc[far, "out_of_range"].all()
+    assert not rows.loc[rows["distance"] < 1, "out_of_range"].any()
+
+
+def test_dense_scores_repeat_the_sparse_ones_where_clips_coincide(run: Path, store: Path) -> None:
+    sparse = predict_frame("alone.mp4", run, store=store, device="cpu")
+    dense = predict_frame("alone.mp4", run, store=store, stride=1, device="cpu")
+    assert len(dense) == 42 - 4 + 1
+    both = sparse.merge(dense, on=["start_s", "end_s"], suffixes=("", "_dense"))
+    assert len(both) == len(sparse)
+    np.testing.assert_allclose(both["valence"], both["valence_dense"], atol=1e-5)
+
+
+def test_people_are_chosen_by_word(run: Path, store: Path) -> None:
+    tracks = {
+        subject: set(predict_frame("clinic/two.mp4", run, store=store, subject=subject, device="cpu")["track"])
+        for subject in ("main", "track:1", "all", "largest")
+    }
+    assert tracks == {"main": {0}, "track:1": {1}, "all": {0, 1}, "largest": {-2}}
+    with pytest.raises(InputError, match="expected main, largest, all or track:N"):
+        predict_frame("alone.mp4", run, store=store, subject="somebody", device="cpu")
+
+
+def test_a_video_without_people_has_its_rows_and_no_score(run: Path, store: Path, tmp_path: Path) -> None:
+    summary = predict(["empty.mp4"], run, tmp_path, store, options=CPU)
+    rows = pd.read_csv(tmp_path / "predictions.csv")
+    assert len(rows) == 3 and rows["valence"].isna().all()
+    assert summary.results[0].scored == 0 and not summary.failed
+    assert pd.read_csv(tmp_path / "video.csv")["reason"].tolist() == ["no face in the clip"]
+    assert (tmp_path / "plots" / "empty.mp4.png").stat().st_size > 5000
+
+
+def test_a_track_that_one_video_lacks_fails_that_video_alone(run: Path, store: Path, tmp_path: Path) -> None:
+    summary = predict(
+        ["alone.mp4", "clinic/two.mp4", "missing.mp4"], run, tmp_path, store,
+        options=PredictOptions(device="cpu", subject="track:1"),
+    )  # fmt: skip
+    assert [result.video for result in summary.failed] == ["missing.mp4", "alone.mp4"]
+    failures = pd.read_csv(tmp_path / "failures.csv")
+    assert failures["video"].tolist() == ["missing.mp4", "alone.mp4"]
+    assert "track 1 does not occur" in failures["reason"][1]
+    assert set(pd.read_csv(tmp_path / "predictions.csv")["video"]) == {"clinic/two.mp4"}
+
+
+def test_ctrl_c_leaves_what_is_done_readable(run: Path, store: Path, tmp_path: Path) -> None:
+    def interrupt(scored: Scored) -> None:
+        if scored.video == "clinic/two.mp4":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(
+            ["alone.mp4", "clinic/two.mp4", "empty.mp4"], run, tmp_path, store,
+            options=CPU, listener=PredictListener(scored=interrupt),
+        )  # fmt: skip
+    for rows in (pd.read_csv(tmp_path / "predictions.csv"), pd.read_parquet(tmp_path / "predictions.parquet")):
+        assert set(rows["video"]) == {"alone.mp4", "clinic/two.mp4"}
+    summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))
+    assert not summary["complete"] and [item["video"] for item in summary["videos"]] == ["alone.mp4"]
+    page = (tmp_path / "viewer.html").read_text("utf-8")
+    assert 'data-name="alone.mp4"' in page and page.rstrip().endswith("</html>")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_another_videos_scores_are_not_lost_to_a_second_call(run: Path, store: Path, tmp_path: Path) -> None:
+    predict(["alone.mp4"], run, tmp_path, store, options=CPU)
+    with pytest.raises(InputError, match="1 other videos"):
+        predict(["empty.mp4"], run, tmp_path, store, options=CPU)
+    summary = predict(["alone.mp4", "empty.mp4"], run, tmp_path, store, options=CPU)
+    assert len(summary.results) == 2
+
+
+def test_names_are_nowhere_once_they_are_replaced(run: Path, store: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef0123456789abcdef")
+    options = PredictOptions(device="cpu", key_file=key, exports=("eaf", "vtt"))
+    for folder in ("first", "second"):
+        predict(["clinic/two.mp4", "alone.mp4"], run, tmp_path / folder, store, options=options)
+    files = [path for path in (tmp_path / "first").rglob("*") if path.is_file()]
+    assert len(files) > 8
+    for path in files:
+        assert "two" not in path.name and "alone" not in path.name
+        content = path.read_bytes()
+        for name in (b"two.mp4", b"clinic/", b"alone.mp4"):
+            assert name not in content or path.suffix == ".png", f"{name!r} in {path}"
+    names = [pd.read_csv(tmp_path / folder / "video.csv")["video"].tolist() for folder in ("first", "second")]
+    assert names[0] == names[1] and all(name.startswith("v-") for name in names[0])
+    key.write_text("another key, just as long as that")
+    predict(["alone.mp4"], run, tmp_path / "third", store, options=options)
+    assert pd.read_csv(tmp_path / "third" / "video.csv")["video"][0] not in names[0]
+
+
+def test_a_missing_or_short_key_is_refused_before_anything_is_written(run: Path, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("secret")
+    for name, words in (("short", "holds 6 bytes"), ("none", "cannot be read")):
+        options = PredictOptions(device="cpu", key_file=tmp_path / name)
+        with pytest.raises(InputError, match=words):
+            predict(["alone.mp4"], run, tmp_path / "out", store, options=options)
+    assert not (tmp_path / "out").exists()
+
+
+def _other_recipe(run: Path, folder: Path) -> tuple[Path, str]:
+    create_store(folder / "other", Recipe({"backbone": "another", "precision": "fp32"}))
+    return run, "backbone"
+
+
+def _flip_a_byte(run: Path, folder: Path) -> tuple[Path, str]:
+    data = bytearray((run / "folds" / "1" / "model.safetensors").read_bytes())
+    data[-9] ^= 0x40
+    (run / "folds" / "1" / "model.safetensors").write_bytes(data)
+    return run, "damaged"
+
+
+def _pickle(run: Path, folder: Path) -> tuple[Path, str]:
+    import torch
+
+    torch.save({"weight": torch.zeros(3)}, run / "folds" / "0" / "model.safetensors")
+    return run, "pickle"
+
+
+def _no_fold(run: Path, folder: Path) -> tuple[Path, str]:
+    shutil.rmtree(run / "folds")
+    (run / "folds").mkdir()
+    return run, "no finished fold"
+
+
+def _no_run(run: Path, folder: Path) -> tuple[Path, str]:
+    return folder / "nothing", "is no folder"
+
+
+@pytest.mark.parametrize("spoil", [_other_recipe, _flip_a_byte, _pickle, _no_fold, _no_run])
+def test_a_run_that_does_not_fit_is_refused_clearly(
+    spoil: Callable[[Path, Path], tuple[Path, str]], run: Path, store: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    where, words = spoil(copy, tmp_path)
+    asked = tmp_path / "other" if (tmp_path / "other").exists() else store
+    if asked != store:
+        (tmp_path / "alone.mp4").write_bytes(b"")
+    videos = ["alone.mp4"] if asked == store else [str(tmp_path / "alone.mp4")]
+    with pytest.raises(RunError, match=words) as caught:
+        predict(videos, where, tmp_path / "out", asked, options=CPU)
+    assert caught.value.hint
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,117 @@
+"""From a recording to scores: the same numbers whatever lies between, and nothing on disk that was not asked for."""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect.errors import InputError, RunError
+from affect.pipeline.predict.inputs import find_inputs
+from affect.pipeline.predict.predict import PredictOptions, PredictSummary, predict, predict_frame
+
+
+def _predict(
+    video: Path, run: Path, output: Path, store: str | None = None, store_format: str = "zarr"
+) -> PredictSummary:
+    options = PredictOptions(device="cpu", store_format=store_format, stride=2)
+    return predict([video], run, output, store, options=options)
+
+
+@pytest.fixture(scope="module")
+def output(face_video: Path, face_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One video's output, with its features beside it."""
+    folder = tmp_path_factory.mktemp("output") / "out"
+    summary = _predict(face_video, face_run, folder)
+    assert not summary.failed and summary.results[0].scored == summary.results[0].clips == 3
+    return folder
+
+
+def test_everything_a_reader_may_want_is_there(output: Path) -> None:
+    names = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    names = {name for name in names if not name.startswith("features/")}
+    assert names == {
+        "predictions.csv", "predictions.parquet", "video.csv", "summary.json", "viewer.html",
+        "plots/interview%207.mp4.png",
+    }  # fmt: skip
+
+
+def test_zarr_hdf5_and_memory_give_the_same_numbers(
+    output: Path, face_video: Path, face_run: Path, tmp_path: Path
+) -> None:
+    _predict(face_video, face_run, tmp_path / "hdf5", store_format="hdf5")
+    expected = pd.read_csv(output / "predictions.csv")
+    pd.testing.assert_frame_equal(expected, pd.read_csv(tmp_path / "hdf5" / "predictions.csv"))
+    memory = predict_frame(face_video, face_run, stride=2, device="cpu")
+    for name in ("start_s", "end_s", "valence", "valence_std", "PANSS N1", "coverage", "attention_+0"):
+        np.testing.assert_array_equal(memory[name], expected[name], err_msg=name)
+
+
+def test_a_second_call_extracts_nothing(output: Path, face_video: Path, face_run: Path) -> None:
+    before = pd.read_csv(output / "predictions.csv")
+    entry = next((output / "features").glob("*.zarr"))
+    written = entry.stat().st_mtime_ns
+    started = time.monotonic()
+    _predict(face_video, face_run, output)
+    assert time.monotonic() - started < 5
+    assert next((output / "features").glob("*.zarr")).stat().st_mtime_ns == written
+    pd.testing.assert_frame_equal(before, pd.read_csv(output / "predictions.csv"))
+
+
+def test_several_runs_of_one_recipe_extract_a_video_once(face_video: Path, face_run: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(face_run, tmp_path / "runs" / name)
+    _predict(face_video, tmp_path / "runs", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "features").glob("*.zarr")] == ["interview%207.mp4.zarr"]
+    rows = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    alone = predict_frame(face_video, face_run, stride=2, device="cpu")
+    memory = predict_frame(face_video, tmp_path / "runs", stride=2, device="cpu")
+    for table in (rows, memory):
+        np.testing.assert_allclose(table["valence"], alone["valence"], atol=2e-6)
+
+
+def test_bad_files_are_listed_and_the_good_one_is_done(face_video: Path, face_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    shutil.copy(face_video, folder / "good.mp4")
+    (folder / "text.mp4").write_text("no video at all\n" * 50)
+    (folder / "empty.mp4").write_bytes(b"")
+    options = PredictOptions(device="cpu")
+    summary = predict([folder, "nowhere.mp4"], face_run, tmp_path / "out", ":memory:", options=options)
+    assert {item.video for item in summary.failed} == {"text.mp4", "empty.mp4", "nowhere.mp4"}
+    assert all(item.reason for item in summary.failed) and summary.complete
+    assert set(pd.read_csv(tmp_path / "out" / "failures.csv")["video"]) == {item.video for item in summary.failed}
+    assert set(pd.read_csv(tmp_path / "out" / "predictions.csv")["video"]) == {"good.mp4"}
+
+
+def test_replaced_names_leave_no_features_and_no_path_behind(face_video: Path, face_run: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("f" * 32)
+    bad = tmp_path / "Frau Muster.mp4"
+    bad.write_text("no video")
+    options = PredictOptions(device="cpu", key_file=key)
+    summary = predict([face_video, bad], face_run, tmp_path / "out", options=options)
+    assert len(summary.failed) == 1
+    assert not (tmp_path / "out" / "features").exists()
+    for path in (tmp_path / "out").rglob("*"):
+        for name in ("interview 7", "interview%207", "Muster", str(face_video.parent)):
+            assert name not in path.name
+            assert path.is_dir() or name.encode() not in path.read_bytes(), f"{name} in {path}"
+
+
+def test_a_run_of_other_features_is_refused_before_extraction(run: Path, face_video: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="another recipe"):
+        _predict(face_video, run, tmp_path / "out")
+    assert not list((tmp_path / "out" / "features").glob("*.zarr"))
+    assert not (tmp_path / "out" / "predictions.csv").exists()
+
+
+def test_words_mean_files_folders_patterns_and_ids(face_video: Path, store: Path) -> None:
+    pattern = str(face_video.parent / "*.mp4")
+    found = find_inputs([pattern, "alone.mp4", "nobody.mp4"], str(store))
+    assert [source.path for source in found.sources] == [face_video]
+    assert (found.stored, found.missing) == (["alone.mp4"], ["nobody.mp4"])
+    with pytest.raises(InputError, match="nor an id in the store"):
+        find_inputs(["nobody.mp4"], str(store))

@@ -1,0 +1,106 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affect.errors import RunError
+from affect.pipeline.report.compare import compare, comparison_html
+from affect.pipeline.report.report import compare_runs
+from affect.stages.temporal.metrics import evaluate
+
+from .conftest import held_out, write_run
+
+VALENCE = ("valence",)
+
+
+def test_a_run_does_not_differ_from_its_copy(tmp_path: Path) -> None:
+    clips = held_out(6, 20, 0.4)
+    runs = [write_run(tmp_path / name, clips, VALENCE) for name in "ab"]
+    found = compare(runs)
+    score = found.runs[1].differences["valence"]["ccc"]
+    assert (score.value, score.low, score.high) == (0, 0, 0)
+    assert found.runs[1].better == 0 and found.settings == {}
+
+
+def test_the_difference_is_that_of_the_scores_and_its_interval_is_the_pairs(tmp_path: Path) -> None:
+    noisy, calm = held_out(8, 40, 0.5), held_out(8, 40, 0.3)
+    runs = [write_run(tmp_path / "noisy", noisy, VALENCE), write_run(tmp_path / "calm", calm, VALENCE)]
+    found = compare(runs)
+    scores = [run.scores["valence"]["ccc"] for run in found.runs]
+    gain = found.runs[1].differences["valence"]["ccc"]
+    assert gain.value == pytest.approx(scores[1].value - scores[0].value)
+    assert 0 < gain.low < gain.value < gain.high
+    # Both runs err on the same spans: paired, the interval is narrower than those of the two scores apart.
+    assert gain.high - gain.low < np.hypot(scores[0].high - scores[0].low, scores[1].high - scores[1].low)
+    by_hand = [
+        evaluate(rows["valence"].to_numpy(), rows["valence_label"].to_numpy(), rows["subject"].tolist(), 0, 0)["ccc"]
+        for rows in (calm[calm["subject"] == "p3"], noisy[noisy["subject"] == "p3"])
+    ]
+    gained = found.runs[1].subject_ccc["p3"] - found.runs[0].subject_ccc["p3"]
+    assert gained == pytest.approx(by_hand[0].value - by_hand[1].value)
+    assert found.runs[1].better == 8
+
+
+def test_rows_are_paired_by_what_they_are_and_not_by_their_order(tmp_path: Path) -> None:
+    clips = held_out(5, 20, 0.4)
+    shuffled = clips.sample(frac=1, random_state=1)
+    found = compare([write_run(tmp_path / "a", clips, VALENCE), write_run(tmp_path / "b", shuffled, VALENCE)])
+    assert found.runs[1].differences["valence"]["ccc"].value == pytest.approx(0, abs=1e-12)
+
+
+def test_only_what_all_runs_held_out_is_compared_and_this_is_said(tmp_path: Path) -> None:
+    clips = held_out(6, 20, 0.4)
+    fewer = clips[clips["subject"] != "p5"]
+    runs = [write_run(tmp_path / "a", clips, VALENCE), write_run(tmp_path / "b", fewer, VALENCE)]
+    found = compare(runs)
+    assert (found.spans, found.subjects) == (100, 5)
+    assert "a 120, b 100" in found.warnings[-1]
+
+
+def test_shared_subjects_of_any_run_come_first(tmp_path: Path) -> None:
+    clips = held_out(4, 20, 0.4)
+    shared = "NOT subject-independent: train and test share 'p1'"
+    runs = [
+        write_run(tmp_path / "a", clips, VALENCE, ("no range is given for valence",)),
+        write_run(tmp_path / "b", clips, VALENCE, (shared,)),
+    ]
+    found = compare(runs)
+    assert found.warnings[0] == f"b: {shared}"
+    body = comparison_html(found).partition("<body>")[2]
+    assert not re.search(r"\d\.\d{3}", body[: body.index("NOT subject-independent")])
+
+
+def test_runs_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:
+    clips = held_out(4, 20, 0.4)
+    run = write_run(tmp_path / "run", clips, VALENCE)
+    relabelled = write_run(tmp_path / "relabelled", clips.assign(valence_label=clips["valence_label"] * 0.9), VALENCE)
+    others = write_run(tmp_path / "others", clips.assign(subject="q" + clips["subject"]), VALENCE)
+    renamed = clips.rename(columns={name: name.replace("valence", "arousal") for name in clips.columns})
+    arousal = write_run(tmp_path / "arousal", renamed, ("arousal",))
+    for other, why in (
+        (relabelled, "other labels"),
+        (others, "no span in common"),
+        (arousal, "no target"),
+        (run, "once"),
+    ):
+        with pytest.raises(RunError, match=why):
+            compare([run, other])
+    with pytest.raises(RunError, match="at least two"):
+        compare([run])
+
+
+def test_the_comparison_is_written_as_a_page_and_as_json(tmp_path: Path, trained_run: Path) -> None:
+    copy = tmp_path / "deeper" / "trained"
+    copy.parent.mkdir()
+    copy.symlink_to(trained_run)
+    with pytest.raises(RunError, match="more than once"):
+        compare_runs([trained_run, copy], tmp_path / "same.html")
+    page = compare_runs(
+        [write_run(tmp_path / name, held_out(5, 20, error), VALENCE) for name, error in (("a", 0.5), ("b", 0.2))],
+        tmp_path / "both.html",
+    )
+    values = json.loads((tmp_path / "both.json").read_text())
+    assert values["runs"][1]["differences"]["valence"]["ccc"]["value"] > 0
+    assert "better in 5 of 5" in page.read_text("utf-8")

@@ -1,0 +1,94 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from affect.configs.load import load_config
+from affect.configs.schema import Config
+from affect.errors import ConfigError
+from affect.pipeline.runs.files import read_json
+from affect.pipeline.train.fold import FoldTask
+from affect.pipeline.train.sweep import expand_grid, sweep
+from affect.pipeline.train.train import train_temporal
+from affect.pipeline.workers import Workers
+
+from .conftest import TINY, Data, split_of
+
+
+def test_lists_span_a_grid_and_brackets_and_quotes_hold_one_value_together() -> None:
+    assert expand_grid(["a.b=0,0.5", "labels.targets=[x,y]", "c=1,2"]) == [
+        ["a.b=0", "labels.targets=[x,y]", "c=1"],
+        ["a.b=0", "labels.targets=[x,y]", "c=2"],
+        ["a.b=0.5", "labels.targets=[x,y]", "c=1"],
+        ["a.b=0.5", "labels.targets=[x,y]", "c=2"],
+    ]
+    assert expand_grid([]) == [[]]
+    assert expand_grid(["t='x,y'"]) == [["t='x,y'"]]
+    for words in (["a"], ["a=1,,2"], ["a=" + ",".join("x" * 60), "b=" + ",".join("x" * 60)]):
+        with pytest.raises(ConfigError):
+            expand_grid(words)
+
+
+def test_a_sweep_chooses_on_validation_and_lists_what_failed(data: Data, tmp_path: Path) -> None:
+    labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=5, validation=1))
+    words = [*TINY, "training.epochs=4", "training.learning_rate=3e-3,1e-7,1e30", "training.clip_norm=0"]
+    summary = sweep(data.store, labels, tmp_path / "sweep", None, words, device="cpu")
+    good, slow, broken = summary.outcomes
+    assert "loss is" in broken.reason and not good.reason and good.words == ("training.learning_rate=3e-3",)
+    assert summary.chosen is good and good.validation_ccc > slow.validation_ccc
+    table = pd.read_csv(tmp_path / "sweep/sweep.csv")
+    assert table["chosen"].tolist() == [True, False, False] and len(table) == 3
+    assert table["training.learning_rate"].tolist() == [3e-3, 1e-7, 1e30]
+    assert read_json(tmp_path / "sweep/sweep.json")["chosen"]["run"] == good.name
+    again = sweep(data.store, labels, tmp_path / "sweep", None, words, device="cpu", resume=True)
+    assert again.outcomes[:2] == [good, slow]
+
+
+def test_two_ranks_train_to_what_one_process_does(data: Data, tmp_path: Path) -> None:
+    labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=5, validation=1))
+    words = [*TINY, "training.epochs=2", "model.dropout=0", "model.encoder_dropout=0"]
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom affect.configs.load import load_config\n"
+        "from affect.pipeline.train.train import train_temporal\n"
+        "train_temporal(*sys.argv[1:4], load_config(None, sys.argv[4:]), device='cpu')\n"
+    )
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
+    command = [*launcher, data.store, str(labels), str(tmp_path / "two"), *words]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)
+    train_temporal(data.store, labels, tmp_path / "one", load_config(None, words), device="cpu")
+    one, two = (pd.read_csv(tmp_path / name / "predictions.csv") for name in ("one", "two"))
+    for target in data.manifest.targets:
+        assert (one[target] - two[target]).abs().max() < 1e-4 * one[target].std()
+
+
+def test_a_killed_worker_fails_its_fold_alone(
+    data: Data, settings: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings("evaluation.protocol=k-fold", "evaluation.folds=4", "training.epochs=1")
+    from affect.pipeline.train import train
+
+    monkeypatch.setattr(train, "FoldTask", _task_that_kills_its_worker)
+    summary = train_temporal(data.store, data.labels, tmp_path / "run", config, device="cpu", workers=Workers(jobs=2))
+    assert [(item.name, item.reason) for item in summary.failed] == [
+        ("02", "its process was killed, perhaps for want of memory")
+    ]
+    assert summary.metrics["folds"]["done"] == ["00", "01", "03"]
+
+
+class _Kill:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
+        return os._exit, (9,)
+
+
+def _task_that_kills_its_worker(*values: object) -> FoldTask:
+    task = FoldTask(*values)  # type: ignore[arg-type]
+    if task.fold.name == "02":
+        object.__setattr__(task, "device", _Kill())
+    return task

@@ -1,0 +1,225 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from affect.configs.schema import Config
+from affect.errors import ManifestError, RunError
+from affect.pipeline.runs.folder import load_run
+from affect.pipeline.train.train import TrainingListener, TrainingSummary, train_temporal
+from affect.pipeline.workers import Workers
+
+from .conftest import TINY, Data, split_of
+
+Settings = Callable[..., Config]
+
+
+@pytest.fixture(scope="module")
+def held_out_people(data: Data, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> TrainingSummary:
+    """A leave-one-subject-out run, two folds at a time."""
+    run = tmp_path_factory.mktemp("runs") / "loso"
+    config = settings("evaluation.protocol=leave-one-subject-out")
+    return train_temporal(data.store, data.labels, run, config, device="cpu", workers=Workers(jobs=2))
+
+
+def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingSummary, data: Data) -> None:
+    summary, metrics = held_out_people, held_out_people.metrics
+    assert not summary.failed and len(summary.outcomes) == 8
+    table = pd.read_csv(summary.run / "predictions.csv")
+    assert set(table["level"]) == {"clip", "span", "video"}
+    spans = table[table["level"] == "span"]
+    assert sorted(spans["span"]) == list(range(len(data.manifest)))
+    for number, name in enumerate(data.manifest.targets):
+        truth = data.manifest.labels[spans["span"].to_numpy(int), number]
+        assert np.allclose(spans[f"{name}_label"], truth)
+        said = spans[name].to_numpy()
+        cov = np.mean((said - said.mean()) * (truth - truth.mean()))
+        ccc = 2 * cov / (said.var() + truth.var() + (said.mean() - truth.mean()) ** 2)
+        assert metrics["spans"]["model"][name]["ccc"]["value"] == pytest.approx(ccc, abs=1e-9)
+        assert ccc > 0.85
+        assert metrics["spans"]["mean"][name]["ccc"]["value"] < 0.05
+        low, high = (metrics["spans"]["model"][name]["ccc"][side] for side in ("low", "high"))
+        assert low < ccc < high
+    assert metrics["subject_independent"] and metrics["warnings"] == []
+    assert set(metrics["per_subject"]["videos"]) == set(data.manifest.subjects)
+
+
+def test_the_run_folder_says_what_made_it_and_loads_again(held_out_people: TrainingSummary, data: Data) -> None:
+    run = load_run(held_out_people.run)
+    assert len(run.models) == 8 and run.targets == data.manifest.targets
+    assert run.card.ranges == data.manifest.ranges and run.card.training_mean.keys() == set(run.targets)
+    assert all(not model.training and model.reference.fitted for model in run.models)
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["recipe_digest"] == run.card.recipe.digest and environment["versions"]["torch"]
+    assert yaml.safe_load((run.path / "config.yaml").read_text())["model"]["width"] == 16
+    log = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    assert {row["fold"] for row in log} == {f"{number:02d}" for number in range(8)}
+    assert list(run.path.glob("folds/00/events.out.tfevents.*"))
+    fold = json.loads((run.path / "folds/03/fold.json").read_text())
+    assert not set(fold["subjects"]["test"]) & set(fold["subjects"]["train"] + fold["subjects"]["validation"])
+    assert not list(run.path.rglob("*.partial")) and not list(run.path.rglob("checkpoint.pt"))
+
+
+def test_a_damaged_model_a_pickle_and_another_recipe_are_refused(
+    held_out_people: TrainingSummary, tmp_path: Path
+) -> None:
+    import shutil
+
+    from affect.cache.records import Recipe
+
+    run = tmp_path / "run"
+    shutil.copytree(held_out_people.run, run)
+    card = load_run(run).card
+    with pytest.raises(RunError, match=r"backbone 'generated' -> 'other'|backbone"):
+        card.check_features(Recipe({**card.recipe.fields, "backbone": "other"}), "STORE", "RUN")
+    model = run / "folds/02/model.safetensors"
+    whole = model.read_bytes()
+    for damage, words in [
+        (whole[:-10], "damaged"),
+        (whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:], "damaged"),
+        (b"\x80\x04" + whole, "is a pickle"),
+        (b"PK\x03\x04" + whole, "is a pickle"),
+        (b"", "damaged"),
+    ]:
+        model.write_bytes(damage)
+        with pytest.raises(RunError, match=words) as caught:
+            load_run(run)
+        assert "folds/02/model.safetensors" in caught.value.message
+    model.unlink()
+    with pytest.raises(RunError, match=r"folds/02/model\.safetensors cannot be read"):
+        load_run(run)
+    with pytest.raises(RunError, match="is no run"):
+        load_run(tmp_path)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_an_existing_run_is_refused(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    splits = split_of(data.manifest.subjects, train=5, validation=1)
+    labels = data.relabelled(tmp_path / "labels.csv", splits=splits)
+    config = settings("training.epochs=3", "loss.contrastive_epochs=1", "training.accumulate=2")
+    for name in ("first", "second"):
+        train_temporal(data.store, labels, tmp_path / name, config, device="cpu")
+    for file in ("metrics.json", "predictions.csv", "folds/00/model.safetensors"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes(), file
+    other = settings("training.epochs=3", "loss.contrastive_epochs=1", "training.accumulate=2", "training.seed=1")
+    train_temporal(data.store, labels, tmp_path / "third", other, device="cpu")
+    assert (tmp_path / "first/predictions.csv").read_bytes() != (tmp_path / "third/predictions.csv").read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        train_temporal(data.store, labels, tmp_path / "first", config, device="cpu")
+    with pytest.raises(RunError, match=r"training\.seed=0, this command says 1"):
+        train_temporal(data.store, labels, tmp_path / "first", other, device="cpu", resume=True)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/mine.txt").write_text("x")
+    with pytest.raises(RunError, match="holds no run"):
+        train_temporal(data.store, labels, tmp_path / "notes", config, device="cpu")
+
+
+def test_a_run_killed_between_epochs_resumes_to_the_same_bytes(data: Data, settings: Settings, tmp_path: Path) -> None:
+    words = ("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=12", "training.patience=0")
+    config = settings(*words)
+    whole = train_temporal(data.store, data.labels, tmp_path / "whole", config, device="cpu")
+    script = (
+        "import sys, time\n"
+        "from affect.configs.load import load_config\n"
+        "from affect.pipeline.train.train import TrainingListener, train_temporal\n"
+        "train_temporal(sys.argv[1], sys.argv[2], sys.argv[3], load_config(None, sys.argv[4:]), device='cpu',\n"
+        "    listener=TrainingListener(epoch=lambda fold, record: time.sleep(0.2)))\n"
+    )
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, data.store, str(data.labels), str(killed), *TINY, *words],
+        env=os.environ | {"OMP_NUM_THREADS": str(_threads())},
+    )
+    state = killed / "folds/01/checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert state.exists() and not (killed / "folds/01/fold.json").exists(), "it was not killed inside the second fold"
+    heard: list[tuple[str, int]] = []
+    listener = TrainingListener(epoch=lambda fold, record: heard.append((fold, record.epoch)))
+    resumed = train_temporal(data.store, data.labels, killed, config, device="cpu", resume=True, listener=listener)
+    assert resumed.resumed == ("00",) and heard and heard[0][0] == "01" and heard[0][1] > 1
+    for file in ("metrics.json", "predictions.csv", "folds/01/model.safetensors"):
+        assert (killed / file).read_bytes() == (whole.run / file).read_bytes(), file
+    log = [json.loads(line) for line in (killed / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in log if row["fold"] == "01"] == list(range(1, 13))
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_a_fold_that_fails_is_listed_and_the_others_stand(data: Data, settings: Settings, tmp_path: Path) -> None:
+    labels = data.manifest.labels.copy()
+    names = sorted(set(data.manifest.subjects))
+    varying = np.isin(data.manifest.subjects, names[:1])
+    labels[~varying, 1] = 0.25  # arousal varies in one person only: without that person nothing can be learnt
+    path = data.relabelled(tmp_path / "labels.csv", labels=labels)
+    config = settings("evaluation.protocol=leave-one-subject-out", "training.epochs=1")
+    summary = train_temporal(data.store, path, tmp_path / "run", config, device="cpu")
+    failed = {outcome.test_subjects for outcome in summary.failed}
+    assert (names[0],) in failed and len(failed) < 8
+    failures = pd.read_csv(tmp_path / "run/failures.csv", dtype=str)
+    assert names[0] in failures["subjects"].tolist() and "arousal" in failures["reason"][0]
+    assert summary.metrics["folds"]["done"]
+    assert "00" not in summary.metrics["folds"]["done"] and "00" in summary.metrics["folds"]["failed"]
+
+
+def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    run, config = tmp_path / "run", settings("evaluation.protocol=leave-one-subject-out")
+    flat = data.manifest.labels.copy()
+    flat[:, 0] = 0.5
+    unknown = [*data.manifest.videos[:-1], "s0000/v999"]
+    constant = data.relabelled(tmp_path / "constant.csv", labels=flat)
+    strange = data.relabelled(tmp_path / "strange.csv", videos=unknown)
+    for path, words in ((constant, "0.5 in every"), (strange, "s0000/v999")):
+        with pytest.raises(ManifestError, match=words):
+            train_temporal(data.store, path, run, config, device="cpu")
+    assert not run.exists()
+
+
+def test_people_who_share_a_video_on_two_sides_leak_through_context(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    subjects = list(data.manifest.subjects)
+    first = data.manifest.videos[0]
+    half = [row for row, video in enumerate(data.manifest.videos) if video == first][5:]
+    for row in half:
+        subjects[row] = "another"
+    path = data.relabelled(tmp_path / "labels.csv", subjects=subjects)
+    words = ("evaluation.test_subjects=[another]", "training.epochs=1")
+    with pytest.raises(ManifestError, match="clips see frames of another side"):
+        train_temporal(data.store, path, tmp_path / "run", settings(*words), device="cpu")
+    allowed = settings(*words, "evaluation.allow_shared_subjects=true")
+    summary = train_temporal(data.store, path, tmp_path / "run", allowed, device="cpu")
+    assert any("another side" in warning for warning in summary.metrics["warnings"])
+    assert not summary.metrics["subject_independent"]
+
+
+def test_spans_without_features_are_listed_with_their_line(data: Data, settings: Settings, tmp_path: Path) -> None:
+    start, end = data.manifest.start_s.copy(), data.manifest.end_s.copy()
+    start[3], end[3] = 9000, 9005
+    path = data.relabelled(tmp_path / "labels.csv", start_s=start, end_s=end)
+    config = settings("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=1")
+    summary = train_temporal(data.store, path, tmp_path / "run", config, device="cpu")
+    assert [(where.rpartition(", ")[2], reason) for where, _, reason in summary.skipped] == [
+        ("line 5", "the video has no frame in this time")
+    ]
+    assert "line 5" in (tmp_path / "run/skipped.csv").read_text()

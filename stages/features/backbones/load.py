@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ....errors import ConfigError, InputError
-from . import published as resnet_published
-from . import torchvision as torchvision_nets
-from . import user as user_network
+from . import published, torchvision, user
 from .network import Network, Scale, require_no_paper
 
 Builder = Callable[[str, str | Path | None], Network]
@@ -104,10 +102,10 @@ def _later(module: str) -> Builder:
 
 NAMED: dict[str, Builder] = {
     "efficientnet-lite0": _later("lite0"),
-    **dict.fromkeys(resnet_published.PUBLISHED, resnet_published.build),
-    **dict.fromkeys(torchvision_nets.names(), torchvision_nets.build),
+    **dict.fromkeys(published.PUBLISHED, published.build),
+    **dict.fromkeys(torchvision.names(), torchvision.build),
 }
-PREFIXED: dict[str, Builder] = {"timm:": _later("timm_nets"), "onnx:": _later("onnx_backbone")}
+PREFIXED: dict[str, Builder] = {"timm:": _later("timm"), "onnx:": _later("onnx")}
 
 
 def backbone_names() -> list[str]:
@@ -138,7 +136,7 @@ def _builder(name: str) -> Builder:
         if name.startswith(prefix):
             return builder
     if ":" in name:
-        return user_network.build
+        return user.build
     near = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
     raise ConfigError(
         f"backbone {name!r} is unknown" + (f"; the nearest name is {near[0]!r}" if near else ""),

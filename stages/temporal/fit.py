@@ -95,8 +95,9 @@ class Fit:
         while self.progress.contrastive_epochs < self.loss.contrastive_epochs:
             self.progress.contrastive_epochs += 1
             yield self._record("contrastive", self.progress.contrastive_epochs)
-            if self.progress.contrastive_epochs == self.loss.contrastive_epochs:
-                self.optimizer = make_optimizer(self.model, self.training)
+        if self.loss.contrastive_epochs and self.progress.epochs == 0:
+            # Without the moments of pre-training, also where a fit was stopped just behind it.
+            self.optimizer = make_optimizer(self.model, self.training)
         while not self.done:
             self.progress.epochs += 1
             yield self._record("supervised", self.progress.epochs)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
@@ -24,6 +25,21 @@ class FrameStatus(IntEnum):
     LOW_CONFIDENCE = 2  # a face was seen, but no track was sure enough of it
     TOO_SMALL = 3
     DECODE_ERROR = 4  # the frame came out of a damaged part of the file
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One predicted quantity on its own scale; infinite bounds where no range is known."""
+
+    name: str
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a range is known."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,38 @@
+"""What every picture, page and table shares: colours, gaps, ticks, clock text, names and order of the metrics."""
+
+import math
+
+COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # target by target
+OUT_OF_RANGE = "#e0a100"  # clips unlike the training recordings
+JOINED_WITHIN = 1.75  # typical steps between clips, or between sightings of a face; further apart a line is broken
+METRICS = {"ccc": "CCC", "pcc": "PCC", "rmse": "RMSE", "mae": "MAE", "icc": "ICC"}  # in the order they are shown
+METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
+VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
+CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+def clock_text(time_s: float) -> str:
+    """h:mm:ss, or m:ss under an hour."""
+    hours, rest = divmod(abs(round(time_s)), 3600)
+    start = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
+    return f"{'-' if round(time_s) < 0 else ''}{start}:{rest % 60:02d}"
+
+
+def value_ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """About `count` round values in [low, high]."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return [low] if math.isfinite(low) else []
+    rough = (high - low) / count
+    size = 10.0 ** math.floor(math.log10(rough))
+    return _multiples(next(item for item in VALUE_STEPS if item * size >= rough * 0.999) * size, low, high)
+
+
+def clock_ticks(low_s: float, high_s: float, count: int = 12) -> list[float]:
+    """At most about `count` times in [low_s, high_s] that are round in seconds, minutes or hours."""
+    step_s = next((step for step in CLOCK_STEPS_S if (high_s - low_s) / step <= count), 2 * CLOCK_STEPS_S[-1])
+    return _multiples(step_s, low_s, high_s)
+
+
+def _multiples(step: float, low: float, high: float) -> list[float]:
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 10) for number in range(first, last + 1)]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..configs.subject import Subject
 from ..errors import InputError
 
 Array = npt.NDArray[Any]
@@ -157,54 +158,34 @@ class VideoInfo:
         return cls(**known)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """One person through a video: a row for every kept frame, whether or not the person was seen."""
-
-    values: Array  # (N, D) float16, zero where not valid
-    valid: Array  # (N,) bool
-    row: Array  # (N,) int64, row in the video's FrameFeatures; -1 where not valid
-
-
-def select(features: FrameFeatures, persons: Mapping[int, int], subject: str) -> Selection:
-    """The features of `subject`; see `subject_rows`."""
-    row = subject_rows(features.arrays(), len(features.time_s), persons, subject)
-    valid = row >= 0
-    values = np.zeros((len(row), features.size), features.values.dtype)
-    values[valid] = features.values[row[valid]]
-    return Selection(values, valid, row)
-
-
-def arrays_for(subject: str) -> tuple[str, ...]:
+def arrays_for(subject: Subject) -> tuple[str, ...]:
     """Names of the arrays that `subject_rows` needs."""
-    return ("frame", "track", "box_px") if subject == "largest" else ("frame", "track")
+    return ("frame", "track", "box_px") if subject.kind == "largest" else ("frame", "track")
 
 
-def subject_rows(arrays: Mapping[str, Array], frames: int, persons: Mapping[int, int], subject: str) -> Array:
+def subject_rows(arrays: Mapping[str, Array], frames: int, persons: Mapping[int, int], subject: Subject) -> Array:
     """(N,) int64: the row of `subject` in each of a video's kept frames, -1 where not seen.
 
-    arrays: those of `arrays_for(subject)`, by name; frames: N. subject: "main" (the person in most frames), "largest"
-    (each frame's largest face) or "track:N", the person that track N belongs to, with every track linked to it.
-    Errors: InputError for another word or a track the video does not have.
+    arrays: those of `arrays_for(subject)`, by name; frames: N. subject: anyone but "all".
+    Errors: InputError for "all", or a track the video does not have.
     """
     frame, track = arrays["frame"], arrays["track"]
-    if subject == "largest":
+    if subject.kind == "all":
+        raise InputError("subject is 'all'; expected one person: main, largest or track:N")
+    if subject.kind == "largest":
         area = np.prod(arrays["box_px"][:, 2:] - arrays["box_px"][:, :2], axis=1)
         order = np.lexsort((area, frame))
         chosen = order[np.append(np.diff(frame[order]) > 0, True)] if len(order) else order
-    elif subject == "main":
+    elif subject.track is None:
         chosen = _rows_of_person(track, persons, main_person(track, persons))
-    elif subject.startswith("track:") and subject[6:].isdigit():
-        number = int(subject[6:])
+    else:
         known = np.unique(track).tolist()
-        if number not in known:
+        if subject.track not in known:
             raise InputError(
-                f"track {number} does not occur; this video has {known}",
+                f"track {subject.track} does not occur; this video has {known}",
                 hint="affect inspect-cache STORE --tracks",
             )
-        chosen = _rows_of_person(track, persons, persons.get(number, number))
-    else:
-        raise InputError(f"subject is {subject!r}; expected main, largest or track:N")
+        chosen = _rows_of_person(track, persons, persons.get(subject.track, subject.track))
     row = np.full(frames, -1, np.int64)
     row[frame[chosen]] = chosen
     return row

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
+from .subject import Subject
 
 
 def _require(condition: bool, key: str, value: object, expected: str) -> None:
@@ -74,6 +75,15 @@ class ClipsConfig:
         _require(self.hop is None or self.hop >= 1, "clips.hop", self.hop, "at least 1 frame")
         _require(0 <= self.context <= 64, "clips.context", self.context, "0 to 64 clips on each side")
         _require(0 <= self.min_valid <= 1, "clips.min_valid", self.min_valid, "a share, 0 to 1")
+        _require(_is_one_person(self.subject), "clips.subject", self.subject, "main, largest or track:N")
+
+
+def _is_one_person(word: str) -> bool:
+    """Whether a run can learn from this subject: one row for each frame, so not `all`."""
+    try:
+        return Subject.parse(word).kind != "all"
+    except InputError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

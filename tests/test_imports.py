@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "stages.labels": {"stages.labels", "cache", "configs", "errors"},
     "stages.temporal": {"stages.temporal", "cache", "configs", "errors"},
     "stages.views": {"stages.views", "cache", "configs", "errors"},
-    "cache": {"cache", "errors"},
+    "cache": {"cache", "configs", "errors"},
     "configs": {"configs", "errors"},
     "errors": set(),
 }

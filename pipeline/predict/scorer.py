@@ -13,6 +13,7 @@ from ...cache.predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Tar
 from ...cache.records import Array, FrameFeatures, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
+from ...configs.subject import MAIN, Subject
 from ...errors import InputError
 from ...stages.temporal.clips import FeatureTable, dense_clips
 from ...stages.temporal.score import ClipScores, score_blocks
@@ -57,12 +58,7 @@ class Scorer:
             raise InputError(
                 f"--stride is {self.stride}; expected kept frames between clips, at least 1", hint="--stride 1 is dense"
             )
-        word = self.subject or self.run.card.clips.subject
-        if word not in ("main", "largest", "all") and not (word.startswith("track:") and word[6:].isdigit()):
-            raise InputError(
-                f"--subject is {word!r}; expected main, largest, all or track:N",
-                hint="affect inspect-cache STORE --tracks lists who is in a video",
-            )
+        Subject.parse(self.subject or self.run.card.clips.subject)
 
     @property
     def models(self) -> int:
@@ -100,7 +96,7 @@ class Scorer:
         info, layout = store.info(entry), store.read(entry, values=False)
         video = _StoredVideo(store, entry, entry if name is None else name, info, layout)
         persons, brief = self._persons(layout, info)
-        scored = tuple(self._score_person(video, track, word, done) for track, word in persons)
+        scored = tuple(self._score_person(video, track, subject, done) for track, subject in persons)
         notes = [f"{brief} more people were seen too briefly to be scored"] if brief else []
         return VideoPrediction(
             video=video.name,
@@ -114,32 +110,32 @@ class Scorer:
             warnings=(*info.warnings, *notes),
         )
 
-    def _persons(self, layout: FrameFeatures, info: VideoInfo) -> tuple[list[tuple[int, str]], int]:
-        """Each chosen person and the word that selects them; how many were seen too briefly."""
-        word = self.subject or self.run.card.clips.subject
-        if word == "largest":
-            return [(LARGEST if len(layout.frame) else NOBODY, word)], 0
-        if word != "all":
-            track = main_person(layout.track, info.persons) if word == "main" else int(word[6:])
-            return [(info.persons.get(track, track), word)], 0
+    def _persons(self, layout: FrameFeatures, info: VideoInfo) -> tuple[list[tuple[int, Subject]], int]:
+        """Each chosen person and the subject that selects them; how many were seen too briefly."""
+        subject = Subject.parse(self.subject or self.run.card.clips.subject)
+        if subject.kind == "largest":
+            return [(LARGEST if len(layout.frame) else NOBODY, subject)], 0
+        if subject.kind != "all":
+            track = main_person(layout.track, info.persons) if subject.track is None else subject.track
+            return [(info.persons.get(track, track), subject)], 0
         owners = np.array([info.persons.get(int(track), int(track)) for track in layout.track], np.int64)
         people, frames = np.unique(owners, return_counts=True)
         lasting = people[frames >= self.run.card.clips.length]
         if len(lasting) == 0:
-            return [(main_person(layout.track, info.persons), "main")], max(0, len(people) - 1)
-        return [(int(track), f"track:{track}") for track in lasting], len(people) - len(lasting)
+            return [(main_person(layout.track, info.persons), MAIN)], max(0, len(people) - 1)
+        return [(int(track), Subject("track", int(track))) for track in lasting], len(people) - len(lasting)
 
     def _score_person(
-        self, video: "_StoredVideo", track: int, word: str, done: Callable[[PersonPrediction, Scored], None]
+        self, video: "_StoredVideo", track: int, subject: Subject, done: Callable[[PersonPrediction, Scored], None]
     ) -> PersonPrediction:
         layout, clips = video.layout, self.run.card.clips
-        row = subject_rows(layout.arrays(), len(layout.time_s), video.info.persons, word)
+        row = subject_rows(layout.arrays(), len(layout.time_s), video.info.persons, subject)
         faces = _Faces(layout.time_s[row >= 0], layout.box_px[row[row >= 0]])
         if len(faces.time_s) == 0:
             person = _silent(self._spans(layout.time_s), track, len(self.run.targets), self._neighbours)
             done(person, Scored(video.name, track, len(person.start_s), len(person.start_s)))
             return person
-        table = FeatureTable.from_store(video.store, [video.entry], word, self.device, TABLE_BYTES)
+        table = FeatureTable.from_store(video.store, [video.entry], subject, self.device, TABLE_BYTES)
         edges = self.run.models[0].spec.config.context_edges
         index = dense_clips(table, clips, self.stride or clips.length, context_edges=edges)
         pieces, start_s, end_s = [], index.start_s, index.end_s

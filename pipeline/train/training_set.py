@@ -13,6 +13,7 @@ from ...cache.manifest_sidecar import sidecar_path
 from ...cache.records import Array, Recipe
 from ...cache.store import Store
 from ...configs.schema import Config
+from ...configs.subject import Subject
 from ...errors import ManifestError, StoreError
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.scaling import LabelScaling
@@ -127,7 +128,7 @@ def labels_sha256(labels: Path) -> str:
 
 
 def _index(store: Store, manifest: Manifest, ids: list[str], config: Config, device: str) -> ClipTable:
-    table = FeatureTable.from_store(store, sorted(set(ids)), config.clips.subject, device)
+    table = FeatureTable.from_store(store, sorted(set(ids)), Subject.parse(config.clips.subject), device)
     return index_clips(
         table, ids, manifest.start_s, manifest.end_s, config.clips, context_edges=config.model.context_edges
     )
@@ -168,7 +169,7 @@ def _mirrored(location: str, store: Store, clips: ClipTable, device: str, config
             f"store {location} is no other view of the same features: {', '.join(differing) or 'nothing'} differs",
             hint="affect extract-features VIDEOS --set features.view=hflip --store STORE",
         )
-    table = FeatureTable.from_store(mirror, clips.table.ids, config.clips.subject, device)
+    table = FeatureTable.from_store(mirror, clips.table.ids, Subject.parse(config.clips.subject), device)
     if not np.array_equal(table.frames.first, clips.table.frames.first):
         raise StoreError(f"store {location} has other frames than the plain one; extract both from the same videos")
     return replace(clips, table=table)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...cache.records import Array, FrameFeatures, VideoInfo
 from ...cache.store import Store
+from ...configs.subject import MAIN, Subject
 from ...errors import InputError
 from .held import FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
 
@@ -31,11 +32,11 @@ class FeatureTable:
         cls,
         store: Store,
         ids: Sequence[str] | None = None,
-        subject: str = "main",
+        subject: Subject = MAIN,
         device: torch.device | str = "cpu",
         budget_bytes: int | None = None,
     ) -> "FeatureTable":
-        """The table of some entries (None: all); `subject` is main, largest or track:N.
+        """The table of some entries (None: all); `subject` is one person.
 
         Features go to the device when they fit both the budget and half of what is free there, else to memory by the
         same rule, else they stay in the store and are read in blocks, of which at most `budget_bytes` are kept
@@ -53,7 +54,7 @@ class FeatureTable:
         cls,
         videos: Mapping[str, FrameFeatures],
         infos: Mapping[str, VideoInfo] | None = None,
-        subject: str = "main",
+        subject: Subject = MAIN,
         device: torch.device | str = "cpu",
     ) -> "FeatureTable":
         """The table of features that are in memory already."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...cache.records import Array, FrameFeatures, arrays_for, subject_rows
 from ...cache.store import Store
+from ...configs.subject import Subject
 from ...errors import EntryError
 
 BLOCK_ROWS = 256  # rows read from a store at once: 1 MB at D = 2048, about a chunk of a store
@@ -55,13 +56,13 @@ class VideoFrames:
     fingerprint: str = ""  # of the video's file; empty for features that never were in a store
 
     @classmethod
-    def of(cls, video: FrameFeatures, persons: Mapping[int, int], subject: str) -> "VideoFrames":
+    def of(cls, video: FrameFeatures, persons: Mapping[int, int], subject: Subject) -> "VideoFrames":
         """The frames of one person, in features that are in memory."""
         row = subject_rows(video.arrays(), len(video.time_s), persons, subject)
         return cls(video.time_s, row.astype(np.int32), len(video.frame))
 
     @classmethod
-    def stored_in(cls, store: Store, ids: Sequence[str], subject: str) -> dict[str, "VideoFrames"]:
+    def stored_in(cls, store: Store, ids: Sequence[str], subject: Subject) -> dict[str, "VideoFrames"]:
         """Id -> the frames of one person, read without any features. Errors: EntryError."""
         videos = {}
         for look in store.looks(ids, ("time_s", *arrays_for(subject))):

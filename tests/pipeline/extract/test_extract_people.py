@@ -12,7 +12,8 @@ import pytest
 from skimage import data
 
 from affect.cache import open_store
-from affect.cache.records import select
+from affect.cache.records import subject_rows
+from affect.configs.subject import Subject
 
 if TYPE_CHECKING:
     from tests.pipeline.extract.conftest import Command
@@ -53,9 +54,9 @@ def test_both_people_have_rows_and_tracks_and_who_is_meant_is_chosen_later(
     kept = len(features.time_s)
     assert abs(kept - SECONDS * 3.125) <= 1
     assert len(features.frame) > 1.6 * kept
-    main = select(features, info.persons, "main")
-    assert main.valid.all()
-    assert np.all(features.box_px[main.row][:, 2] < 170)
+    main = subject_rows(features.arrays(), kept, info.persons, Subject("main"))
+    assert np.all(main >= 0)
+    assert np.all(features.box_px[main][:, 2] < 170)
     listed = affect.run("inspect-cache", tmp_path / "store", "--tracks", "--json")
     assert listed.code == 0
     tracks = json.loads(listed.out)["tracks"]
@@ -69,10 +70,9 @@ def test_both_people_have_rows_and_tracks_and_who_is_meant_is_chosen_later(
     assert left["size_px"] > 1.3 * right["size_px"]
     table = affect.run("inspect-cache", tmp_path / "store", "--tracks").out
     assert table.count("conversation.mp4") >= 2
-    other = select(features, info.persons, f"track:{right['track']}")
-    assert np.all(features.box_px[other.row[other.valid]][:, 0] > 170)
-    largest = select(features, info.persons, "largest")
-    assert np.array_equal(largest.row, main.row)
+    other = subject_rows(features.arrays(), kept, info.persons, Subject("track", right["track"]))
+    assert np.all(features.box_px[other[other >= 0]][:, 0] > 170)
+    assert np.array_equal(subject_rows(features.arrays(), kept, info.persons, Subject("largest")), main)
     # A run with faces that was stopped in between holds the same.
     assert (
         affect.run("extract-features", conversation, "--store", tmp_path / "hdf5", *network, "--format", "hdf5").code

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from affect.cache.memory_store import MemoryStore
-from affect.cache.records import ROW_ARRAYS, Array, FrameFeatures, Recipe, VideoInfo, select
+from affect.cache.records import ROW_ARRAYS, Array, FrameFeatures, Recipe, VideoInfo, subject_rows
 from affect.configs.schema import ClipsConfig
+from affect.configs.subject import MAIN, Subject
 from affect.errors import InputError
 from affect.stages.temporal.clips import ClipTable, FeatureTable, dense_clips, index_clips
 from affect.stages.temporal.held import _allowed_bytes
@@ -223,21 +224,21 @@ def test_two_people_are_told_apart_by_the_subject(make_video: Any) -> None:
     rows["values"][1::2] = 7
     video = FrameFeatures(time_s=one.time_s, index=one.index, status=one.status, **rows)
     for table in (
-        FeatureTable.from_videos({"a": video}, subject="track:4"),
-        FeatureTable.from_store(CountingStore({"a": video}), subject="track:4"),
-        FeatureTable.from_store(CountingStore({"a": video}), subject="track:4", budget_bytes=0),
+        FeatureTable.from_videos({"a": video}, subject=Subject("track", 4)),
+        FeatureTable.from_store(CountingStore({"a": video}), subject=Subject("track", 4)),
+        FeatureTable.from_store(CountingStore({"a": video}), subject=Subject("track", 4), budget_bytes=0),
     ):
         assert (index(table, "a", 0, np.nan).batch(torch.tensor([0])).frames == 7).all()
 
 
-def test_the_main_person_of_a_table_is_the_one_that_select_gives(make_video: Any) -> None:
+def test_the_main_person_of_a_table_is_the_one_that_the_records_give(make_video: Any) -> None:
     generator = np.random.default_rng(0)
     for persons in ({}, {1: 0, 3: 2}, {2: 1, 3: 1}):
         video = make_video(60, seed=len(persons), seen=0.8)
         video.track[:] = generator.integers(0, 4, len(video.track))
         kept = FrameFeatures.concatenate([video])
         table = FeatureTable.from_videos({"a": kept}, {"a": _info(persons)})
-        np.testing.assert_array_equal(table.frames.row, select(video, persons, "main").row)
+        np.testing.assert_array_equal(table.frames.row, subject_rows(video.arrays(), 60, persons, MAIN))
 
 
 def test_a_control_group_may_allow_less_than_the_machine_has(tmp_path: Path) -> None:

@@ -69,14 +69,14 @@ class ModelCard:
             raise ValueError("the recipe does not have the digest it is stored with")
         return card
 
-    def check_features(self, recipe: Recipe, store: str, run: str) -> None:
-        """Errors: RunError naming each field in which the features of `store` differ from those trained on."""
+    def check_features(self, recipe: Recipe, which: str, run: str) -> None:
+        """Errors: RunError naming each field in which features, `which` are of this recipe, differ from those trained on."""
         differences = self.recipe.differences(recipe)
         if differences:
             words = ", ".join(f"{name} {mine!r} -> {theirs!r}" for name, (mine, theirs) in differences.items())
             mine, theirs = (int(made.fields.get("algorithm", 0)) for made in (self.recipe, recipe))
             raise RunError(
-                f"store {store} was made with another recipe than run {run} was trained on (run -> store): {words}",
+                f"features {which} are of another recipe than run {run} was trained on (run -> those): {words}",
                 hint="train again on features that this affect extracts: those of the run it can no longer make"
                 if mine < theirs
                 else f"affect extract-features VIDEOS --config {run}/config.yaml --store NEW_STORE",

@@ -328,17 +328,20 @@ def predict_command(
 
     Example: affect predict interview.mp4 --run runs/first --output out
     """
-    from .pipeline.predict.predict import PredictListener, PredictOptions, predict
+    from .pipeline.predict.outputs import Outputs
+    from .pipeline.predict.predict import PredictOptions, predict
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import extraction_bar
+    from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
         stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
-        overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,  # type: ignore[arg-type]
+        overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
     )  # fmt: skip
-    with extraction_bar(enabled=not as_json) as listener:
-        summary = predict(videos, run, output, store, options=options, listener=PredictListener(extraction=listener))
-    sys.exit(_say(text.of_prediction(summary), as_json, asdict(summary)))
+    events = bars(predict(videos, run, output, store, options=options), enabled=not as_json)
+    with Outputs(output, options) as outputs, contextlib.closing(events):
+        for event in events:
+            outputs.add(event)
+    sys.exit(_say(text.of_prediction(outputs.summary), as_json, asdict(outputs.summary)))
 
 
 @main.command("report")

@@ -5,7 +5,11 @@ shows what it likes, a test keeps them all. Closing the generator ends the work 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from ..cache.predictions import PersonPrediction
+from ..cache.records import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,42 @@ class VideoOutcome:
     def stored(self) -> bool:
         """Whether its features are in the store."""
         return self.status in ("done", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresPlanned:
+    """What is going to be scored, and by what; the first event of a prediction, after every check that may refuse."""
+
+    videos: tuple[str, ...]  # ids, and the words for what is not there
+    run: str
+    recipe_digest: str
+    models: int
+    targets: tuple[Target, ...]
+    training_means: tuple[float | None, ...]  # of each target
+    subject: str
+    clip_frames: int
+    stride_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipsScored:
+    """A block of one person's clips has its scores."""
+
+    video: str
+    block: PersonPrediction  # these clips alone
+    clips: int  # of this person, so far
+    of: int
+
+    @property
+    def track(self) -> int:
+        """The person."""
+        return self.block.track
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFailed:
+    """A video that could not be scored, and why."""
+
+    video: str
+    source: Path | None
+    reason: str

@@ -1,6 +1,6 @@
 """The features that runs need: where they lie, of which recipe they have to be, and making them for one video."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from ...errors import RunError
 from ..extract.extract import recipe_of
 from ..extract.videos import Source
 from ..runs.folder import Run
-from .inputs import MEMORY
+from ..workers import Workers
+from .inputs import MEMORY, PredictOptions
 
 
 def store_locations(runs: Sequence[Run], location: str) -> tuple[str, ...]:
@@ -48,18 +49,21 @@ def features_config(run: Run) -> FeaturesConfig:
 
 
 def check_features(
-    runs: Sequence[Run], locations: Sequence[str], sources: Sequence[Source], device: str, *, overwrite: bool
+    runs: Sequence[Run], locations: Sequence[str], sources: Sequence[Source], options: PredictOptions
 ) -> None:
     """Look at the recipe of every store that is there and, where a video has to be extracted, of what would be made.
 
-    Nothing is made here. Errors: RunError for other features than those that a run was trained on.
+    Nothing is made here. Errors: RunError for other features than those that a run was trained on, StoreError for a
+    store that is missing and will not be made.
     """
+    if not sources:
+        open_stores(locations)
     for location, run in dict(zip(locations, runs, strict=True)).items():
         stored: set[str] = set()
         if location != MEMORY and store_exists(location):
             store = open_store(location)
             run.card.check_features(store.recipe, f"in store {location}", str(run.path))
             stored = set(store.ids())
-        if any(overwrite or source.id not in stored for source in sources):
-            recipe = recipe_of(features_config(run), device)
+        if any(options.overwrite or source.id not in stored for source in sources):
+            recipe = recipe_of(features_config(run), options.device, Workers(options.jobs))
             run.card.check_features(recipe, "that this affect makes here", str(run.path))

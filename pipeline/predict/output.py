@@ -8,9 +8,9 @@ from ...cache.predictions import VideoPrediction
 from ...stages.views.annotations import elan, webvtt
 from ...stages.views.plot import plot_person
 from ...stages.views.viewer import page_head, page_tail, video_block
+from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from ..runs.files import write_whole
-from .predict import PredictOptions, ScoresPlanned, VideoFailed
-from .scorer import ClipsScored
+from .inputs import PredictOptions
 
 
 class Output:

@@ -1,4 +1,4 @@
-"""What a call of `predict` leaves behind: every output in one folder, and a summary that says what became of each video."""
+"""What a call of `predict` leaves behind: every output in one folder, and a summary of what became of each video."""
 
 import time
 from contextlib import ExitStack
@@ -9,12 +9,12 @@ from typing import Literal
 from ...cache.predictions import ScoreReason, VideoPrediction
 from ...cache.records import Json
 from ...errors import AffectError, InputError
+from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from ..runs.files import write_json
-from .inputs import check_output
+from .inputs import PredictOptions, check_output
 from .output import Captions, Elan, Output, Overlay, Plots, Viewer
-from .predict import PredictEvent, PredictOptions, ScoresPlanned, VideoFailed
+from .predict import PredictEvent
 from .pseudonyms import Pseudonyms
-from .scorer import ClipsScored
 from .tables import Tables
 
 OUTPUTS: dict[str, type[Output]] = {

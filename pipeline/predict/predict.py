@@ -5,71 +5,36 @@ scores = predict_frame("interview.mp4", "runs/first")
 scores.plot(x="start_s", y="valence")
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.memory_store import MemoryStore
+from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
-from ...cache.records import Target
 from ...cache.store import Store
 from ...errors import AffectError, InputError
-from ..extract.extract import ExtractionSummary, Moved, Planned, extract, extract_into
-from ..extract.plan import VideoOutcome
+from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome
+from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
+from ..extract.plan import Todo, plan
 from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers, resolve_device
 from .features import check_features, features_config, open_stores, store_locations
-from .inputs import MEMORY, find_inputs
-from .scorer import ClipsScored, Scorer
+from .inputs import MEMORY, PredictOptions, find_inputs
+from .scorer import Scorer
 from .tables import clip_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
-class PredictOptions:
-    """How to predict, and what to write besides the tables, plots and viewer."""
+__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
 
-    stride: int | None = None  # kept frames between clips; None: a clip's length, 1: dense
-    subject: str | None = None  # main, largest, track:N or all; None: as the run was trained
-    device: str = "auto"
-    jobs: int = 1
-    store_format: str | None = None  # of a store that is made; None: zarr
-    overwrite: bool = False  # extract again what is stored
-    overlay: Path | None = None  # a video file; with several videos a folder for them
-    exports: tuple[str, ...] = ()  # names of further outputs: eaf, vtt
-    with_video: bool = True  # in the viewer; without, neither the recording nor face boxes
-    key_file: Path | None = None  # names become hashes under this key
-
-
-@dataclass(frozen=True, slots=True)
-class ScoresPlanned:
-    """What a call is going to do: its first event, after every check that may refuse."""
-
-    videos: tuple[str, ...]  # ids, and the words for what is not there
-    run: str
-    recipe_digest: str
-    models: int
-    targets: tuple[Target, ...]
-    training_means: tuple[float | None, ...]
-    subject: str
-    clip_frames: int
-    stride_frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class VideoFailed:
-    """A video without scores, and why."""
-
-    video: str
-    source: Path | None
-    reason: str
-
-
-PredictEvent = ScoresPlanned | Planned | Moved | VideoOutcome | ClipsScored | VideoPrediction | VideoFailed
+Scoring = ClipsScored | VideoPrediction | VideoFailed
+PredictEvent = ScoresPlanned | Planned | Moved | VideoOutcome | Scoring
 
 
 def predict(
@@ -79,7 +44,7 @@ def predict(
     store: str | Path | None = None,
     *,
     options: PredictOptions | None = None,
-) -> Iterator[PredictEvent]:
+) -> Generator[PredictEvent, None, None]:
     """What happens while videos (files, folders, globs, or ids in the store) are scored by a run, in order.
 
     run: a run's folder, or a folder of runs, which score together.
@@ -91,8 +56,9 @@ def predict(
     private = options.key_file is not None
     location = str(store) if store is not None else MEMORY if private else str(Path(output) / "features")
     device = resolve_device(options.device)
+    jobs = 1 if location == MEMORY else options.jobs  # there one video follows the other
     words = [str(video) for video in videos]
-    yield from _predict(words, load_runs(run, device), location, replace(options, device=device))
+    yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs))
 
 
 def predict_frame(
@@ -131,25 +97,26 @@ def predict_video(
     runs = [run] if isinstance(run, Run) else load_runs(run, device)
     options = PredictOptions(stride, subject, device)
     found: VideoPrediction | None = None
-    for event in _predict([str(video)], runs, str(store), options):
-        if isinstance(event, ScoresPlanned) and len(event.videos) != 1:
-            raise InputError(f"{video} is {len(event.videos)} videos; expected one: a file, or an id in the store")
-        if isinstance(event, VideoFailed):
-            raise AffectError(event.reason)
-        if isinstance(event, VideoPrediction):
-            found = event
+    with closing(_predict([str(video)], runs, str(store), options)) as events:
+        for event in events:
+            if isinstance(event, ScoresPlanned) and len(event.videos) != 1:
+                raise InputError(f"{video} is {len(event.videos)} videos; expected one: a file, or an id in the store")
+            if isinstance(event, VideoFailed):
+                raise AffectError(event.reason)
+            if isinstance(event, VideoPrediction):
+                found = event
     assert found is not None, "each video ends in a prediction or a failure"
     return found
 
 
-def _predict(words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions) -> Iterator[PredictEvent]:
+def _predict(
+    words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions
+) -> Generator[PredictEvent, None, None]:
     """As `predict`, with loaded runs and a device that is there."""
     scorer = Scorer(runs, options.device, options.subject, options.stride)
     locations = store_locations(runs, location)
     inputs = find_inputs(words, locations[0])
-    check_features(runs, locations, inputs.sources, options.device, overwrite=options.overwrite)
-    if not inputs.sources:
-        open_stores(locations)  # nothing will be extracted: what is not there now will not be
+    check_features(runs, locations, inputs.sources, options)
     yield ScoresPlanned(
         videos=tuple(inputs.all_ids),
         run=str(runs[0].path),
@@ -161,32 +128,48 @@ def _predict(words: Sequence[str], runs: Sequence[Run], location: str, options: 
         clip_frames=scorer.clips.length,
         stride_frames=scorer.stride,
     )
-    if inputs.sources:
-        for where, run in dict(zip(locations, runs, strict=True)).items():
-            if where != locations[0]:
-                # A video that fails here has no entry in this store, so it fails again where it is scored.
-                yield from _extract(inputs.sources, where, run, options)
+    for where, run in dict(zip(locations, runs, strict=True)).items():
+        if where != locations[0]:
+            # A video that fails here has no entry in this store, so it fails again where it is scored.
+            yield from _extract(inputs.sources, where, run, options)
     for word in inputs.missing:
         yield VideoFailed(word, Path(word), f"{word} does not exist")
     for entry in inputs.stored:
         yield from _score(scorer, open_stores(locations), entry, None)
-    if inputs.sources and location == MEMORY:
-        yield from _extract_and_forget(inputs.sources, scorer)
-    elif inputs.sources:
-        paths = {source.id: source.path for source in inputs.sources}
-        for event in _extract(inputs.sources, locations[0], runs[0], options):
-            yield event
-            if isinstance(event, VideoOutcome) and event.stored:
-                yield from _score(scorer, open_stores(locations), event.id, paths[event.id])
-            elif isinstance(event, VideoOutcome):
-                yield VideoFailed(event.id, paths[event.id], event.reason)
+    paths = {source.id: source.path for source in inputs.sources}
+    if location != MEMORY:
+        with closing(_extract(inputs.sources, locations[0], runs[0], options)) as events:
+            for event in events:
+                yield event
+                if isinstance(event, VideoOutcome):
+                    yield from _score_outcome(scorer, open_stores(locations), event, paths[event.id])
+        return
+    yield Planned(len(inputs.sources))
+    for source in inputs.sources:
+        extractor = extractor_of(features_config(runs[0]), options.device, Workers(options.jobs).threads)
+        memory = MemoryStore(extractor.recipe)
+        with closing(extract_into(memory, source, extractor)) as moves:
+            for move in moves:
+                yield move
+                if isinstance(move, VideoOutcome):
+                    yield from _score_outcome(scorer, [memory] * len(runs), move, source.path)
 
 
 def _extract(
     sources: Sequence[Source], location: str, run: Run, options: PredictOptions
-) -> Iterator[Planned | Moved | VideoOutcome]:
-    """The videos' features into a store, as the run needs them."""
-    for event in extract(
+) -> Generator[Planned | Moved | VideoOutcome, None, None]:
+    """The videos' features into a store, as the run needs them; what is stored needs no detector and no backbone."""
+    if store_exists(location):
+        steps = plan(open_store(location), sources, overwrite=options.overwrite, verify=False)
+        sources = []
+        for step in steps:
+            if isinstance(step, Todo):
+                sources.append(step.source)
+            else:
+                yield step
+    if not sources:
+        return
+    events = extract(
         sources,
         location,
         features_config(run),
@@ -194,28 +177,23 @@ def _extract(
         device=options.device,
         workers=Workers(options.jobs),
         overwrite=options.overwrite,
-    ):
-        if not isinstance(event, ExtractionSummary):
-            yield event
+    )
+    with closing(events):
+        for event in events:
+            if not isinstance(event, ExtractionSummary):
+                yield event
 
 
-def _extract_and_forget(sources: Sequence[Source], scorer: Scorer) -> Iterator[PredictEvent]:
-    """Extract and score one video after another, keeping no features."""
-    extractor = held_extractor(features_config(scorer.runs[0]), scorer.device, Workers().threads)
-    yield Planned(len(sources))
-    for source in sources:
-        store = MemoryStore(extractor.recipe)
-        for event in extract_into(store, source, extractor):
-            yield event
-            if isinstance(event, VideoOutcome) and event.stored:
-                yield from _score(scorer, [store] * len(scorer.runs), source.id, source.path)
-            elif isinstance(event, VideoOutcome):
-                yield VideoFailed(source.id, source.path, event.reason)
+def _score_outcome(
+    scorer: Scorer, stores: Sequence[Store], outcome: VideoOutcome, source: Path
+) -> Generator[Scoring, None, None]:
+    if outcome.stored:
+        yield from _score(scorer, stores, outcome.id, source)
+    else:
+        yield VideoFailed(outcome.id, source, outcome.reason)
 
 
-def _score(
-    scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | None
-) -> Iterator[ClipsScored | VideoPrediction | VideoFailed]:
+def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | None) -> Generator[Scoring, None, None]:
     from .overlay import clock_offset_s
 
     try:

@@ -1,7 +1,6 @@
 """Trained runs applied to one stored video: every chosen person's clips, block by block."""
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,11 @@ from ...configs.subject import MAIN, Subject
 from ...errors import EntryError, InputError, RunError
 from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
 from ...stages.temporal.score import in_units, pool_scores, score_blocks
+from ..events import ClipsScored
 from ..runs.folder import Run
 
 TABLE_BYTES = 64 << 20  # of features held at once; more stay in the store and are read in blocks
 BATCH_CLIPS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ClipsScored:
-    """A block of one person's clips has its scores."""
-
-    video: str
-    block: PersonPrediction  # these clips alone
-    clips: int  # of this person, so far
-    of: int
-
-    @property
-    def track(self) -> int:
-        """The person."""
-        return self.block.track
 
 
 class Scorer:
@@ -138,7 +123,7 @@ class Scorer:
 
     def _table(self, run: Run, store: Store, entry: str, subject: Subject) -> ClipTable:
         size, edges = run.card.spec.feature_size, run.card.spec.config.context_edges
-        features = FeatureTable.from_store(store, [entry], subject, self.device, TABLE_BYTES, size)
+        features = FeatureTable.from_store(store, [entry], subject, self.device, TABLE_BYTES, feature_size=size)
         return dense_clips(features, self.clips, self.stride, context_edges=edges)
 
     def _run_blocks(self, run: Run, clips: ClipTable) -> Iterator[ClipScores]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
+from ..events import ClipsScored, ScoresPlanned, VideoFailed
+from .inputs import PredictOptions
 from .output import Output
-from .predict import PredictOptions, ScoresPlanned, VideoFailed
-from .scorer import ClipsScored
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -35,6 +35,7 @@ class FeatureTable:
         subject: Subject = MAIN,
         device: torch.device | str = "cpu",
         budget_bytes: int | None = None,
+        *,
         feature_size: int | None = None,
     ) -> "FeatureTable":
         """The table of some entries (None: all); `subject` is one person; `feature_size` is D where it is known.

@@ -70,7 +70,7 @@ class ModelCard:
         return card
 
     def check_features(self, recipe: Recipe, which: str, run: str) -> None:
-        """Errors: RunError naming each field in which the recipe of the features `which` differs from those trained on."""
+        """Errors: RunError naming each field in which the recipe of features (`which` ones) is not that of the run."""
         differences = self.recipe.differences(recipe)
         if differences:
             words = ", ".join(f"{name} {mine!r} -> {theirs!r}" for name, (mine, theirs) in differences.items())

@@ -17,8 +17,8 @@ import pytest
 from affect.cache import open_store
 from affect.configs.load import load_config
 from affect.configs.schema import FeaturesConfig
-from affect.pipeline.events import Moved, VideoOutcome
-from affect.pipeline.extract.extract import extract
+from affect.pipeline.events import Moved, VideoOutcome, summary_of
+from affect.pipeline.extract.extract import ExtractionSummary, extract
 from affect.pipeline.extract.videos import Source, find_videos
 from affect.pipeline.workers import Died, Workers, held, run_all
 
@@ -109,7 +109,9 @@ def test_each_thread_of_a_dask_worker_loads_its_networks_once_and_frees_them_wit
         n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None
     ) as cluster:
         workers = Workers(4, "dask", cluster.scheduler_address)
-        *_, summary = extract(twelve, str(tmp_path / "store"), settings("logged"), workers=workers)
+        summary = summary_of(
+            extract(twelve, str(tmp_path / "store"), settings("logged"), workers=workers), ExtractionSummary
+        )
     assert [outcome.status for outcome in summary.outcomes] == ["done"] * 12, summary.outcomes
     threads = [line.split()[1] for line in made.read_text().splitlines()]
     assert threads[0] == str(threading.get_ident()), "this thread asks for the recipe"
@@ -147,7 +149,9 @@ def test_a_worker_that_dies_while_videos_are_checked_is_a_problem_of_the_video(
 
 
 def test_a_video_whose_worker_dies_is_listed(networks: Path, made: Path, twelve: list[Source], tmp_path: Path) -> None:
-    *_, summary = extract(twelve[:2], str(tmp_path / "store"), settings("deadly"), workers=Workers(2))
+    summary = summary_of(
+        extract(twelve[:2], str(tmp_path / "store"), settings("deadly"), workers=Workers(2)), ExtractionSummary
+    )
     assert [outcome.status for outcome in summary.outcomes] == ["failed", "failed"]
     assert all("its worker process died" in outcome.reason for outcome in summary.outcomes)
 
@@ -201,7 +205,7 @@ def test_an_extraction_closed_at_an_event_keeps_its_blocks_and_goes_on_to_the_sa
 ) -> None:
     sources = [Source(long_film, "long.mp4"), twelve[0]]
     config, workers = settings("logged"), Workers(jobs)
-    *_, summary = extract(sources, str(tmp_path / "whole"), config)
+    summary = summary_of(extract(sources, str(tmp_path / "whole"), config), ExtractionSummary)
     assert [outcome.status for outcome in summary.outcomes] == ["done", "done"]
     events = extract(sources, str(tmp_path / "store"), config, workers=workers)
     for event in events:
@@ -212,7 +216,7 @@ def test_an_extraction_closed_at_an_event_keeps_its_blocks_and_goes_on_to_the_sa
     store = open_store(tmp_path / "store")
     assert "long.mp4" not in store.ids(), "it was stopped inside the video"
     assert list((tmp_path / "store" / ".journal").rglob("long.mp4*")), "its blocks are kept"
-    *_, again = extract(sources, str(tmp_path / "store"), config)
+    again = summary_of(extract(sources, str(tmp_path / "store"), config), ExtractionSummary)
     assert {outcome.id for outcome in again.outcomes if outcome.stored} == {"long.mp4", "00.mp4"}
     same_entries(tmp_path / "store", tmp_path / "whole")
 

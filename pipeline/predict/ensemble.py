@@ -10,6 +10,7 @@ from ...cache.opening import open_store
 from ...cache.predictions import PersonPrediction, Target, VideoPrediction
 from ...cache.records import Array
 from ...cache.store import Store
+from ...configs.schema import ClipsConfig
 from ...errors import RunError
 from ..runs.folder import Run
 from .inputs import MEMORY
@@ -28,8 +29,8 @@ class Ensemble:
         for scorer in self.scorers[1:]:
             run = scorer.run
             for what, mine, theirs in (
-                ("targets", first.targets, run.targets),
-                ("clips", first.card.clips, run.card.clips),
+                ("targets", first.target_names, run.target_names),
+                ("clips", _but_edges(first.card.clips), _but_edges(run.card.clips)),
                 ("sample_fps", first.config.features.sample_fps, run.config.features.sample_fps),
                 ("faces", first.config.features.faces, run.config.features.faces),
             ):
@@ -90,6 +91,11 @@ class Ensemble:
             clips = len(person.start_s)
             done(person, Scored(whole.video, person.track, clips, clips))
         return whole
+
+
+def _but_edges(clips: ClipsConfig) -> ClipsConfig:
+    """What runs must share of their clips: beyond a video's ends each goes its own way."""
+    return replace(clips, context_edges="mask")
 
 
 def store_locations(runs: Sequence[Run], location: str) -> tuple[str, ...]:

@@ -76,12 +76,13 @@ class Scorer:
         means = [other.training_mean for other in self.run.cards]
         return tuple(
             Target(
-                name,
-                *card.ranges[name],
-                card.units.get(name, ""),
-                _mean([mean[name] for mean in means if name in mean]),
+                item.name,
+                item.low,
+                item.high,
+                item.unit,
+                _mean([mean[item.name] for mean in means if item.name in mean]),
             )
-            for name in self.run.targets
+            for item in card.targets
         )
 
     def score(
@@ -132,16 +133,15 @@ class Scorer:
     def _score_person(
         self, video: "_StoredVideo", track: int, word: str, done: Callable[[PersonPrediction, Scored], None]
     ) -> PersonPrediction:
-        layout, clips = video.layout, self.run.card.clips
+        layout, card, clips = video.layout, self.run.card, self.run.card.clips
         row = subject_rows(layout.arrays(), len(layout.time_s), video.info.persons, word)
         faces = _Faces(layout.time_s[row >= 0], layout.box_px[row[row >= 0]])
         if len(faces.time_s) == 0:
-            person = _silent(self._spans(layout.time_s), track, len(self.run.targets), self._neighbours)
+            person = _silent(self._spans(layout.time_s), track, len(card.targets), self._neighbours)
             done(person, Scored(video.name, track, len(person.start_s), len(person.start_s)))
             return person
         table = FeatureTable.from_store(video.store, [video.entry], word, self.device, TABLE_BYTES)
-        edges = self.run.models[0].spec.config.context_edges
-        index = dense_clips(table, clips, self.stride or clips.length, context_edges=edges)
+        index = dense_clips(table, clips, self.stride or clips.length)
         pieces, start_s, end_s = [], index.start_s, index.end_s
         scored = 0
         for block in score_blocks(self.run.models, index, batch_size=BATCH_CLIPS, min_valid=clips.min_valid):

@@ -75,7 +75,7 @@ def prepare_labels(
         rows=len(manifest),
         videos=len(set(manifest.videos)),
         subjects=len(set(manifest.subjects)),
-        targets=manifest.targets,
+        targets=manifest.target_names,
         splits=dict(Counter(manifest.splits or [])),
         counts=dict(Counter(problem.kind for problem in prepared.problems)),
         problems=prepared.problems,

@@ -1,6 +1,7 @@
 """Trained runs applied to one stored video: every chosen person's clips, block by block."""
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,7 @@ class Scorer:
     @property
     def targets(self) -> tuple[Target, ...]:
         """What is predicted (K,), in the columns' order."""
-        card = self.runs[0].card
-        return tuple(Target(name, *card.ranges[name], card.units.get(name, "")) for name in self.runs[0].targets)
+        return self.runs[0].card.targets
 
     @property
     def training_means(self) -> tuple[float | None, ...]:
@@ -122,9 +122,9 @@ class Scorer:
         return PersonPrediction(track, start_s, end_s, ClipScores.concatenate(blocks), *faces)
 
     def _table(self, run: Run, store: Store, entry: str, subject: Subject) -> ClipTable:
-        size, edges = run.card.spec.feature_size, run.card.spec.config.context_edges
+        size = run.card.spec.feature_size
         features = FeatureTable.from_store(store, [entry], subject, self.device, TABLE_BYTES, feature_size=size)
-        return dense_clips(features, self.clips, self.stride, context_edges=edges)
+        return dense_clips(features, run.card.clips, self.stride)
 
     def _run_blocks(self, run: Run, clips: ClipTable) -> Iterator[ClipScores]:
         for block in score_blocks(run.models, clips, batch_size=BATCH_CLIPS, min_valid=self.clips.min_valid):
@@ -133,8 +133,8 @@ class Scorer:
 
 def _check_alike(first: Run, run: Run) -> None:
     for what, mine, theirs in (
-        ("targets", first.targets, run.targets),
-        ("clips", first.card.clips, run.card.clips),
+        ("targets", first.card.targets, run.card.targets),
+        ("clips", first.card.clips, replace(run.card.clips, context_edges=first.card.clips.context_edges)),
         ("sample_fps", first.config.features.sample_fps, run.config.features.sample_fps),
         ("faces", first.config.features.faces, run.config.features.faces),
     ):

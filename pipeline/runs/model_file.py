@@ -11,9 +11,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ...cache.records import Json, Recipe
+from ...cache.records import Json, Recipe, Target
 from ...configs.load import config_from_dict, config_to_dict
-from ...configs.schema import ClipsConfig
+from ...configs.schema import ClipsConfig, Config
 from ...errors import AffectError, RunError
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.scaling import LabelScaling
@@ -32,22 +32,22 @@ class ModelCard:
     recipe: Recipe  # of the features it was trained on
     clips: ClipsConfig
     scaling: LabelScaling
-    ranges: Mapping[str, tuple[float, float]]  # target -> (low, high), its own units
-    units: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[Target, ...]  # every range is known
     training_mean: Mapping[str, float] = field(default_factory=dict)  # target -> mean label of the training clips
     training: Mapping[str, Json] = field(default_factory=dict)  # fold, epoch, validation score, warnings
 
     def to_json(self) -> dict[str, Json]:
         """Plain values; `from_json` reads them back."""
+        sections = config_to_dict(Config(clips=self.clips, model=self.spec.config))
         return {
             "format_version": FORMAT_VERSION,
-            "spec": self.spec.to_json(),
+            "spec": self.spec.to_json() | {"config": sections["model"]},
             "recipe": dict(self.recipe.fields),
             "recipe_digest": self.recipe.digest,
-            "clips": config_to_dict(self.clips),
+            "clips": sections["clips"],
             "scaling": self.scaling.to_json(),
-            "ranges": {name: list(pair) for name, pair in self.ranges.items()},
-            "units": dict(self.units),
+            "ranges": {target.name: [target.low, target.high] for target in self.targets},
+            "units": {target.name: target.unit for target in self.targets if target.unit},
             "training_mean": dict(self.training_mean),
             "training": dict(self.training),
         }
@@ -55,13 +55,14 @@ class ModelCard:
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "ModelCard":
         """Errors: KeyError, TypeError, ValueError or AffectError for other values than `to_json` makes."""
+        spec, units = ModelSpec.from_json(values["spec"]), values["units"]
+        ranges = {name: (float(low), float(high)) for name, (low, high) in values["ranges"].items()}
         card = cls(
-            spec=ModelSpec.from_json(values["spec"]),
+            spec=spec,
             recipe=Recipe(values["recipe"]),
-            clips=config_from_dict({"clips": values["clips"]}).clips,
+            clips=config_from_dict({"clips": values["clips"], "model": values["spec"]["config"]}).clips,
             scaling=LabelScaling.from_json(values["scaling"]),
-            ranges={name: (float(low), float(high)) for name, (low, high) in values["ranges"].items()},
-            units=dict(values["units"]),
+            targets=tuple(Target(name, *ranges[name], unit=units.get(name, "")) for name in spec.targets),
             training_mean={name: float(mean) for name, mean in values["training_mean"].items()},
             training=dict(values["training"]),
         )

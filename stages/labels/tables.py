@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...cache.manifest import Manifest
+from ...cache.records import Target
 from ...errors import ManifestError
 
 Cells = Mapping[str, object]
@@ -85,10 +86,8 @@ class Prepared:
             start_s=np.array([row.start_s for row in self.rows], np.float64),
             end_s=np.array([row.end_s for row in self.rows], np.float64),
             splits=splits or None,
-            targets=tuple(scale.name for scale in self.scales),
+            targets=tuple(Target(scale.name, scale.low, scale.high, scale.unit) for scale in self.scales),
             labels=np.array([row.values for row in self.rows], np.float64),
-            ranges={scale.name: (scale.low, scale.high) for scale in self.scales},
-            units={scale.name: scale.unit for scale in self.scales if scale.unit},
         )
 
 

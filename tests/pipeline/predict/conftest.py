@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from affect.cache import records
 from affect.cache.opening import create_store
 from affect.cache.predictions import PersonPrediction, VideoPrediction
 from affect.cache.records import FrameFeatures, FrameStatus, Recipe, VideoInfo
@@ -21,7 +22,7 @@ from affect.stages.temporal.scaling import LabelScaling
 from affect.tests.predictions import made_person, made_prediction, write_face_video
 
 TARGETS = ("valence", "PANSS N1")
-RANGES = {"valence": (-1.0, 1.0), "PANSS N1": (1.0, 7.0)}
+SCALES = (records.Target("valence", -1.0, 1.0), records.Target("PANSS N1", 1.0, 7.0, "points"))
 SMALL = replace(
     Config(),
     clips=ClipsConfig(length=4, context=1),
@@ -38,8 +39,8 @@ def make_run(path: Path, recipe: Recipe, size: int, *, folds: int = 2) -> Path:
         model = TemporalModel(spec).eval()
         model.reference.fit(torch.randn(400, size) * 0.3)
         card = ModelCard(
-            spec, recipe, SMALL.clips, LabelScaling.from_ranges(TARGETS, RANGES), RANGES,
-            {"PANSS N1": "points"}, {"valence": 0.1, "PANSS N1": 3.0 + fold},
+            spec, recipe, SMALL.clips, LabelScaling.from_ranges(SCALES), SCALES,
+            {"valence": 0.1, "PANSS N1": 3.0 + fold},
         )  # fmt: skip
         digest = write_model(folder.folds / str(fold) / "model.safetensors", model, card)
         folder.write_json(f"folds/{fold}/fold.json", {"model_sha256": digest})

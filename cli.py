@@ -397,18 +397,14 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 
     Example: affect demo --output demo
     """
-    from .pipeline.demo.demo import DemoListener, run_demo
+    from .pipeline.demo.demo import DemoSummary
+    from .pipeline.demo.demo import demo as run_demo
+    from .pipeline.events import summary_of
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import extraction_bar, training_bar
+    from .pipeline.terminal.bars import bars
 
-    listener = DemoListener()
-    if not as_json:
-        listener = DemoListener(
-            step=lambda what: click.echo(what, err=True),
-            extraction=lambda: extraction_bar(enabled=True),
-            training=lambda: training_bar(enabled=True),
-        )
-    summary = run_demo(output, seed, device=device, jobs=jobs, listener=listener)
+    events = run_demo(output, seed, device=device, jobs=jobs)
+    summary = summary_of(bars(events, enabled=not as_json), DemoSummary)
     sys.exit(_say(text.of_demo(summary), as_json, asdict(summary)))
 
 

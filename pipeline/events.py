@@ -26,6 +26,19 @@ def summary_of(events: Generator[Any, None, None], kind: type[Summary]) -> Summa
     return last
 
 
+def within(events: Generator[Any, None, None], kind: type[Summary]) -> Generator[Any, None, Summary]:
+    """The events of a command that another one runs, but for its summary, which is the value of `yield from`."""
+    summary = None
+    with contextlib.closing(events):
+        for event in events:
+            if isinstance(event, kind):
+                summary = event
+            else:
+                yield event
+    assert summary is not None, "a command's last event is its summary"
+    return summary
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A command of several steps begins one of them."""

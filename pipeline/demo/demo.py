@@ -1,35 +1,24 @@
 """`affect demo`: the whole chain on small videos made here, through the same code as the commands."""
 
+import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ...cache.records import Json
 from ...configs.load import load_config
 from ...errors import FoldError, InputError, VideoError
-from ..extract.extract import Listener, extract_videos
+from ..events import Step, within
+from ..extract.extract import ExtractionSummary, extract
 from ..extract.videos import find_videos
 from ..runs.files import read_json, write_json
 from ..workers import Workers
 from .film import DemoDataConfig, make_demo_data
 
-if TYPE_CHECKING:
-    from ..train.train import TrainingListener
-
 MARK = "demo.json"  # says that a folder is the demo's, and which one
-
-
-@dataclass(frozen=True, slots=True)
-class DemoListener:
-    """What a caller may want to hear of while it goes."""
-
-    step: Callable[[str], None] = lambda what: None
-    extraction: Callable[[], AbstractContextManager[Listener]] = lambda: nullcontext(Listener())
-    training: "Callable[[], AbstractContextManager[TrainingListener | None]]" = lambda: nullcontext(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,56 +35,60 @@ class DemoSummary:
     seconds: dict[str, float]  # step -> time
 
 
-def run_demo(
+def demo(
     output: str | Path,
     seed: int = 0,
     *,
     device: str = "auto",
-    jobs: int = 2,
+    jobs: int = 1,
     data: DemoDataConfig | None = None,
     overrides: tuple[str, ...] = (),
-    listener: DemoListener | None = None,
-) -> DemoSummary:
+) -> Generator[Any, None, None]:
     """Videos, features, a trained run and a held-out subject's predictions under `output`; finished steps are kept.
 
-    `overrides`: `key=value` words on top of the preset `demo`.
-    Errors: InputError for a folder of something else.
+    The events of all the commands it runs, each begun by a Step, and last a DemoSummary. `overrides`: `key=value`
+    words on top of the preset `demo`.
+    Errors: InputError for a folder of something else; VideoError, FoldError for a step that fails.
     """
-    from ..predict.predict import PredictListener, PredictOptions, predict
-    from ..train.train import train_temporal
+    from ..predict.outputs import Outputs
+    from ..predict.predict import PredictOptions, predict
+    from ..train.train import TrainingSummary, train
 
-    output, listener, data = Path(output), listener or DemoListener(), data or DemoDataConfig()
+    output, data = Path(output), data or DemoDataConfig()
     config = load_config("demo", (f"training.seed={seed}", *overrides))
     claim(output, seed, data)
     store, run, predictions = output / "features", output / "run", output / "predictions"
     seconds: dict[str, float] = {}
     with _timed("data", seconds):
-        listener.step("1/4 videos of a face whose expression is known")
+        yield Step("1/4 videos of a face whose expression is known")
         labels = output / "labels.csv"
         if not labels.exists():
             make_demo_data(output, seed, data)
-    with _timed("features", seconds), listener.extraction() as heard:
-        listener.step("2/4 affect extract-features")
+    with _timed("features", seconds):
+        yield Step("2/4 affect extract-features")
         sources = find_videos([str(output / "videos")])
-        extraction = extract_videos(
-            sources, str(store), config.features, device=device, workers=Workers(jobs), listener=heard
-        )
+        extracting = extract(sources, str(store), config.features, device=device, workers=Workers(jobs))
+        extraction = yield from within(extracting, ExtractionSummary)
     for outcome in extraction.of("failed"):
         raise VideoError(f"{outcome.path}: {outcome.reason}")
-    with _timed("training", seconds), _one_thread(), listener.training() as told:
-        listener.step("3/4 affect train-temporal")
-        training = train_temporal(str(store), labels, run, config, device=device, resume=run.exists(), listener=told)
-    for fold in training.failed:
+    with _timed("training", seconds), _one_thread():
+        yield Step("3/4 affect train-temporal")
+        training = train(str(store), labels, run, config, device=device, resume=run.exists())
+        trained = yield from within(training, TrainingSummary)
+    for fold in trained.failed:
         raise FoldError(fold.reason)
-    with _timed("prediction", seconds), listener.extraction() as heard:
-        listener.step("4/4 affect predict")
-        options, told_of = PredictOptions(stride=1, device=device), PredictListener(extraction=heard)
+    with _timed("prediction", seconds), Outputs(predictions) as outputs:
+        yield Step("4/4 affect predict")
         video = output / "videos" / f"{data.held_out}.mp4"
-        predicted = predict([video], run, predictions, store, options=options, listener=told_of)
-    for result in predicted.failed:
+        options = PredictOptions(stride=1, device=device)
+        with contextlib.closing(predict([video], run, predictions, store, options=options)) as events:
+            for event in events:
+                outputs.add(event)
+                yield event
+    for result in outputs.summary.failed:
         raise VideoError(f"{result.video}: {result.reason}")
-    return DemoSummary(
-        output / "videos", labels, store, run, predictions, predictions / "viewer.html", training.metrics, seconds
+    yield DemoSummary(
+        output / "videos", labels, store, run, predictions, predictions / "viewer.html", trained.metrics, seconds
     )
 
 
@@ -118,7 +111,7 @@ def claim(output: Path, seed: int, data: DemoDataConfig) -> None:
     write_json(mark, mine)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """The demo's model is so small that on a busy machine a second thread costs ten times what it brings."""
     import torch
@@ -131,7 +124,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
     started = time.monotonic()
     yield

@@ -16,7 +16,7 @@ from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
 from ...errors import AffectError, InputError
-from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome
+from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
 from ..extract.plan import Todo, plan
 from ..extract.videos import Source
@@ -178,10 +178,7 @@ def _extract(
         workers=Workers(options.jobs),
         overwrite=options.overwrite,
     )
-    with closing(events):
-        for event in events:
-            if not isinstance(event, ExtractionSummary):
-                yield event
+    yield from within(events, ExtractionSummary)
 
 
 def _score_outcome(

@@ -7,7 +7,19 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..events import Moved, Planned, Step, VideoOutcome
+from ...cache.records import VideoCheck
+from ..events import (
+    ClipsScored,
+    EpochDone,
+    FoldOutcome,
+    FoldsPlanned,
+    Moved,
+    Planned,
+    Step,
+    SweepOutcome,
+    SweepPlanned,
+    VideoOutcome,
+)
 
 Event = TypeVar("Event")
 
@@ -36,6 +48,7 @@ class _Drawing:
         self.progress = progress
         self.whole: TaskID | None = None
         self.running: dict[str, TaskID] = {}
+        self.epochs: int | None = None  # of each fold, at most
 
     def show(self, event: Any) -> None:
         match event:
@@ -49,6 +62,23 @@ class _Drawing:
                 self.progress.update(self.running[name], note=f"{frames / elapsed:.1f} frames/s" if elapsed else "")
             case VideoOutcome(name, status=status):
                 self._end(name, counts=status != "skipped")
+            case ClipsScored(name, clips=clips, of=total):
+                self._move(f"scores of {name}", clips, total)
+                if clips == total:
+                    self._end(f"scores of {name}", counts=False)
+            case VideoCheck():
+                self._end("")
+            case FoldsPlanned(folds, epochs):
+                self._begin("folds", folds)
+                self.epochs = epochs
+            case EpochDone(name, record):
+                self._move(name, record.epoch, self.epochs)
+                score = f"{record.phase} loss {record.loss:.3f}, validation CCC {record.validation_ccc:.3f}"
+                self.progress.update(self.running[name], note=score)
+            case SweepPlanned(settings):
+                self._begin("settings", settings)
+            case FoldOutcome(name) | SweepOutcome(name):
+                self._end(name)
 
     def _begin(self, what: str, total: int) -> None:
         if self.whole is not None:

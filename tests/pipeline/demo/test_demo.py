@@ -3,16 +3,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from affect.pipeline.demo.demo import DemoSummary, run_demo
+from affect.pipeline.demo.demo import DemoSummary, demo
 from affect.pipeline.demo.film import DemoDataConfig
+from affect.pipeline.events import summary_of
 
 SMALL = DemoDataConfig(splits=(("train", 2), ("validation", 1), ("test", 1)), seconds=6.4)
+
+
+def made(output: Path) -> DemoSummary:
+    return summary_of(demo(output, device="cpu", data=SMALL, overrides=("training.epochs=3",)), DemoSummary)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoSummary]:
     output = tmp_path_factory.mktemp("demo") / "out"
-    return output, run_demo(output, device="cpu", jobs=1, data=SMALL, overrides=("training.epochs=3",))
+    return output, made(output)
 
 
 def test_every_step_leaves_what_the_commands_leave(small: tuple[Path, DemoSummary]) -> None:
@@ -38,7 +43,7 @@ def test_the_metrics_are_of_subjects_never_trained_on_and_beside_baselines(small
 
 def test_a_second_call_finds_everything_done(small: tuple[Path, DemoSummary]) -> None:
     output, first = small
-    second = run_demo(output, device="cpu", jobs=1, data=SMALL, overrides=("training.epochs=3",))
+    second = made(output)
     assert second.metrics["spans"] == first.metrics["spans"]
     assert second.seconds["data"] < 0.5
 
@@ -46,7 +51,7 @@ def test_a_second_call_finds_everything_done(small: tuple[Path, DemoSummary]) ->
 @pytest.mark.stress
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_held_out_subjects_are_scored_far_above_the_training_mean(tmp_path: Path, seed: int) -> None:
-    summary = run_demo(tmp_path / "demo", seed, device="cpu")
+    summary = summary_of(demo(tmp_path / "demo", seed, device="cpu"), DemoSummary)
     for target in ("valence", "arousal"):
         model, mean = (summary.metrics["spans"][method][target] for method in ("model", "mean"))
         assert model["ccc"]["value"] > mean["ccc"]["value"] + 0.4

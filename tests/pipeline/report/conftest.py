@@ -9,7 +9,7 @@ import pytest
 from affect.configs.load import load_config
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.train.held_out import levels_of, measure, measure_subjects, predictions_table
-from affect.pipeline.train.train import train_temporal
+from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import Generated, GeneratedData, generated_features
 
 SMALL = (
@@ -34,7 +34,8 @@ def trained_run(generated: tuple[Path, Generated], tmp_path_factory: pytest.Temp
     folder, _ = generated
     run = tmp_path_factory.mktemp("runs") / "trained"
     config = load_config(None, [*SMALL, "evaluation.protocol=k-fold", "evaluation.folds=3"])
-    summary = train_temporal(str(folder / "store"), folder / "labels.csv", run, config, device="cpu")
+    *_, summary = train(str(folder / "store"), folder / "labels.csv", run, config, device="cpu")
+    assert isinstance(summary, TrainingSummary)
     assert not summary.failed, summary.failed
     return run
 

@@ -14,7 +14,7 @@ from ...cache.records import Json
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError
-from ..events import SweepOutcome, SweepPlanned
+from ..events import SweepOutcome, SweepPlanned, summary_of
 from ..runs.files import write_json, write_whole
 from ..runs.folder import RunFolder
 from ..workers import Died, Workers, resolve_device, run_all, spread_devices
@@ -155,14 +155,14 @@ def train_point(point: SweepPoint) -> Generator[SweepOutcome, None, None]:
     """The outcome of one setting, whose run is begun or gone on with: a worker's death may have cut it short."""
     resume = point.run.exists()
     try:
-        *_, summary = train(
+        events = train(
             point.store, point.labels, point.run, point.config, device=point.device, resume=resume,
             mirrored=point.mirrored,
         )  # fmt: skip
+        summary = summary_of(events, TrainingSummary)
     except AffectError as error:
         yield SweepOutcome(point.name, point.words, point.run, reason=error.message)
         return
-    assert isinstance(summary, TrainingSummary)
     validation_ccc, held_out = _scores(summary.metrics) if summary.metrics else (float("nan"), {})
     reason = "; ".join(f"fold {item.name}: {item.reason}" for item in summary.failed)
     yield SweepOutcome(point.name, point.words, point.run, validation_ccc, held_out, summary.warnings, reason)

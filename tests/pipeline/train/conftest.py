@@ -8,6 +8,7 @@ import pytest
 from affect.cache.manifest import Manifest, write_manifest
 from affect.configs.load import load_config
 from affect.configs.schema import Config
+from affect.pipeline.events import summary_of
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import GeneratedData, generated_features
 
@@ -53,9 +54,7 @@ def settings() -> Callable[..., Config]:
 
 def trained(store: str, labels: Path, run: Path, config: Config, **options: Any) -> TrainingSummary:
     """A run from its first event to its last, which is its summary."""
-    *_, summary = train(store, labels, run, config, device="cpu", **options)
-    assert isinstance(summary, TrainingSummary)
-    return summary
+    return summary_of(train(store, labels, run, config, device="cpu", **options), TrainingSummary)
 
 
 def split_of(subjects: list[str], **sides: int) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.errors import ConfigError, RunError
-from affect.pipeline.events import SweepPlanned
+from affect.pipeline.events import SweepPlanned, summary_of
 from affect.pipeline.runs.files import read_json
 from affect.pipeline.train.fold import FoldTask
 from affect.pipeline.train.sweep import SweepPoint, SweepSummary, expand_grid, sweep
@@ -22,9 +22,7 @@ from .conftest import TINY, Data, split_of, trained
 
 def swept(*values: Any, **options: Any) -> SweepSummary:
     """A sweep from its first event to its last, which is its summary."""
-    *_, summary = sweep(*values, device="cpu", **options)
-    assert isinstance(summary, SweepSummary)
-    return summary
+    return summary_of(sweep(*values, device="cpu", **options), SweepSummary)
 
 
 def test_lists_span_a_grid_and_brackets_and_quotes_hold_one_value_together() -> None:

@@ -260,22 +260,24 @@ def train_temporal(
 
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
+    from .pipeline.events import summary_of
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import training_bar
-    from .pipeline.train.sweep import expand_grid, sweep
-    from .pipeline.train.train import train_temporal as train
+    from .pipeline.terminal.bars import bars
+    from .pipeline.train.sweep import SweepSummary, expand_grid, sweep
+    from .pipeline.train.train import TrainingSummary, train
 
     if len(expand_grid(overrides)) > 1:
-        table = sweep(
+        settings = sweep(
             store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
             resume=resume, mirrored=mirrored,
         )  # fmt: skip
+        table = summary_of(bars(settings, enabled=not as_json), SweepSummary)
         sys.exit(_say(text.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]}))
-    with training_bar(enabled=not as_json) as listener:
-        summary = train(
-            store, labels, run, _load(config, overrides), device=device,
-            workers=_workers(jobs, backend, scheduler), resume=resume, mirrored=mirrored, listener=listener,
-        )  # fmt: skip
+    events = train(
+        store, labels, run, _load(config, overrides), device=device, workers=_workers(jobs, backend, scheduler),
+        resume=resume, mirrored=mirrored,
+    )  # fmt: skip
+    summary = summary_of(bars(events, enabled=not as_json), TrainingSummary)
     failed = {item.name: item.reason for item in summary.failed}
     value = {"run": run, "seconds": summary.seconds, "metrics": summary.metrics, "failed": failed}
     sys.exit(_say(text.of_training(summary), as_json, value))

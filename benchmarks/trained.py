@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from affect.configs.load import load_config
-from affect.pipeline.train.train import train_temporal
+from affect.pipeline.events import summary_of
+from affect.pipeline.train.train import TrainingSummary, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ def train_once(store: Path, labels: Path, preset: str | None, words: Sequence[st
     config = load_config(preset, (*words, f"training.seed={seed}", "evaluation.bootstrap=0"))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        summary = train_temporal(str(store), labels, Path(folder) / "run", config, device="cpu")
+        events = train(str(store), labels, Path(folder) / "run", config, device="cpu")
+        summary = summary_of(events, TrainingSummary)
     if summary.failed:
         raise RuntimeError(f"{' '.join(words)}: {summary.failed[0].reason}")
     spans = {name: summary.metrics["spans"][name]["all targets"] for name in ("model", "ridge")}

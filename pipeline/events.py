@@ -5,13 +5,16 @@ shows what it likes, a test keeps them all. Closing the generator ends the work 
 """
 
 import contextlib
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..cache.predictions import PersonPrediction
 from ..cache.records import Target
+
+if TYPE_CHECKING:  # torch comes with it; what draws events needs none
+    from ..stages.temporal.fit import EpochRecord
 
 Summary = TypeVar("Summary")
 
@@ -119,3 +122,50 @@ class VideoFailed:
     video: str
     source: Path | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoldsPlanned:
+    """What a run is about to train."""
+
+    folds: int  # that are not done yet
+    epochs: int  # of each, at most
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """One epoch of a fold is over."""
+
+    fold: str
+    record: "EpochRecord"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOutcome:
+    """What became of one fold."""
+
+    name: str
+    test_subjects: tuple[str, ...]
+    reason: str = ""  # why it failed; empty when done
+    validation_ccc: float = float("nan")
+    epochs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlanned:
+    """How many settings a sweep is about to train."""
+
+    settings: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOutcome:
+    """What one setting came to. Held-out numbers are means over targets, of spans."""
+
+    name: str
+    words: tuple[str, ...]  # KEY=VALUE of the settings that vary
+    run: Path
+    validation_ccc: float = float("nan")
+    held_out: Mapping[str, float | None] = field(default_factory=dict)  # metric -> value
+    warnings: tuple[str, ...] = ()
+    reason: str = ""  # what failed; empty when every fold was done

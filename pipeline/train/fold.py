@@ -4,7 +4,7 @@ import io
 import json
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import AffectError, FoldError
 from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
-from ...stages.temporal.fit import EpochRecord, Fit, LabelledClips, build_model
+from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec
 from ...stages.temporal.score import fit_reference, score_clips
+from ..events import EpochDone, FoldOutcome
 from ..runs.files import write_json, write_whole
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
@@ -30,8 +31,6 @@ from .training_set import TrainingSet, build_training_set
 
 FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
-
-Heard = Callable[[str, EpochRecord], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,53 +51,39 @@ class FoldTask:
         return RunFolder(self.run).folds / self.fold.name
 
 
-@dataclass(frozen=True, slots=True)
-class FoldOutcome:
-    """What became of one fold."""
+def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[EpochDone | FoldOutcome, None, None]:
+    """Each epoch of a fold, and its outcome last; its files lie in the run's folder.
 
-    name: str
-    test_subjects: tuple[str, ...]
-    reason: str = ""  # why it failed; empty when done
-    validation_ccc: float = float("nan")
-    epochs: int = 0
-
-
-def run_fold(task: FoldTask, heard: Heard | None = None, data: TrainingSet | None = None) -> FoldOutcome:
-    """The fold's outcome; its files lie in the run's folder. `data` saves reading the store again."""
+    `data` saves reading the store again. Closed between two epochs, it leaves a state that the next call goes on from.
+    """
     try:
         if data is None:
             data = build_training_set(task.store, task.labels, task.config, task.device, task.mirrored)
-        return _fit_and_score(task, data, heard)
+        yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
         reason = error.message if isinstance(error, AffectError) else f"{type(error).__name__}: {error}"
-        return FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=reason)
+        yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=reason)
 
 
-def _fit_and_score(task: FoldTask, data: TrainingSet, heard: Heard | None) -> FoldOutcome:
+def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | FoldOutcome, None, None]:
     fold = task.fold
     sides = {name: data.clips_of(rows) for name, rows in fold.sides.items()}
-    _check_sides(data, fold, sides)
-    fit = _new_fit(task, data, sides)
-    state = task.folder / UNFINISHED
-    _load_state(fit, state, task.device)
-    writing = not distributed.is_initialized() or distributed.get_rank() == 0
-    if writing:
-        _follow(fit, task, heard)
-        fit_reference(fit.model, data.clips, sides["train"], sides["validation"])
-        _write_results(task, data, fold, sides, fit)
-        state.unlink(missing_ok=True)
-    else:
-        for _ in fit.epochs():
-            pass
-    return FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
-
-
-def _check_sides(data: TrainingSet, fold: Fold, sides: dict[str, Array]) -> None:
-    """Errors: FoldError for a side without clips, ManifestError for a target that is constant where it trains."""
     for name, clips in sides.items():
         if len(clips) < (2 if name == "train" else 1):
             raise FoldError(f"fold {fold.name}: {len(clips)} {name} clips in {len(fold.sides[name])} spans")
     check_targets_vary(data.manifest, fold.train)
+    fit = _new_fit(task, data, sides)
+    state = task.folder / UNFINISHED
+    _load_state(fit, state, task.device)
+    if distributed.is_initialized() and distributed.get_rank() > 0:
+        for _ in fit.epochs():  # the first rank tells of them and writes
+            pass
+    else:
+        yield from _follow(fit, task)
+        fit_reference(fit.model, data.clips, sides["train"], sides["validation"])
+        _write_results(task, data, sides, fit)
+        state.unlink(missing_ok=True)
+    yield FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
 
 
 def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
@@ -117,8 +102,8 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
     return Fit(build_model(spec, seed, task.device), labelled, config.training, config.loss, seed)
 
 
-def _follow(fit: Fit, task: FoldTask, heard: Heard | None) -> None:
-    """Run the epochs that are left: log each, and save the state as often as SAVE_SHARE allows."""
+def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
+    """The epochs that are left: each is logged, and the state saved as often as SAVE_SHARE allows."""
     task.folder.mkdir(parents=True, exist_ok=True)
     saved, cost = time.perf_counter(), 0.0
     with SummaryWriter(str(task.folder), purge_step=len(fit.progress.history) + 1) as board:
@@ -132,8 +117,7 @@ def _follow(fit: Fit, task: FoldTask, heard: Heard | None) -> None:
                 _save_state(fit, task)
                 saved = time.perf_counter()
                 cost = saved - started
-            if heard is not None:
-                heard(task.fold.name, record)
+            yield EpochDone(task.fold.name, record)
     _write_log(fit, task)
 
 
@@ -162,9 +146,9 @@ def _write_log(fit: Fit, task: FoldTask) -> None:
     write_whole(task.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_results(task: FoldTask, data: TrainingSet, fold: Fold, sides: dict[str, Array], fit: Fit) -> None:
-    """The fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
-    progress = fit.progress
+def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> None:
+    """Write the fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
+    fold, progress = task.fold, fit.progress
     training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
     training = {
         "fold": fold.name,

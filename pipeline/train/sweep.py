@@ -1,20 +1,24 @@
 """A grid of settings, a run each, one table; the choice between them looks at validation alone."""
 
+import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ...cache.records import Json
 from ...configs.load import load_config
 from ...configs.schema import Config
-from ...errors import AffectError, ConfigError
+from ...errors import AffectError, ConfigError, RunError
+from ..events import SweepOutcome, SweepPlanned, summary_of
 from ..runs.files import write_json, write_whole
-from ..workers import Workers, resolve_device, run_all, spread_devices
-from .train import TrainingSummary, train_temporal
+from ..runs.folder import RunFolder
+from ..workers import Died, Workers, resolve_device, run_all, spread_devices
+from .train import TrainingSummary, train
 
 MOST_POINTS = 1000
 SHOWN = ("ccc", "pcc", "rmse")
@@ -32,28 +36,19 @@ class SweepPoint:
     labels: Path
     folder: Path
     device: str
-    resume: bool
+
+    @property
+    def run(self) -> Path:
+        """Its run's folder."""
+        return self.folder / self.name
 
 
 @dataclass(frozen=True, slots=True)
-class SweepOutcome:
-    """What one setting came to. Held-out numbers are means over targets, of spans."""
-
-    name: str
-    words: tuple[str, ...]
-    run: Path
-    validation_ccc: float
-    held_out: dict[str, float]  # metric -> value
-    warnings: tuple[str, ...] = ()
-    reason: str = ""  # what failed; empty when every fold was done
-
-
-@dataclass(slots=True)
 class SweepSummary:
-    """All settings in the order of the grid, and the one that validation prefers."""
+    """The settings that are over, in the order of the grid, and the one that validation prefers."""
 
     folder: Path
-    outcomes: list[SweepOutcome] = field(default_factory=list)
+    outcomes: tuple[SweepOutcome, ...]
 
     @property
     def chosen(self) -> SweepOutcome | None:
@@ -114,12 +109,13 @@ def sweep(
     workers: Workers | None = None,
     resume: bool = False,
     mirrored: str | None = None,
-    finished: Callable[[SweepOutcome], None] = lambda outcome: None,
-) -> SweepSummary:
-    """Train a run for every setting of the grid, each in a folder of its own, and write sweep.csv and sweep.json.
+) -> Generator[SweepPlanned | SweepOutcome | SweepSummary, None, None]:
+    """The outcome of every setting of the grid as it comes, and the summary last.
 
-    source: preset or file, as in `load_config`. A setting that fails is listed and the others stand.
-    Errors: ConfigError for a setting that is wrong, before anything is trained.
+    Each setting is trained as a run in a folder of its own; sweep.csv and sweep.json list those that are over.
+    source: preset or file, as in `load_config`. A setting that fails, or whose worker dies, is listed and the others
+    stand. Errors, before anything is trained: ConfigError for a setting that is wrong, RunError for a run that is there
+    already (without `resume`).
     """
     workers, folder = workers or Workers(), Path(folder)
     grid = expand_grid(words)
@@ -135,49 +131,51 @@ def sweep(
             labels=Path(labels),
             folder=folder,
             device=devices[number % len(devices)],
-            resume=resume,
         )
         for number, point in enumerate(grid)
     ]
-    summary = SweepSummary(folder)
-    for outcome in run_all(workers, train_point, [(point,) for point in points]):
-        summary.outcomes.append(outcome)
-        summary.outcomes.sort(key=lambda item: item.name)
-        _write_table(summary)
-        finished(outcome)
-    return summary
+    for point in points:
+        if not resume and RunFolder(point.run).config_file.exists():
+            raise RunError(f"{point.run} already holds a run", hint="--resume goes on with it; or name another --run")
+    yield SweepPlanned(len(points))
+    outcomes: list[SweepOutcome] = []
+    with contextlib.closing(run_all(workers, train_point, points)) as events:
+        for event in events:
+            outcome = event
+            if isinstance(event, Died):
+                outcome = SweepOutcome(event.task.name, event.task.words, event.task.run, reason=event.reason)
+            outcomes.append(outcome)
+            outcomes.sort(key=lambda item: item.name)
+            _write_tables(SweepSummary(folder, tuple(outcomes)))
+            yield outcome
+    yield SweepSummary(folder, tuple(outcomes))
 
 
-def train_point(point: SweepPoint) -> SweepOutcome:
-    """The outcome of one setting; its run lies under the sweep's folder."""
-    run = point.folder / point.name
+def train_point(point: SweepPoint) -> Generator[SweepOutcome, None, None]:
+    """The outcome of one setting, whose run is begun or gone on with: a worker's death may have cut it short."""
+    resume = point.run.exists()
     try:
-        summary = train_temporal(
-            point.store,
-            point.labels,
-            run,
-            point.config,
-            device=point.device,
-            resume=point.resume and run.exists(),
+        events = train(
+            point.store, point.labels, point.run, point.config, device=point.device, resume=resume,
             mirrored=point.mirrored,
-        )
+        )  # fmt: skip
+        summary = summary_of(events, TrainingSummary)
     except AffectError as error:
-        return SweepOutcome(point.name, point.words, run, float("nan"), {}, reason=error.message)
-    return _outcome(point, run, summary)
-
-
-def _outcome(point: SweepPoint, run: Path, summary: TrainingSummary) -> SweepOutcome:
+        yield SweepOutcome(point.name, point.words, point.run, reason=error.message)
+        return
+    validation_ccc, held_out = _scores(summary.metrics) if summary.metrics else (float("nan"), {})
     reason = "; ".join(f"fold {item.name}: {item.reason}" for item in summary.failed)
-    outcome = SweepOutcome(point.name, point.words, run, float("nan"), {}, summary.warnings, reason)
-    if not summary.metrics:
-        return outcome
-    validation = summary.metrics["validation"]["ccc"]
-    averages = summary.metrics["spans"]["model"]["all targets"]
-    held_out = {name: averages[name]["value"] for name in SHOWN}
-    return replace(outcome, validation_ccc=float("nan") if validation is None else validation, held_out=held_out)
+    yield SweepOutcome(point.name, point.words, point.run, validation_ccc, held_out, summary.warnings, reason)
 
 
-def _write_table(summary: SweepSummary) -> None:
+def _scores(metrics: Json) -> tuple[float, dict[str, float | None]]:
+    """A run's mean CCC on its inner validation clips, and its held-out numbers by metric."""
+    validation = metrics["validation"]["ccc"]
+    averages = metrics["spans"]["model"]["all targets"]
+    return float("nan") if validation is None else validation, {name: averages[name]["value"] for name in SHOWN}
+
+
+def _write_tables(summary: SweepSummary) -> None:
     chosen = summary.chosen
     rows = [
         {"run": item.name}

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from affect.configs.load import load_config
+from affect.pipeline.events import summary_of
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.train.held_out import levels_of, measure, measure_subjects, predictions_table
-from affect.pipeline.train.train import train_temporal
+from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import Generated, GeneratedData, generated_features
 
 SMALL = (
@@ -34,7 +35,8 @@ def trained_run(generated: tuple[Path, Generated], tmp_path_factory: pytest.Temp
     folder, _ = generated
     run = tmp_path_factory.mktemp("runs") / "trained"
     config = load_config(None, [*SMALL, "evaluation.protocol=k-fold", "evaluation.folds=3"])
-    summary = train_temporal(str(folder / "store"), folder / "labels.csv", run, config, device="cpu")
+    events = train(str(folder / "store"), folder / "labels.csv", run, config, device="cpu")
+    summary = summary_of(events, TrainingSummary)
     assert not summary.failed, summary.failed
     return run
 

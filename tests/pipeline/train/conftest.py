@@ -1,12 +1,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from affect.cache.manifest import Manifest, write_manifest
 from affect.configs.load import load_config
 from affect.configs.schema import Config
+from affect.pipeline.events import summary_of
+from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import GeneratedData, generated_features
 
 TINY = (
@@ -47,6 +50,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def settings() -> Callable[..., Config]:
     """The tiny model's configuration with more `--set` words."""
     return lambda *words: load_config(None, [*TINY, *words])
+
+
+def trained(store: str, labels: Path, run: Path, config: Config, **options: Any) -> TrainingSummary:
+    """A run from its first event to its last, which is its summary."""
+    return summary_of(train(store, labels, run, config, device="cpu", **options), TrainingSummary)
 
 
 def split_of(subjects: list[str], **sides: int) -> list[str]:

@@ -37,7 +37,7 @@ def test_every_span_is_tested_once_and_no_person_is_on_two_sides(words: tuple[st
         sides = [set(names) for names in fold.subjects.values()]
         assert all(sides) and len(set.union(*sides)) == sum(map(len, sides))
         assert sorted(np.concatenate(list(fold.sides.values()))) == list(range(len(table)))
-        assert not fold.warnings
+        assert not fold.warnings and fold.subject_independent
     if len(folds) == 3:
         assert max(len(fold.test) for fold in folds) - min(len(fold.test) for fold in folds) <= 2
     again = make_folds(table, evaluation(*words), seed=3)
@@ -50,6 +50,7 @@ def test_a_person_on_two_sides_is_refused_unless_allowed_and_then_said_first() -
         make_folds(table, evaluation(), 0)
     (fold,) = make_folds(table, evaluation("allow_shared_subjects=true"), 0)
     assert fold.warnings[0].startswith("NOT subject-independent: train and test share 'a'")
+    assert fold.shares_people and not fold.subject_independent
 
 
 def test_one_training_person_is_split_in_time_only_where_sharing_is_allowed() -> None:
@@ -59,6 +60,7 @@ def test_one_training_person_is_split_in_time_only_where_sharing_is_allowed() ->
     (fold,) = make_folds(table, evaluation("allow_shared_subjects=true"), 0)
     assert fold.validation.tolist() == [8, 9] and fold.test.tolist() == [10]
     assert any("last part" in warning for warning in fold.warnings)
+    assert fold.shares_people, "its one training subject chooses the epoch too"
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,26 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from affect.configs.load import load_config
 from affect.configs.schema import Config
-from affect.errors import ConfigError
+from affect.errors import ConfigError, RunError
+from affect.pipeline.events import SweepPlanned, summary_of
 from affect.pipeline.runs.files import read_json
 from affect.pipeline.train.fold import FoldTask
-from affect.pipeline.train.sweep import expand_grid, sweep
-from affect.pipeline.train.train import train_temporal
+from affect.pipeline.train.sweep import SweepPoint, SweepSummary, expand_grid, sweep
 from affect.pipeline.workers import Workers
 
-from .conftest import TINY, Data, split_of
+from .conftest import TINY, Data, split_of, trained
+
+
+def swept(*values: Any, **options: Any) -> SweepSummary:
+    """A sweep from its first event to its last, which is its summary."""
+    return summary_of(sweep(*values, device="cpu", **options), SweepSummary)
 
 
 def test_lists_span_a_grid_and_brackets_and_quotes_hold_one_value_together() -> None:
@@ -36,7 +42,8 @@ def test_lists_span_a_grid_and_brackets_and_quotes_hold_one_value_together() -> 
 def test_a_sweep_chooses_on_validation_and_lists_what_failed(data: Data, tmp_path: Path) -> None:
     labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=5, validation=1))
     words = [*TINY, "training.epochs=4", "training.learning_rate=3e-3,1e-7,1e30", "training.clip_norm=0"]
-    summary = sweep(data.store, labels, tmp_path / "sweep", None, words, device="cpu")
+    planned, *outcomes, summary = sweep(data.store, labels, tmp_path / "sweep", None, words, device="cpu")
+    assert isinstance(summary, SweepSummary) and planned == SweepPlanned(3) and tuple(outcomes) == summary.outcomes
     good, slow, broken = summary.outcomes
     assert "loss is" in broken.reason and not good.reason and good.words == ("training.learning_rate=3e-3",)
     assert summary.chosen is good and good.validation_ccc > slow.validation_ccc
@@ -44,8 +51,10 @@ def test_a_sweep_chooses_on_validation_and_lists_what_failed(data: Data, tmp_pat
     assert table["chosen"].tolist() == [True, False, False] and len(table) == 3
     assert table["training.learning_rate"].tolist() == [3e-3, 1e-7, 1e30]
     assert read_json(tmp_path / "sweep/sweep.json")["chosen"]["run"] == good.name
-    again = sweep(data.store, labels, tmp_path / "sweep", None, words, device="cpu", resume=True)
-    assert again.outcomes[:2] == [good, slow]
+    with pytest.raises(RunError, match="already holds a run"):
+        swept(data.store, labels, tmp_path / "sweep", None, words)
+    again = swept(data.store, labels, tmp_path / "sweep", None, words, resume=True)
+    assert again.outcomes[:2] == (good, slow)
 
 
 def test_two_ranks_train_to_what_one_process_does(data: Data, tmp_path: Path) -> None:
@@ -54,13 +63,14 @@ def test_two_ranks_train_to_what_one_process_does(data: Data, tmp_path: Path) ->
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nfrom affect.configs.load import load_config\n"
-        "from affect.pipeline.train.train import train_temporal\n"
-        "train_temporal(*sys.argv[1:4], load_config(None, sys.argv[4:]), device='cpu')\n"
+        "from affect.pipeline.train.train import train\n"
+        "for _ in train(*sys.argv[1:4], load_config(None, sys.argv[4:]), device='cpu'):\n"
+        "    pass\n"
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
     command = [*launcher, data.store, str(labels), str(tmp_path / "two"), *words]
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)
-    train_temporal(data.store, labels, tmp_path / "one", load_config(None, words), device="cpu")
+    trained(data.store, labels, tmp_path / "one", load_config(None, words))
     one, two = (pd.read_csv(tmp_path / name / "predictions.csv") for name in ("one", "two"))
     for target in data.manifest.target_names:
         assert (one[target] - two[target]).abs().max() < 1e-4 * one[target].std()
@@ -73,11 +83,24 @@ def test_a_killed_worker_fails_its_fold_alone(
     from affect.pipeline.train import train
 
     monkeypatch.setattr(train, "FoldTask", _task_that_kills_its_worker)
-    summary = train_temporal(data.store, data.labels, tmp_path / "run", config, device="cpu", workers=Workers(jobs=2))
-    assert [(item.name, item.reason) for item in summary.failed] == [
-        ("02", "its process was killed, perhaps for want of memory")
-    ]
+    summary = trained(data.store, data.labels, tmp_path / "run", config, workers=Workers(jobs=2))
+    assert [item.name for item in summary.failed] == ["02"]
+    assert summary.failed[0].reason.startswith("its worker process died: ")
     assert summary.metrics["folds"]["done"] == ["00", "01", "03"]
+
+
+def test_a_killed_worker_fails_its_setting_alone(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from affect.pipeline.train import sweep as module
+
+    labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=5, validation=1))
+    words = [*TINY, "training.epochs=1", "training.seed=0,1"]
+    monkeypatch.setattr(module, "SweepPoint", _point_that_kills_its_worker)
+    summary = swept(data.store, labels, tmp_path / "sweep", None, words, workers=Workers(jobs=2))
+    assert [bool(item.reason) for item in summary.outcomes] == [False, True]
+    assert summary.outcomes[1].reason.startswith("its worker process died: ")
+    table = pd.read_csv(tmp_path / "sweep/sweep.csv")
+    assert table["training.seed"].tolist() == [0, 1] and table["reason"].notna().tolist() == [False, True]
+    assert summary.chosen is summary.outcomes[0]
 
 
 class _Kill:
@@ -85,6 +108,13 @@ class _Kill:
 
     def __reduce__(self) -> tuple[Callable[[int], object], tuple[int]]:
         return os._exit, (9,)
+
+
+def _point_that_kills_its_worker(**values: Any) -> SweepPoint:
+    point = SweepPoint(**values)
+    if point.words == ("training.seed=1",):
+        object.__setattr__(point, "device", _Kill())
+    return point
 
 
 def _task_that_kills_its_worker(*values: object) -> FoldTask:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -9,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
 from affect.configs.schema import Config
 from affect.errors import ManifestError, RunError
+from affect.pipeline.events import EpochDone, FoldOutcome, FoldsPlanned
 from affect.pipeline.runs.folder import load_run
-from affect.pipeline.train.train import TrainingListener, TrainingSummary, train_temporal
+from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers
 
-from .conftest import TINY, Data, split_of
+from .conftest import TINY, Data, split_of, trained
 
 Settings = Callable[..., Config]
 
@@ -28,7 +31,7 @@ def held_out_people(data: Data, settings: Settings, tmp_path_factory: pytest.Tem
     """A leave-one-subject-out run, two folds at a time."""
     run = tmp_path_factory.mktemp("runs") / "loso"
     config = settings("evaluation.protocol=leave-one-subject-out")
-    return train_temporal(data.store, data.labels, run, config, device="cpu", workers=Workers(jobs=2))
+    return trained(data.store, data.labels, run, config, workers=Workers(jobs=2))
 
 
 def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingSummary, data: Data) -> None:
@@ -108,32 +111,32 @@ def test_the_same_seed_gives_the_same_bytes_and_an_existing_run_is_refused(
     labels = data.relabelled(tmp_path / "labels.csv", splits=splits)
     config = settings("training.epochs=3", "loss.contrastive_epochs=1", "training.accumulate=2")
     for name in ("first", "second"):
-        train_temporal(data.store, labels, tmp_path / name, config, device="cpu")
+        trained(data.store, labels, tmp_path / name, config)
     for file in ("metrics.json", "predictions.csv", "folds/00/model.safetensors"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes(), file
     other = settings("training.epochs=3", "loss.contrastive_epochs=1", "training.accumulate=2", "training.seed=1")
-    train_temporal(data.store, labels, tmp_path / "third", other, device="cpu")
+    trained(data.store, labels, tmp_path / "third", other)
     assert (tmp_path / "first/predictions.csv").read_bytes() != (tmp_path / "third/predictions.csv").read_bytes()
     with pytest.raises(RunError, match="already holds a run"):
-        train_temporal(data.store, labels, tmp_path / "first", config, device="cpu")
+        trained(data.store, labels, tmp_path / "first", config)
     with pytest.raises(RunError, match=r"training\.seed=0, this command says 1"):
-        train_temporal(data.store, labels, tmp_path / "first", other, device="cpu", resume=True)
+        trained(data.store, labels, tmp_path / "first", other, resume=True)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/mine.txt").write_text("x")
     with pytest.raises(RunError, match="holds no run"):
-        train_temporal(data.store, labels, tmp_path / "notes", config, device="cpu")
+        trained(data.store, labels, tmp_path / "notes", config)
 
 
 def test_a_run_killed_between_epochs_resumes_to_the_same_bytes(data: Data, settings: Settings, tmp_path: Path) -> None:
     words = ("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=12", "training.patience=0")
     config = settings(*words)
-    whole = train_temporal(data.store, data.labels, tmp_path / "whole", config, device="cpu")
+    whole = trained(data.store, data.labels, tmp_path / "whole", config)
     script = (
         "import sys, time\n"
         "from affect.configs.load import load_config\n"
-        "from affect.pipeline.train.train import TrainingListener, train_temporal\n"
-        "train_temporal(sys.argv[1], sys.argv[2], sys.argv[3], load_config(None, sys.argv[4:]), device='cpu',\n"
-        "    listener=TrainingListener(epoch=lambda fold, record: time.sleep(0.2)))\n"
+        "from affect.pipeline.train.train import train\n"
+        "for _ in train(sys.argv[1], sys.argv[2], sys.argv[3], load_config(None, sys.argv[4:]), device='cpu'):\n"
+        "    time.sleep(0.2)\n"
     )
     killed = tmp_path / "killed"
     process = subprocess.Popen(
@@ -148,14 +151,57 @@ def test_a_run_killed_between_epochs_resumes_to_the_same_bytes(data: Data, setti
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert state.exists() and not (killed / "folds/01/fold.json").exists(), "it was not killed inside the second fold"
-    heard: list[tuple[str, int]] = []
-    listener = TrainingListener(epoch=lambda fold, record: heard.append((fold, record.epoch)))
-    resumed = train_temporal(data.store, data.labels, killed, config, device="cpu", resume=True, listener=listener)
-    assert resumed.resumed == ("00",) and heard and heard[0][0] == "01" and heard[0][1] > 1
+    planned, first, *_, resumed = train(data.store, data.labels, killed, config, device="cpu", resume=True)
+    assert planned == FoldsPlanned(folds=1, epochs=12)
+    assert isinstance(resumed, TrainingSummary) and resumed.resumed == ("00",)
+    assert isinstance(first, EpochDone) and first.fold == "01" and first.record.epoch > 1
     for file in ("metrics.json", "predictions.csv", "folds/01/model.safetensors"):
         assert (killed / file).read_bytes() == (whole.run / file).read_bytes(), file
     log = [json.loads(line) for line in (killed / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log if row["fold"] == "01"] == list(range(1, 13))
+
+
+def test_a_run_closed_between_epochs_resumes_to_the_same_numbers(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    config = settings("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=6", "training.patience=0")
+    whole = trained(data.store, data.labels, tmp_path / "whole", config)
+    run = tmp_path / "closed"
+    with contextlib.closing(train(data.store, data.labels, run, config, device="cpu")) as events:
+        for event in events:
+            if isinstance(event, EpochDone) and (event.fold, event.record.epoch) == ("01", 3):
+                break
+    assert (run / "folds/01/checkpoint.pt").exists() and not (run / "folds/01/fold.json").exists()
+    assert not (run / "metrics.json").exists()
+    planned, first, *others, outcome, _ = train(data.store, data.labels, run, config, device="cpu", resume=True)
+    assert planned == FoldsPlanned(folds=1, epochs=6)
+    assert isinstance(first, EpochDone) and 1 < first.record.epoch <= 4, "it goes on where a state was saved"
+    assert all(isinstance(event, EpochDone) for event in others)
+    assert isinstance(outcome, FoldOutcome) and (outcome.name, outcome.epochs) == ("01", 6)
+    assert (run / "metrics.json").read_bytes() == (whole.run / "metrics.json").read_bytes()
+
+
+def worker_processes() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "popen_loky" in " ".join(child.cmdline())]
+
+
+def test_closing_a_run_ends_its_workers_and_what_they_saved_is_gone_on_with(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    words = ("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=100", "training.patience=0")
+    run, config = tmp_path / "run", settings(*words)
+    with contextlib.closing(
+        train(data.store, data.labels, run, config, device="cpu", workers=Workers(jobs=2))
+    ) as events:
+        next(event for event in events if isinstance(event, EpochDone))
+        assert len(worker_processes()) == 2
+        started = time.monotonic()
+    assert time.monotonic() - started < 10
+    assert not worker_processes()
+    assert not (run / "metrics.json").exists()
+    summary = trained(data.store, data.labels, run, config, resume=True)
+    assert summary.metrics["folds"]["done"] == ["00", "01"] and not summary.failed
 
 
 def _threads() -> int:
@@ -171,7 +217,7 @@ def test_a_fold_that_fails_is_listed_and_the_others_stand(data: Data, settings: 
     labels[~varying, 1] = 0.25  # arousal varies in one person only: without that person nothing can be learnt
     path = data.relabelled(tmp_path / "labels.csv", labels=labels)
     config = settings("evaluation.protocol=leave-one-subject-out", "training.epochs=1")
-    summary = train_temporal(data.store, path, tmp_path / "run", config, device="cpu")
+    summary = trained(data.store, path, tmp_path / "run", config)
     failed = {outcome.test_subjects for outcome in summary.failed}
     assert (names[0],) in failed and len(failed) < 8
     failures = pd.read_csv(tmp_path / "run/failures.csv", dtype=str)
@@ -191,7 +237,7 @@ def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(
     strange = data.relabelled(tmp_path / "strange.csv", videos=unknown)
     for path, words in ((constant, "0.5 in every"), (strange, "s0000/v999")):
         with pytest.raises(ManifestError, match=words):
-            train_temporal(data.store, path, run, config, device="cpu")
+            trained(data.store, path, run, config)
     assert not run.exists()
 
 
@@ -206,9 +252,9 @@ def test_people_who_share_a_video_on_two_sides_leak_through_context(
     path = data.relabelled(tmp_path / "labels.csv", subjects=subjects)
     words = ("evaluation.test_subjects=[another]", "training.epochs=1")
     with pytest.raises(ManifestError, match="clips see frames of another side"):
-        train_temporal(data.store, path, tmp_path / "run", settings(*words), device="cpu")
+        trained(data.store, path, tmp_path / "run", settings(*words))
     allowed = settings(*words, "evaluation.allow_shared_subjects=true")
-    summary = train_temporal(data.store, path, tmp_path / "run", allowed, device="cpu")
+    summary = trained(data.store, path, tmp_path / "run", allowed)
     assert any("another side" in warning for warning in summary.metrics["warnings"])
     assert not summary.metrics["subject_independent"]
 
@@ -218,7 +264,7 @@ def test_spans_without_features_are_listed_with_their_line(data: Data, settings:
     start[3], end[3] = 9000, 9005
     path = data.relabelled(tmp_path / "labels.csv", start_s=start, end_s=end)
     config = settings("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=1")
-    summary = train_temporal(data.store, path, tmp_path / "run", config, device="cpu")
+    summary = trained(data.store, path, tmp_path / "run", config)
     assert [(where.rpartition(", ")[2], reason) for where, _, reason in summary.skipped] == [
         ("line 5", "the video has no frame in this time")
     ]

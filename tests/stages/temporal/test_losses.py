@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -133,6 +134,14 @@ def test_a_target_without_labels_does_not_count_in_the_mean() -> None:
     y[:, 1] = NAN
     config = LossConfig(relational_weight=0)
     torch.testing.assert_close(loss_parts(scores(p, p), y, config).regression, 1 - ccc(p, y)[0])
+
+
+@pytest.mark.parametrize("regression", ["ccc", "rmse"])
+def test_the_relational_loss_counts_by_its_weight(regression: Literal["ccc", "rmse"]) -> None:
+    p, z, y = random(8, 2), random(8, 5, seed=1), random(8, 2, seed=2)
+    parts = loss_parts(scores(p, z), y, LossConfig(regression=regression, relational_weight=0.7))
+    assert parts.relational == relational_loss(z, y) > 0.1
+    torch.testing.assert_close(parts.total, parts.regression + 0.7 * parts.relational)
 
 
 def test_contrastive_is_cross_entropy_against_every_other_row() -> None:

@@ -272,7 +272,12 @@ def train_temporal(
             workers=_workers(jobs, backend, scheduler), resume=resume, mirrored=mirrored, listener=listener,
         )  # fmt: skip
     failed = {item.name: item.reason for item in summary.failed}
-    value = {"run": run, "seconds": summary.seconds, "metrics": summary.metrics, "failed": failed}
+    value = {
+        "run": run,
+        "seconds": summary.seconds,
+        "metrics": summary.metrics.to_json() if summary.metrics else {},
+        "failed": failed,
+    }
     _say(words.of_training(summary), as_json, value)
 
 
@@ -401,7 +406,8 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
             training=lambda: training_bar(enabled=True),
         )
     summary = run_demo(output, seed, device=device, jobs=jobs, listener=listener)
-    _say(words.of_demo(summary), as_json, asdict(summary))
+    metrics = summary.metrics.to_json() if summary.metrics else {}
+    _say(words.of_demo(summary), as_json, asdict(summary) | {"metrics": metrics})
 
 
 @main.command("prepare-labels")

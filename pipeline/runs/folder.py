@@ -98,7 +98,7 @@ class RunFolder:
         return read_json(self.path / name)
 
     def _check_same(self, config: Config, environment: Mapping[str, Json]) -> None:
-        before, now = _flat(config_to_dict(self.config())), _flat(config_to_dict(config))
+        before, now = flat(config_to_dict(self.config())), flat(config_to_dict(config))
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
@@ -115,13 +115,13 @@ class RunFolder:
                 )
 
 
-def _flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
+def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
     """`a.b.c` -> value for every leaf."""
-    flat: dict[str, Json] = {}
+    leaves: dict[str, Json] = {}
     for key, value in tree.items():
-        name = f"{where}.{key}" if where else key
-        flat |= _flat(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return flat
+        name = f"{where}.{key}" if where else str(key)
+        leaves |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return leaves
 
 
 def write_failures(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:

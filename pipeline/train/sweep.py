@@ -17,7 +17,7 @@ from ..workers import Workers, resolve_device, run_all, spread_devices
 from .train import TrainingSummary, train_temporal
 
 MOST_POINTS = 1000
-SHOWN = ("ccc", "pcc", "rmse")
+SHOWN = ("ccc", "pcc", "rmse")  # the metrics of sweep.csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,11 @@ def train_point(point: SweepPoint) -> SweepOutcome:
 def _outcome(point: SweepPoint, run: Path, summary: TrainingSummary) -> SweepOutcome:
     reason = "; ".join(f"fold {item.name}: {item.reason}" for item in summary.failed)
     outcome = SweepOutcome(point.name, point.words, run, float("nan"), {}, summary.warnings, reason)
-    if not summary.metrics:
+    if summary.metrics is None:
         return outcome
-    validation = summary.metrics["validation"]["ccc"]
-    averages = summary.metrics["spans"]["model"]["all targets"]
-    held_out = {name: averages[name]["value"] for name in SHOWN}
-    return replace(outcome, validation_ccc=float("nan") if validation is None else validation, held_out=held_out)
+    averages = summary.metrics.spans.averages["model"]
+    held_out = {name: averages[name].value for name in SHOWN}
+    return replace(outcome, validation_ccc=summary.metrics.validation_ccc, held_out=held_out)
 
 
 def _write_table(summary: SweepSummary) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import distributed
 
 from ...cache.manifest import check_targets_vary
-from ...cache.records import Json
+from ...cache.predictions import Metrics
+from ...cache.records import Json, Target
 from ...configs.schema import Config
 from ...errors import AffectError
 from ...stages.features.recipe import settings_of
@@ -22,7 +22,7 @@ from ..runs.files import read_json, write_whole
 from ..runs.folder import RunFolder, write_failures
 from ..workers import WorkerDiedError, Workers, resolve_device, run_all, spread_devices
 from .fold import FoldOutcome, FoldTask, run_fold
-from .held_out import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
+from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .provenance import describe_environment
 from .splits import SHARED, Fold, make_folds
 from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
@@ -39,14 +39,14 @@ class TrainingListener:
 
 @dataclass(slots=True)
 class TrainingSummary:
-    """What a run came to. `metrics` is what metrics.json holds; empty where no fold was done."""
+    """What a run came to. `metrics` is what metrics.json holds; None where no fold was done."""
 
     run: Path
     warnings: tuple[str, ...]  # shared subjects first
     outcomes: list[FoldOutcome] = field(default_factory=list)  # of this call, in the order they came
     resumed: tuple[str, ...] = ()  # folds that were done before
     skipped: tuple[tuple[str, str, str], ...] = ()  # spans not used: where in the manifest, video, why
-    metrics: Json = field(default_factory=dict)
+    metrics: Metrics | None = None
     seconds: float = 0.0
 
     @property
@@ -139,7 +139,7 @@ def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(warning for fold in folds for warning in fold.warnings), *data.warnings]))
 
 
-def summarise(folder: RunFolder, config: Config, data: TrainingSet, summary: TrainingSummary) -> Json:
+def summarise(folder: RunFolder, config: Config, data: TrainingSet, summary: TrainingSummary) -> Metrics | None:
     """Write predictions.csv, metrics.json, log.jsonl, failures.csv and skipped.csv from the finished folds."""
     failures = [(item.name, " ".join(item.test_subjects), item.reason) for item in summary.failed]
     write_failures(folder.path / "failures.csv", failures)
@@ -148,36 +148,24 @@ def summarise(folder: RunFolder, config: Config, data: TrainingSet, summary: Tra
         write_whole(folder.path / "skipped.csv", table.to_csv(index=False))
     names = folder.finished_folds()
     if not names:
-        return {}
-    records = {name: read_json(folder.folds / name / "fold.json") for name in names}
+        return None
+    validation = {name: read_json(folder.folds / name / "fold.json")["validation_ccc"] for name in names}
     levels = levels_of(read_fold_tables([folder.folds / name / "predictions.csv" for name in names]))
     write_whole(folder.path / "predictions.csv", predictions_table(levels).to_csv(index=False))
     logs = [(folder.folds / name / "log.jsonl").read_text("utf-8") for name in names]
     write_whole(folder.path / "log.jsonl", "".join(logs))
-    targets, seed = data.manifest.targets, config.training.seed
-    metrics: Json = {
-        "warnings": list(summary.warnings),
-        "subject_independent": not any(word.startswith(SHARED) for word in summary.warnings),
-        "protocol": config.evaluation.protocol,
-        "targets": list(targets),
-        "units": {name: data.manifest.units.get(name, "") for name in targets},
-        "ranges": {name: list(data.ranges[name]) for name in targets},
-        "interval": "95 %, bootstrap over subjects",
-        "icc": "ICC(3,1)",
-        "folds": {"done": names, "failed": {item.name: item.reason for item in summary.failed}},
-        "validation": _validation(records),
-        **measure(levels, targets, config.evaluation, seed),
-        "per_subject": measure_subjects(levels, targets),
-    }
-    folder.write_json("metrics.json", metrics)
-    return folder.read_json("metrics.json")
-
-
-def _validation(records: dict[str, dict[str, Json]]) -> Json:
-    """Mean CCC of the inner validation clips, by fold: what a choice between settings may look at."""
-    scores = {name: record["validation_ccc"] for name, record in records.items()}
-    known = [score for score in scores.values() if score is not None]
-    return {"ccc": float(np.mean(known)) if known else None, "folds": scores}
+    units = data.manifest.units
+    metrics = measure(
+        levels,
+        [Target(name, *data.ranges[name], units.get(name, "")) for name in data.manifest.targets],
+        config,
+        warnings=summary.warnings,
+        shares_people=any(word.startswith(SHARED) for word in summary.warnings),
+        validation={name: float("nan") if ccc is None else ccc for name, ccc in validation.items()},
+        failed={item.name: item.reason for item in summary.failed},
+    )
+    folder.write_json("metrics.json", metrics.to_json())
+    return metrics
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ def test_a_killed_worker_fails_its_fold_alone(
     assert [(item.name, item.reason) for item in summary.failed] == [
         ("02", "its process was killed, perhaps for want of memory")
     ]
-    assert summary.metrics["folds"]["done"] == ["00", "01", "03"]
+    assert summary.metrics is not None and summary.metrics.folds_done == ("00", "01", "03")
 
 
 class _Kill:

@@ -17,6 +17,11 @@ LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.jso
 KEYS = {"spans": ["fold", "subject", "video", "span"], "videos": ["fold", "subject", "video"]}
 
 
+def column_of(target: str, what: str) -> str:
+    """The column of a target's predictions by a method, or of its "label", in the tables of held-out rows."""
+    return target if what == "model" else f"{target}_{what}"
+
+
 def read_fold_tables(paths: Sequence[Path]) -> pd.DataFrame:
     """All folds' held-out clips. Errors: RunError naming a table that cannot be read."""
     tables = []
@@ -108,8 +113,7 @@ def _measure_subjects(table: pd.DataFrame, targets: Sequence[str]) -> dict[str, 
 
 
 def _columns(table: pd.DataFrame, target: str, method: str) -> tuple[Array, Array]:
-    name = target if method == "model" else f"{target}_{method}"
-    return table[name].to_numpy(np.float64), table[f"{target}_label"].to_numpy(np.float64)
+    return table[column_of(target, method)].to_numpy(np.float64), table[column_of(target, "label")].to_numpy(np.float64)
 
 
 def _averages(scores: Sequence[Mapping[str, Score]]) -> dict[str, Average]:

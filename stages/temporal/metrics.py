@@ -47,13 +47,14 @@ class Metric:
 def ccc(of: Moments) -> Array:
     """Concordance correlation. Source: Lin 1989, with population variances."""
     distance = (of.prediction - of.label) ** 2
-    return 2 * of.covariance / (of.prediction_variance + of.label_variance + distance)
+    agreement: Array = 2 * of.covariance / (of.prediction_variance + of.label_variance + distance)
+    return agreement
 
 
 def pcc(of: Moments) -> Array:
     """Pearson's correlation."""
-    correlation = of.covariance / np.sqrt(of.prediction_variance * of.label_variance)
-    return np.clip(correlation, -1.0, 1.0)
+    correlation: Array = np.clip(of.covariance / np.sqrt(of.prediction_variance * of.label_variance), -1.0, 1.0)
+    return correlation
 
 
 def icc(of: Moments) -> Array:
@@ -61,7 +62,8 @@ def icc(of: Moments) -> Array:
 
     (MSR - MSE) / (MSR + MSE) of two raters is 2 cov / (var_a + var_b). Source: Shrout & Fleiss 1979.
     """
-    return 2 * of.covariance / (of.prediction_variance + of.label_variance)
+    consistency: Array = 2 * of.covariance / (of.prediction_variance + of.label_variance)
+    return consistency
 
 
 METRICS: dict[str, Metric] = {  # in the order of metrics.json; `stages.views.rules.METRICS` names them for readers

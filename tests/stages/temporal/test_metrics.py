@@ -110,10 +110,12 @@ def test_the_interval_leaves_two_and_a_half_percent_of_the_resamples_on_either_s
     gain = [plain_ccc(prediction[row], label[row]) - plain_ccc(worse[row], label[row]) for row in rows]
 
     scores = evaluate(prediction, label, subject.astype(str).tolist(), 400, 7)
-    assert [scores["ccc"].low, scores["ccc"].high] == pytest.approx(np.percentile(ccc, [2.5, 97.5]), abs=1e-9)
-    assert [scores["rmse"].low, scores["rmse"].high] == pytest.approx(np.percentile(rmse, [2.5, 97.5]), abs=1e-9)
+    assert [scores["ccc"].low, scores["ccc"].high] == pytest.approx(np.percentile(ccc, [2.5, 97.5]).tolist(), abs=1e-9)
+    assert [scores["rmse"].low, scores["rmse"].high] == pytest.approx(
+        np.percentile(rmse, [2.5, 97.5]).tolist(), abs=1e-9
+    )
     difference = paired_difference(prediction, worse, label, subject.astype(str).tolist(), bootstrap=400, seed=7)["ccc"]
-    assert [difference.low, difference.high] == pytest.approx(np.percentile(gain, [2.5, 97.5]), abs=1e-9)
+    assert [difference.low, difference.high] == pytest.approx(np.percentile(gain, [2.5, 97.5]).tolist(), abs=1e-9)
 
 
 def test_a_mean_over_subjects_has_the_interval_of_drawing_subjects_again() -> None:
@@ -122,7 +124,7 @@ def test_a_mean_over_subjects_has_the_interval_of_drawing_subjects_again() -> No
     means = [float(np.repeat(known, counts).mean()) for counts in drawn_again(4, 300, 3)]
     score = mean_over_subjects(values, bootstrap=300, seed=3)
     assert score.value == pytest.approx(0.15)
-    assert [score.low, score.high] == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=1e-12)
+    assert [score.low, score.high] == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist(), abs=1e-12)
     for few, bootstrap in ((values[:2], 300), (values, 0)):
         assert not mean_over_subjects(few, bootstrap=bootstrap, seed=3).bounded
     nothing = mean_over_subjects(np.full(3, np.nan), bootstrap=300, seed=3)

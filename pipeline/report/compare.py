@@ -13,7 +13,7 @@ from ...configs.load import config_to_dict
 from ...errors import RunError
 from ...stages.temporal.metrics import evaluate, evaluate_subjects, mean_over_subjects, paired_difference
 from ...stages.views.comparison import ComparedRun, Comparison
-from ..runs.folder import flat
+from ..runs.files import flat
 from ..train.held_out import column_of
 from .data import EvaluatedRun, read_evaluated_run
 

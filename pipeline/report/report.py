@@ -13,8 +13,7 @@ from ...stages.views.charts import Curve
 from ...stages.views.comparison import comparison_html
 from ...stages.views.origin import FoldHistory, Origin
 from ...stages.views.report import HeldOutVideo, Report, report_html
-from ..runs.files import write_json, write_whole
-from ..runs.folder import flat
+from ..runs.files import flat, write_json, write_whole
 from .compare import compare
 from .data import EvaluatedRun, FinishedFold, read_evaluated_run
 

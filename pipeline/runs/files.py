@@ -42,6 +42,15 @@ def read_json(path: Path) -> dict[str, Json]:
     return values
 
 
+def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
+    """Every leaf of nested objects by its full name, `a.b.c`; an empty object is a leaf."""
+    leaves: dict[str, Json] = {}
+    for key, value in tree.items():
+        name = f"{where}.{key}" if where else str(key)
+        leaves |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return leaves
+
+
 def _finite(value: Json) -> Json:
     if isinstance(value, float):
         return value if math.isfinite(value) else None

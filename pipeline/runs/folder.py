@@ -15,7 +15,7 @@ from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import Config
 from ...errors import AffectError, RunError
-from .files import TRAIN_FIRST, read_json, write_json, write_whole
+from .files import TRAIN_FIRST, flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
     from ...stages.temporal.model import TemporalModel
@@ -113,15 +113,6 @@ class RunFolder:
                     f"now it is {environment.get(name)!r}",
                     hint="resume with the same store and labels, or name another --run",
                 )
-
-
-def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
-    """`a.b.c` -> value for every leaf."""
-    leaves: dict[str, Json] = {}
-    for key, value in tree.items():
-        name = f"{where}.{key}" if where else str(key)
-        leaves |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return leaves
 
 
 def write_failures(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -170,7 +170,9 @@ def _write_failures(summary: "ExtractionSummary") -> None:
 def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
     """Print a summary, as text or as JSON; the exit code, 1 where something failed."""
     if as_json:
-        click.echo(_printable(json.dumps(value, ensure_ascii=False, default=str)))
+        from .pipeline.runs.files import finite
+
+        click.echo(_printable(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str)))
     else:
         for line in said.lines[:-1]:
             click.echo(_printable(line))
@@ -279,7 +281,8 @@ def train_temporal(
     )  # fmt: skip
     summary = summary_of(bars(events, enabled=not as_json), TrainingSummary)
     failed = {item.name: item.reason for item in summary.failed}
-    value = {"run": run, "seconds": summary.seconds, "metrics": summary.metrics, "failed": failed}
+    metrics = summary.metrics.to_json() if summary.metrics else {}
+    value = {"run": run, "seconds": summary.seconds, "metrics": metrics, "failed": failed}
     sys.exit(_say(text.of_training(summary), as_json, value))
 
 
@@ -407,7 +410,8 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 
     events = run_demo(output, seed, device=device, jobs=jobs)
     summary = summary_of(bars(events, enabled=not as_json), DemoSummary)
-    sys.exit(_say(text.of_demo(summary), as_json, asdict(summary)))
+    metrics = summary.metrics.to_json() if summary.metrics else {}
+    sys.exit(_say(text.of_demo(summary), as_json, asdict(summary) | {"metrics": metrics}))
 
 
 @main.command("prepare-labels")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from affect.stages.views.charts import intervals
+from affect.cache.predictions import Score
+from affect.stages.views.charts import IntervalRow, intervals
 from affect.stages.views.html import STYLE
 from affect.stages.views.svg import WIDTH, Axes, curve, legend, line, padded, points, svg, text
 
@@ -74,11 +75,18 @@ def write_page(path: Path, lines: Sequence[str]) -> None:
 def drawn(measured: Mapping[str, Any], settings: Mapping[str, str]) -> str:
     """All panels as one picture."""
     rows = [
-        (row["row"], row["ccc"], row["low"], row["high"], "plain" if row["row"] in REFERENCES else "model")
+        IntervalRow(
+            row["row"],
+            Score(row["ccc"], row["low"], row["high"]),
+            "plain" if row["row"] in REFERENCES else "model",
+        )
         for row in measured["rows"]
     ]
-    gains = [(row["row"], row["gain"], row["gain_low"], row["gain_high"], "model") for row in measured["rows"][1:5]]
-    low = min(row[2] for row in rows)
+    gains = [
+        IntervalRow(row["row"], Score(row["gain"], row["gain_low"], row["gain_high"]), "model")
+        for row in measured["rows"][1:5]
+    ]
+    low = min(row.score.low for row in rows)
     panels = [
         ("Held-out CCC", intervals("Held-out CCC", rows, label="mean CCC over targets", span=(low - 0.02, 1.0))),
         ("Gain over regression, paired", intervals("Gain over regression", gains, label="difference in CCC")),

@@ -36,13 +36,14 @@ def train_once(store: Path, labels: Path, preset: str | None, words: Sequence[st
         summary = summary_of(events, TrainingSummary)
     if summary.failed:
         raise RuntimeError(f"{' '.join(words)}: {summary.failed[0].reason}")
-    spans = {name: summary.metrics["spans"][name]["all targets"] for name in ("model", "ridge")}
+    assert summary.metrics is not None, "every fold was done"
+    averages = summary.metrics.spans.averages
     return Trained(
-        validation_ccc=summary.metrics["validation"]["ccc"],
-        ccc=spans["model"]["ccc"]["value"],
-        pcc=spans["model"]["pcc"]["value"],
-        ridge_ccc=spans["ridge"]["ccc"]["value"],
-        ridge_pcc=spans["ridge"]["pcc"]["value"],
+        validation_ccc=summary.metrics.validation_ccc,
+        ccc=averages["model"]["ccc"].value,
+        pcc=averages["model"]["pcc"].value,
+        ridge_ccc=averages["ridge"]["ccc"].value,
+        ridge_pcc=averages["ridge"]["pcc"].value,
         epochs=max(outcome.epochs for outcome in summary.outcomes),
         seconds=time.perf_counter() - started,
     )

@@ -1,13 +1,14 @@
-"""What is said of a video: scores of every person over time, and how far each may be trusted."""
+"""What is said of a video, and how well a run says it: scores of people over time, and a run's held-out metrics."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 
-from .records import Array, Target
+from .records import Array, Json, Target
 
 LARGEST, NOBODY = -2, -1  # in the place of a person: each frame's largest face, and nobody seen
 
@@ -137,3 +138,189 @@ class VideoPrediction:
     def __repr__(self) -> str:
         people = f"{len(self.persons)} {'person' if len(self.persons) == 1 else 'people'}"
         return f"VideoPrediction({self.video!r}, {self.duration_s:.1f} s, {people}, {len(self.targets)} targets)"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric with its interval; NaN with `reason` where the data do not define it."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    reason: str | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an interval is known."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain values; null where there is no number."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: _or_null(value) for name, value in numbers.items()} | {"reason": self.reason}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Json]) -> "Score":
+        """What `to_json` made."""
+        value, low, high = (_or_nan(values[name]) for name in ("value", "low", "high"))
+        return cls(value, low, high, values["reason"])
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A metric's mean over the targets in which it is defined; NaN where it is in none."""
+
+    value: float
+    targets: int
+
+
+Scores = Mapping[str, Mapping[str, Mapping[str, Score]]]  # method -> target -> metric -> score
+ALL_TARGETS = "all targets"  # the averages' place among the targets of metrics.json
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMetrics:
+    """How well every method did on the held-out rows of one level: labelled spans, clips or videos."""
+
+    rows: int
+    subjects: int
+    scores: Scores
+    averages: Mapping[str, Mapping[str, Average]]  # method -> metric -> mean over the targets
+    per_subject: Mapping[str, Scores]  # subject -> scores of that subject's rows alone, without intervals
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain values of all but `per_subject`, which stands elsewhere in the file."""
+        values: dict[str, Json] = {"rows": self.rows, "subjects": self.subjects}
+        for method, targets in self.scores.items():
+            values[method] = {
+                name: {metric: score.to_json() for metric, score in scores.items()} for name, scores in targets.items()
+            }
+            values[method][ALL_TARGETS] = {
+                metric: {"value": _or_null(mean.value), "targets": mean.targets}
+                for metric, mean in self.averages[method].items()
+            }
+        return values
+
+    def subjects_to_json(self) -> dict[str, Json]:
+        """Subject -> method -> target -> metric -> number; null where it is not defined."""
+        return {
+            subject: {
+                method: {
+                    name: {metric: _or_null(score.value) for metric, score in scores.items()}
+                    for name, scores in targets.items()
+                }
+                for method, targets in methods.items()
+            }
+            for subject, methods in self.per_subject.items()
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Json], subjects: Mapping[str, Json]) -> "LevelMetrics":
+        """What `to_json` and `subjects_to_json` made."""
+        methods = {name: targets for name, targets in values.items() if name not in ("rows", "subjects")}
+        return cls(
+            rows=int(values["rows"]),
+            subjects=int(values["subjects"]),
+            scores={
+                method: {
+                    name: {metric: Score.from_json(score) for metric, score in scores.items()}
+                    for name, scores in targets.items()
+                    if name != ALL_TARGETS
+                }
+                for method, targets in methods.items()
+            },
+            averages={
+                method: {
+                    metric: Average(_or_nan(mean["value"]), mean["targets"])
+                    for metric, mean in targets[ALL_TARGETS].items()
+                }
+                for method, targets in methods.items()
+            },
+            per_subject={
+                subject: {
+                    method: {
+                        name: {metric: Score(_or_nan(value)) for metric, value in scores.items()}
+                        for name, scores in targets.items()
+                    }
+                    for method, targets in methods.items()
+                }
+                for subject, methods in subjects.items()
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How well a run did on what its folds held out: the whole of metrics.json."""
+
+    warnings: tuple[str, ...]
+    shares_people: bool  # whether a person stands on two sides of a fold
+    protocol: str
+    targets: tuple[Target, ...]
+    interval: str  # the share that intervals cover, as "95 %"
+    interval_method: str  # how they were found
+    icc: str  # which of the intraclass correlations
+    folds_done: tuple[str, ...]
+    folds_failed: Mapping[str, str]  # fold -> reason
+    validation_ccc: float  # mean CCC of the inner validation clips: what a choice between settings may look at
+    validation_by_fold: Mapping[str, float]
+    clips: LevelMetrics
+    spans: LevelMetrics
+    videos: LevelMetrics
+
+    def to_json(self) -> dict[str, Json]:
+        """The content of metrics.json, in its order."""
+        levels = {"clips": self.clips, "spans": self.spans, "videos": self.videos}
+        return {
+            "warnings": list(self.warnings),
+            "subject_independent": not self.shares_people,
+            "protocol": self.protocol,
+            "targets": [target.name for target in self.targets],
+            "units": {target.name: target.unit for target in self.targets},
+            "ranges": {target.name: [_or_null(target.low), _or_null(target.high)] for target in self.targets},
+            "interval": f"{self.interval}, {self.interval_method}",
+            "icc": self.icc,
+            "folds": {"done": list(self.folds_done), "failed": dict(self.folds_failed)},
+            "validation": {
+                "ccc": _or_null(self.validation_ccc),
+                "folds": {name: _or_null(value) for name, value in self.validation_by_fold.items()},
+            },
+            **{name: level.to_json() for name, level in levels.items()},
+            "per_subject": {name: level.subjects_to_json() for name, level in levels.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Json]) -> "Metrics":
+        """What `to_json` made. Errors: KeyError, TypeError, ValueError or AttributeError for anything else."""
+        interval, _, method = values["interval"].partition(", ")
+        folds, validation = values["folds"], values["validation"]
+        return cls(
+            warnings=tuple(map(str, values["warnings"])),
+            shares_people=not values["subject_independent"],
+            protocol=values["protocol"],
+            targets=tuple(_target(name, values["ranges"][name], values["units"][name]) for name in values["targets"]),
+            interval=interval,
+            interval_method=method,
+            icc=values["icc"],
+            folds_done=tuple(folds["done"]),
+            folds_failed=dict(folds["failed"]),
+            validation_ccc=_or_nan(validation["ccc"]),
+            validation_by_fold={name: _or_nan(value) for name, value in validation["folds"].items()},
+            **{
+                name: LevelMetrics.from_json(values[name], values["per_subject"][name])
+                for name in ("clips", "spans", "videos")
+            },
+        )
+
+
+def _target(name: str, bounds: Sequence[float | None], unit: str) -> Target:
+    low, high = bounds
+    return Target(name, -math.inf if low is None else low, math.inf if high is None else high, unit)
+
+
+def _or_null(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -166,6 +166,6 @@ class SweepOutcome:
     words: tuple[str, ...]  # KEY=VALUE of the settings that vary
     run: Path
     validation_ccc: float = float("nan")
-    held_out: Mapping[str, float | None] = field(default_factory=dict)  # metric -> value
+    held_out: Mapping[str, float] = field(default_factory=dict)  # metric -> value; NaN where it is not defined
     warnings: tuple[str, ...] = ()
     reason: str = ""  # what failed; empty when every fold was done

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...cache.records import Json
+from ...cache.predictions import Metrics
 from ...configs.load import load_config
 from ...errors import FoldError, InputError, VideoError
 from ..events import Step, within
@@ -31,7 +31,7 @@ class DemoSummary:
     run: Path
     predictions: Path
     viewer: Path
-    metrics: Json  # as the run's metrics.json
+    metrics: Metrics | None  # of the run
     seconds: dict[str, float]  # step -> time
 
 

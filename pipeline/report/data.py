@@ -1,4 +1,4 @@
-"""What a report is made of, read from a run folder and nothing else."""
+"""An evaluated run as its folder holds it: what a report and a comparison are made of."""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.predictions import Metrics
 from ...cache.records import Array, Json
+from ...configs.schema import Config
 from ...errors import RunError
 from ..runs.folder import TRAIN_FIRST, RunFolder
-
-SHARED = "NOT subject-independent"  # how a fold's warning begins when train and test share a person
-LEVELS = {"spans": "span", "clips": "clip", "videos": "video"}  # in metrics.json -> in predictions.csv
-METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
+from ..train.held_out import LEVELS, column_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +26,14 @@ class FinishedFold:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportData:
+class EvaluatedRun:
     """A run that has been evaluated."""
 
     path: Path
-    config: Mapping[str, Json]
+    config: Config
     config_text: str
     environment: Mapping[str, Json]
-    metrics: Mapping[str, Json]
+    metrics: Metrics
     predictions: pd.DataFrame  # of all levels
     folds: tuple[FinishedFold, ...]
     failures: tuple[tuple[str, str, str], ...]  # fold, its subjects, reason
@@ -47,34 +46,25 @@ class ReportData:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """In the order of the predictions' columns."""
-        return tuple(name.removesuffix("_label") for name in self.predictions.columns if name.endswith("_label"))
-
-    @property
-    def units(self) -> dict[str, str]:
-        """Target -> unit, where one is known."""
-        units: dict[str, str] = dict(self.folds[0].record.get("units", {})) if self.folds else {}
-        return units
+        """Their names, in the order of the metrics."""
+        return tuple(target.name for target in self.metrics.targets)
 
     def level(self, name: str) -> pd.DataFrame:
         """Held-out rows of "spans", "clips" or "videos"."""
         rows: pd.DataFrame = self.predictions[self.predictions["level"] == LEVELS[name]]
         return rows
 
-    def columns(self, level: str, target: str, method: str = "model") -> tuple[Array, Array]:
-        """(N,) predicted and (N,) true values of a level."""
-        rows = self.level(level)
-        name = target if method == "model" else f"{target}_{method}"
-        return rows[name].to_numpy(np.float64), rows[f"{target}_label"].to_numpy(np.float64)
+    def predicted(self, rows: pd.DataFrame, method: str = "model") -> Array:
+        """(N, K) predictions in some rows."""
+        return rows[[column_of(name, method) for name in self.targets]].to_numpy(np.float64)
 
-    @property
-    def shares_subjects(self) -> bool:
-        """Whether a person stands on two sides of some fold."""
-        return any(words.startswith(SHARED) for words in self.warnings())
+    def labels(self, rows: pd.DataFrame) -> Array:
+        """(N, K) labels of some rows."""
+        return rows[[column_of(name, "label") for name in self.targets]].to_numpy(np.float64)
 
     def warnings(self) -> list[str]:
-        """Sentences a reader must know, each once, shared subjects before all others."""
-        found: dict[str, list[str]] = {str(words): [] for words in self.metrics.get("warnings", [])}
+        """Sentences a reader must know, each once."""
+        found: dict[str, list[str]] = {words: [] for words in self.metrics.warnings}
         for fold in self.folds:
             for words in fold.record.get("warnings", []):
                 found.setdefault(str(words), []).append(fold.name)
@@ -84,22 +74,23 @@ class ReportData:
         ]
         for fold_name, subjects, reason in self.failures:
             sentences.append(f"fold {fold_name} ({subjects}) failed and is not part of any number here: {reason}")
-        return sorted(sentences, key=lambda words: not words.startswith(SHARED))
+        return sentences
 
 
-def read_report_data(path: str | Path) -> ReportData:
+def read_evaluated_run(path: str | Path) -> EvaluatedRun:
     """Errors: RunError for a folder that is no run, has no finished fold, or holds a file that cannot be read."""
     folder = RunFolder.open(Path(path))
     names = folder.finished_folds()
     if not names:
         raise RunError(f"{path} has no finished fold; there is nothing to report", hint=TRAIN_FIRST)
-    return ReportData(
+    metrics = _read_metrics(folder)
+    return EvaluatedRun(
         path=folder.path,
-        config=_plain(folder),
+        config=folder.config(),
         config_text=folder.config_file.read_text("utf-8"),
         environment=folder.read_json("environment.json"),
-        metrics=folder.read_json("metrics.json"),
-        predictions=_read_table(folder.path / "predictions.csv"),
+        metrics=metrics,
+        predictions=_read_table(folder.path / "predictions.csv", metrics),
         folds=tuple(
             FinishedFold(name, folder.read_json(f"folds/{name}/fold.json"), _read_log(folder.folds / name))
             for name in names
@@ -109,22 +100,30 @@ def read_report_data(path: str | Path) -> ReportData:
     )
 
 
-def _plain(folder: RunFolder) -> dict[str, Json]:
-    from ...configs.load import config_to_dict
+def _read_metrics(folder: RunFolder) -> Metrics:
+    try:
+        return Metrics.from_json(folder.read_json("metrics.json"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{folder.path / 'metrics.json'} holds no metrics of a run: {type(error).__name__} {error}",
+            hint=f"affect train-temporal ... --run {folder.path} --resume writes them again",
+        ) from error
 
-    return config_to_dict(folder.config())
 
-
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, metrics: Metrics) -> pd.DataFrame:
+    """The run's predictions, with the columns that its metrics speak of."""
     try:
         table = pd.read_csv(path, dtype={"level": str, "fold": str, "subject": str, "video": str})
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
-    missing = {"level", "subject", "video", "start_s", "end_s"} - set(table.columns)
+    columns = ("label", *metrics.spans.scores)
+    expected = ["level", "subject", "video", "start_s", "end_s"]
+    expected += [column_of(target.name, column) for target in metrics.targets for column in columns]
+    missing = [name for name in expected if name not in table]
     if missing:
-        raise RunError(f"{path} has no column {', '.join(sorted(missing))}; expected a run's predictions")
+        raise RunError(f"{path} has no column {', '.join(missing)}; expected a run's predictions")
     return table
 
 

@@ -1,16 +1,21 @@
-"""A run as one page that can be opened anywhere: what was measured, how well, and what made it."""
+"""`affect report`: a run as a page in its own folder, or several runs as one page."""
 
-import math
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
-from ...stages.views.html import facts, page, paragraph, section, warning
-from ..runs.files import write_json, write_whole
-from .compare import compare, comparison_html
-from .data import METHODS, ReportData, read_report_data
-from .origin import learning, made_by
-from .scores import ALL, agreement, bounds, count, digits, metric_parts, subjects, videos
+import numpy as np
+import pandas as pd
+
+from ...cache.predictions import Score
+from ...cache.records import Json
+from ...stages.temporal.metrics import paired_difference
+from ...stages.views.charts import Curve
+from ...stages.views.comparison import comparison_html
+from ...stages.views.origin import FoldHistory, Origin
+from ...stages.views.report import HeldOutVideo, Report, report_html
+from ..runs.files import flat, write_json, write_whole
+from .compare import compare
+from .data import EvaluatedRun, FinishedFold, read_evaluated_run
 
 
 def write_report(run_folder: str | Path) -> Path:
@@ -18,9 +23,9 @@ def write_report(run_folder: str | Path) -> Path:
 
     Errors: RunError for a folder that is no run, or one without held-out predictions.
     """
-    data = read_report_data(run_folder)
-    path = data.path / "report.html"
-    write_whole(path, report_html(data))
+    run = read_evaluated_run(run_folder)
+    path = run.path / "report.html"
+    write_whole(path, report_html(report_of(run)))
     return path
 
 
@@ -36,54 +41,76 @@ def compare_runs(runs: Sequence[str | Path], output: str | Path) -> Path:
     return path
 
 
-def report_html(data: ReportData) -> str:
-    """The page."""
-    shared = data.shares_subjects
-    title = "How well it predicts (people are shared)" if shared else "How well it predicts people it has never seen"
-    return page(
-        f"{data.name}: report",
-        [
-            f"<header><h1>{escape(data.name)}</h1>{warning(data.warnings())}{_opening(data)}</header>",
-            "<main>",
-            facts(_facts(data)),
-            section("metrics", title, *metric_parts(data)),
-            section("agreement", "Agreement with the labels", agreement(data)),
-            section("subjects", "Subject by subject", subjects(data)),
-            section("videos", "Over time", *videos(data)),
-            section("learning", "Learning", *learning(data)),
-            section("made-by", "What made these numbers", *made_by(data)),
-            "</main>",
-        ],
+def report_of(run: EvaluatedRun) -> Report:
+    """What the page of a run shows."""
+    spans = run.level("spans")
+    return Report(
+        name=run.name,
+        metrics=run.metrics,
+        warnings=tuple(run.warnings()),
+        resamples=run.config.evaluation.bootstrap,
+        prediction=run.predicted(spans),
+        label=run.labels(spans),
+        over_ridge=_over_ridge(run),
+        videos=_videos(run),
+        folds=tuple(map(_history, run.folds)),
+        failed_folds=len(run.failures),
+        origin=_origin(run),
     )
 
 
-def _opening(data: ReportData) -> str:
-    links = {"metrics": "Metrics", "agreement": "Agreement", "subjects": "Subjects", "videos": "Over time"}
-    links |= {"learning": "Learning", "made-by": "Made by"}
-    items = " ".join(f'<a href="#{name}">{words}</a>' for name, words in links.items())
-    return f'{paragraph(_lead(data), "lead")}<nav aria-label="Sections">{items}</nav>'
-
-
-def _lead(data: ReportData) -> str:
-    """The result in a sentence."""
-    values = {
-        words: bounds(data.metrics["spans"][method][ALL]["ccc"])[0]
-        for method, words in METHODS.items()
-        if method in data.metrics["spans"]
+def _over_ridge(run: EvaluatedRun) -> dict[str, Score]:
+    """Target -> CCC of the model minus that of ridge regression, with its interval; empty without ridge regression."""
+    if "ridge" not in run.metrics.spans.scores:
+        return {}
+    spans = run.level("spans")
+    model, ridge, label = run.predicted(spans), run.predicted(spans, "ridge"), run.labels(spans)
+    subjects = spans["subject"].tolist()
+    bootstrap, seed = run.config.evaluation.bootstrap, run.config.training.seed
+    return {
+        name: paired_difference(
+            model[:, number], ridge[:, number], label[:, number], subjects, bootstrap=bootstrap, seed=seed
+        )["ccc"]
+        for number, name in enumerate(run.targets)
     }
-    said = [f"{words} {digits(value) if math.isfinite(value) else 'not defined'}" for words, value in values.items()]
-    return f"Mean CCC over {count(len(data.targets), 'target')} on held-out data: {', '.join(said)}."
 
 
-def _facts(data: ReportData) -> list[tuple[str, str]]:
-    spans, clips = data.level("spans"), data.level("clips")
-    protocol = str(data.config["evaluation"]["protocol"])
-    return [
-        ("protocol", protocol),
-        ("folds", f"{len(data.folds)}" + (f", {len(data.failures)} failed" if data.failures else "")),
-        ("held-out subjects", f"{spans['subject'].nunique()}"),
-        ("held-out videos", f"{spans['video'].nunique():,}"),
-        ("held-out spans", f"{len(spans):,}"),
-        ("clips in them", f"{len(clips):,}"),
-        ("backbone", str(data.environment.get("recipe", {}).get("backbone", "unknown"))),
-    ]
+def _videos(run: EvaluatedRun) -> tuple[HeldOutVideo, ...]:
+    return tuple(
+        HeldOutVideo(
+            subject=str(subject),
+            name=str(video),
+            start_s=rows["start_s"].to_numpy(np.float64),
+            end_s=rows["end_s"].to_numpy(np.float64),
+            prediction=run.predicted(rows),
+            label=run.labels(rows),
+        )
+        for (subject, video), rows in run.level("clips").groupby(["subject", "video"])
+    )
+
+
+def _history(fold: FinishedFold) -> FoldHistory:
+    record = fold.record
+    return FoldHistory(
+        name=fold.name,
+        subjects=record.get("subjects", {}),
+        clips=record.get("clips", {}),
+        epochs=record.get("epochs"),
+        best_epoch=record.get("best_epoch"),
+        validation_ccc=_curve(fold.log, "supervised", "validation_ccc"),
+        loss=_curve(fold.log, "supervised", "loss"),
+        contrastive_loss=_curve(fold.log, "contrastive", "loss"),
+    )
+
+
+def _curve(log: pd.DataFrame, phase: str, column: str) -> Curve | None:
+    rows = log[log["phase"] == phase]
+    if len(rows) == 0 or column not in rows:
+        return None
+    return Curve(rows["epoch"].to_numpy(np.float64), rows[column].astype(float).to_numpy(np.float64))
+
+
+def _origin(run: EvaluatedRun) -> Origin:
+    inputs: dict[str, Json] = dict(run.environment)
+    recipe, versions = inputs.pop("recipe", {}), inputs.pop("versions", {})
+    return Origin(flat(recipe), flat(inputs), flat(versions), run.skipped, run.config_text)

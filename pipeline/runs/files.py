@@ -23,7 +23,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
 
 def write_json(path: Path, values: Mapping[str, Json]) -> None:
     """Write strict JSON, whole: NaN and infinity become null."""
-    text = json.dumps(_finite(values), indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(finite(values), indent=1, allow_nan=False, ensure_ascii=False)
     write_whole(path, text + "\n")
 
 
@@ -49,11 +49,12 @@ def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
     return leaves
 
 
-def _finite(value: Json) -> Json:
+def finite(value: Json) -> Json:
+    """Values as JSON can hold them: NaN and infinity become None, tuples lists."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -1,11 +1,14 @@
 """What the commands say of their results: lines for people, and failures apart."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ...cache.predictions import Metrics
+from ...stages.views.rules import METHODS, METRICS
 from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
 
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from ..train.sweep import SweepSummary
     from ..train.train import TrainingSummary
 
-METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
 NAMES_SHOWN = 5
 SPANS_SHOWN = 10
 
@@ -139,35 +141,41 @@ def of_training(summary: "TrainingSummary") -> Text:
     return Text(tuple(lines), tuple(f"failed: fold {item.name}: {item.reason}" for item in failed))
 
 
-def of_metrics(metrics: dict[str, Any]) -> list[str]:
+def of_metrics(metrics: Metrics | None) -> list[str]:
     """Held-out scores of the model beside its baselines, over labelled spans, in the targets' own units."""
-    if not metrics:
+    if metrics is None:
         return []
+    main, *others = METRICS  # the interval is that of the first
     rows = []
-    for target in metrics["targets"]:
+    for target in metrics.targets:
         for method, name in METHODS.items():
-            scores = metrics["spans"][method][target]
-            low, high = scores["ccc"].get("low"), scores["ccc"].get("high")
-            between = "-" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-            values = [_number(scores[metric]["value"]) for metric in ("ccc", "pcc", "rmse", "mae", "icc")]
-            rows.append([target if method == "model" else "", name, values[0], between, *values[1:]])
-    level = metrics["spans"]
-    columns = ["target", "", "CCC", metrics["interval"].split(",")[0], "PCC", "RMSE", "MAE", "ICC"]
-    return [f"held out: {level['rows']} spans of {level['subjects']} subjects", *table(columns, rows)]
+            scores = metrics.spans.scores[method][target.name]
+            between = f"{scores[main].low:.3f} to {scores[main].high:.3f}" if scores[main].bounded else "-"
+            values = [_number(scores[metric].value) for metric in others]
+            heading = target.name if method == "model" else ""
+            rows.append([heading, name, _number(scores[main].value), between, *values])
+    columns = ["target", "", METRICS[main], metrics.interval, *(METRICS[metric] for metric in others)]
+    return [
+        f"held out: {metrics.spans.rows} spans of {metrics.spans.subjects} subjects",
+        *table(columns, rows),
+    ]
 
 
 def of_sweep(summary: "SweepSummary") -> Text:
     """A row a setting; the choice looks at validation alone."""
     chosen = summary.chosen
+    shown = [metric for metric in METRICS if any(metric in item.held_out for item in summary.outcomes)]
     rows = [
         [" ".join(item.words), f"{item.validation_ccc:.3f}",
-         *(_number(item.held_out.get(metric)) for metric in ("ccc", "pcc", "rmse")),
+         *(_number(item.held_out.get(metric, math.nan)) for metric in shown),
          "<- chosen" if item is chosen else ""]
         for item in summary.outcomes
     ]  # fmt: skip
+    names = [METRICS[metric] for metric in shown]
+    columns = ["setting", "validation CCC", *(f"held-out {name}" for name in names[:1]), *names[1:], ""]
     lines = [
         *(f"warning: {word}" for word in dict.fromkeys(word for item in summary.outcomes for word in item.warnings)),
-        *table(["setting", "validation CCC", "held-out CCC", "PCC", "RMSE", ""], rows),
+        *table(columns, rows),
         *([f"chosen on validation: {chosen.run}"] if chosen else []),
     ]
     return Text(tuple(lines), tuple(f"failed: {item.name}: {item.reason}" for item in summary.outcomes if item.reason))
@@ -232,5 +240,5 @@ def _count(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "-"

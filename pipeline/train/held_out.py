@@ -6,14 +6,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.records import Array, Json
-from ...configs.schema import EvaluationConfig
+from ...cache.predictions import Average, LevelMetrics, Metrics, Score, Scores
+from ...cache.records import Array, Target
+from ...configs.schema import Config
 from ...errors import RunError
-from ...stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjects
+from ...stages.temporal.metrics import ICC, INTERVAL_WORDS, METRICS, evaluate, evaluate_subjects
 
-METHODS = ("model", "ridge", "mean")
+METHODS = ("model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
 LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv
 KEYS = {"spans": ["fold", "subject", "video", "span"], "videos": ["fold", "subject", "video"]}
+
+
+def column_of(target: str, what: str) -> str:
+    """The column of a target's predictions by a method, or of its "label", in the tables of held-out rows."""
+    return target if what == "model" else f"{target}_{what}"
 
 
 def read_fold_tables(paths: Sequence[Path]) -> pd.DataFrame:
@@ -45,48 +51,78 @@ def predictions_table(levels: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return whole[["level", *(name for name in whole.columns if name != "level")]]
 
 
-def measure(levels: Mapping[str, pd.DataFrame], targets: Sequence[str], config: EvaluationConfig, seed: int) -> Json:
-    """Level -> method -> target -> metric -> value, low, high, reason; `mean` of the targets under "all targets"."""
-    result: dict[str, Json] = {}
-    for level, table in levels.items():
-        result[level] = {"rows": len(table), "subjects": int(table["subject"].nunique())}
-        for method in METHODS:
-            scores = {
-                name: evaluate(*_columns(table, name, method), table["subject"].tolist(), config.bootstrap, seed)
-                for name in targets
-            }
-            result[level][method] = {name: _to_json(score) for name, score in scores.items()}
-            result[level][method]["all targets"] = _averages(list(scores.values()))
-    return result
+def measure(
+    levels: Mapping[str, pd.DataFrame],
+    targets: Sequence[Target],
+    config: Config,
+    *,
+    warnings: Sequence[str],
+    shares_people: bool,
+    validation: Mapping[str, float],
+    failed: Mapping[str, str],
+) -> Metrics:
+    """The run's metrics.
+
+    levels: of `levels_of`. validation: finished fold -> CCC of its inner validation clips, NaN where it has none.
+    failed: fold -> reason. shares_people: whether a person stands on two sides of a fold.
+    """
+    names = [target.name for target in targets]
+    bootstrap, seed = config.evaluation.bootstrap, config.training.seed
+    return Metrics(
+        warnings=tuple(warnings),
+        shares_people=shares_people,
+        protocol=config.evaluation.protocol,
+        targets=tuple(targets),
+        interval=INTERVAL_WORDS[0],
+        interval_method=INTERVAL_WORDS[1],
+        icc=ICC,
+        folds_done=tuple(validation),
+        folds_failed=dict(failed),
+        validation_ccc=_mean(list(validation.values())),
+        validation_by_fold=dict(validation),
+        **{level: _measure_level(table, names, bootstrap, seed) for level, table in levels.items()},
+    )
 
 
-def measure_subjects(levels: Mapping[str, pd.DataFrame], targets: Sequence[str]) -> Json:
-    """Level -> subject -> method -> target -> metric -> value (null where it is not defined)."""
-    result: dict[str, Json] = {}
-    for level, table in levels.items():
-        subjects = table["subject"].tolist()
-        result[level] = {name: {method: {} for method in METHODS} for name in sorted(set(subjects))}
-        for method in METHODS:
-            for target in targets:
-                for name, scores in evaluate_subjects(*_columns(table, target, method), subjects).items():
-                    values = {metric: score.value for metric, score in scores.items()}
-                    result[level][name][method][target] = values
-    return result
+def _measure_level(table: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int) -> LevelMetrics:
+    subjects = table["subject"].tolist()
+    scores = {
+        method: {name: evaluate(*_columns(table, name, method), subjects, bootstrap, seed) for name in targets}
+        for method in METHODS
+    }
+    return LevelMetrics(
+        rows=len(table),
+        subjects=int(table["subject"].nunique()),
+        scores=scores,
+        averages={method: _averages(list(of_targets.values())) for method, of_targets in scores.items()},
+        per_subject=_measure_subjects(table, targets),
+    )
+
+
+def _measure_subjects(table: pd.DataFrame, targets: Sequence[str]) -> dict[str, Scores]:
+    """Subject -> scores of its own rows."""
+    subjects = table["subject"].tolist()
+    alone = {
+        method: {name: evaluate_subjects(*_columns(table, name, method), subjects) for name in targets}
+        for method in METHODS
+    }
+    return {
+        subject: {method: {name: alone[method][name][subject] for name in targets} for method in METHODS}
+        for subject in sorted(set(subjects))
+    }
 
 
 def _columns(table: pd.DataFrame, target: str, method: str) -> tuple[Array, Array]:
-    name = target if method == "model" else f"{target}_{method}"
-    return table[name].to_numpy(np.float64), table[f"{target}_label"].to_numpy(np.float64)
+    return table[column_of(target, method)].to_numpy(np.float64), table[column_of(target, "label")].to_numpy(np.float64)
 
 
-def _to_json(scores: Mapping[str, Score]) -> dict[str, Json]:
-    return {metric: score.to_json() for metric, score in scores.items()}
-
-
-def _averages(scores: Sequence[Mapping[str, Score]]) -> dict[str, Json]:
+def _averages(scores: Sequence[Mapping[str, Score]]) -> dict[str, Average]:
     """Metric -> mean over the targets that have a value."""
-    averages: dict[str, Json] = {}
-    for metric in METRICS:
-        values = [target[metric].value for target in scores if np.isfinite(target[metric].value)]
-        averages[metric] = {"value": float(np.mean(values)) if values else None, "targets": len(values)}
-    return averages
+    values = {metric: [target[metric].value for target in scores] for metric in METRICS}
+    return {metric: Average(_mean(column), int(np.isfinite(column).sum())) for metric, column in values.items()}
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of the finite ones; NaN without any."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")

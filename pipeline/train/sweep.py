@@ -4,13 +4,12 @@ import contextlib
 import itertools
 import re
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...cache.records import Json
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError
@@ -21,7 +20,7 @@ from ..workers import Died, Workers, resolve_device, run_all, spread_devices
 from .train import TrainingSummary, train
 
 MOST_POINTS = 1000
-SHOWN = ("ccc", "pcc", "rmse")
+SHOWN = ("ccc", "pcc", "rmse")  # the metrics of sweep.csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +162,13 @@ def train_point(point: SweepPoint) -> Generator[SweepOutcome, None, None]:
     except AffectError as error:
         yield SweepOutcome(point.name, point.words, point.run, reason=error.message)
         return
-    validation_ccc, held_out = _scores(summary.metrics) if summary.metrics else (float("nan"), {})
     reason = "; ".join(f"fold {item.name}: {item.reason}" for item in summary.failed)
-    yield SweepOutcome(point.name, point.words, point.run, validation_ccc, held_out, summary.warnings, reason)
-
-
-def _scores(metrics: Json) -> tuple[float, dict[str, float | None]]:
-    """A run's mean CCC on its inner validation clips, and its held-out numbers by metric."""
-    validation = metrics["validation"]["ccc"]
-    averages = metrics["spans"]["model"]["all targets"]
-    return float("nan") if validation is None else validation, {name: averages[name]["value"] for name in SHOWN}
+    outcome = SweepOutcome(point.name, point.words, point.run, warnings=summary.warnings, reason=reason)
+    if summary.metrics is not None:
+        averages = summary.metrics.spans.averages["model"]
+        held_out = {name: averages[name].value for name in SHOWN}
+        outcome = replace(outcome, validation_ccc=summary.metrics.validation_ccc, held_out=held_out)
+    yield outcome
 
 
 def _write_tables(summary: SweepSummary) -> None:

@@ -1,28 +1,29 @@
 """`affect train-temporal`: a store and a label table to a run with its models, predictions and metrics."""
 
 import contextlib
+import math
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import distributed
 
 from ...cache.manifest import check_targets_vary
+from ...cache.predictions import Metrics
 from ...cache.records import Json
 from ...configs.schema import Config
 from ...errors import AffectError
 from ...stages.features.recipe import settings_of
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
-from ..runs.files import read_json, write_whole
+from ..runs.files import write_whole
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, resolve_device, run_all, spread_devices
 from .fold import FoldTask, run_fold
-from .held_out import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
+from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .provenance import describe_environment
 from .splits import Fold, make_folds
 from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
@@ -30,14 +31,14 @@ from .training_set import TrainingSet, build_training_set, check_contexts_disjoi
 
 @dataclass(frozen=True, slots=True)
 class TrainingSummary:
-    """What a run came to. `metrics` is what metrics.json holds; empty where no fold was done."""
+    """What a run came to. `metrics` is what metrics.json holds; None where no fold was done."""
 
     run: Path
     warnings: tuple[str, ...]  # those on shared people first
     outcomes: tuple[FoldOutcome, ...]  # of this call, in the order they came
     resumed: tuple[str, ...]  # folds that were done before
     skipped: tuple[tuple[str, str, str], ...]  # spans not used: where in the manifest, video, why
-    metrics: Json
+    metrics: Metrics | None
     seconds: float
 
     @property
@@ -96,7 +97,7 @@ def train(
                 if isinstance(event, FoldOutcome):
                     outcomes.append(event)
                 yield event
-        metrics = _write_results(folder, config, data, folds, outcomes) if _first_rank() else {}
+        metrics = _write_results(folder, config, data, folds, outcomes) if _first_rank() else None
     seconds = time.monotonic() - started
     yield TrainingSummary(run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds)
 
@@ -122,8 +123,8 @@ def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
 
 def _write_results(
     folder: RunFolder, config: Config, data: TrainingSet, folds: Sequence[Fold], outcomes: Sequence[FoldOutcome]
-) -> Json:
-    """Write all that tells of the whole run: its tables, its log and metrics.json, which is given back."""
+) -> Metrics | None:
+    """Write all that tells of the whole run: its tables, its log and metrics.json, whose content is given back."""
     failed = [item for item in outcomes if item.reason]
     write_failures(
         folder.path / "failures.csv", [(item.name, " ".join(item.test_subjects), item.reason) for item in failed]
@@ -133,45 +134,23 @@ def _write_results(
         write_whole(folder.path / "skipped.csv", table.to_csv(index=False))
     names = folder.finished_folds()
     if not names:
-        return {}
+        return None
     logs = [(folder.folds / name / "log.jsonl").read_text("utf-8") for name in names]
     write_whole(folder.path / "log.jsonl", "".join(logs))
     levels = levels_of(read_fold_tables([folder.folds / name / "predictions.csv" for name in names]))
     write_whole(folder.path / "predictions.csv", predictions_table(levels).to_csv(index=False))
-    records = {name: read_json(folder.folds / name / "fold.json") for name in names}
-    metrics = run_metrics(config=config, data=data, folds=folds, records=records, failed=failed, levels=levels)
-    folder.write_json("metrics.json", metrics)
-    return folder.read_json("metrics.json")
-
-
-def run_metrics(
-    *,
-    config: Config,
-    data: TrainingSet,
-    folds: Sequence[Fold],
-    records: Mapping[str, Mapping[str, Json]],
-    failed: Sequence[FoldOutcome],
-    levels: Mapping[str, pd.DataFrame],
-) -> dict[str, Json]:
-    """A run's metrics.json. records: fold.json of each finished fold; levels: held-out rows, from `levels_of`."""
-    targets, names = data.manifest.targets, data.manifest.target_names
-    # The mean CCC of the inner validation clips, by fold: what a choice between settings may look at.
-    validation = {name: record["validation_ccc"] for name, record in records.items()}
-    known = [score for score in validation.values() if score is not None]
-    return {
-        "warnings": list(_warnings(data, folds)),
-        "subject_independent": all(fold.subject_independent for fold in folds),
-        "protocol": config.evaluation.protocol,
-        "targets": list(names),
-        "units": {target.name: target.unit for target in targets},
-        "ranges": {target.name: [target.low, target.high] for target in targets},
-        "interval": "95 %, bootstrap over subjects",
-        "icc": "ICC(3,1)",
-        "folds": {"done": list(records), "failed": {item.name: item.reason for item in failed}},
-        "validation": {"ccc": float(np.mean(known)) if known else None, "folds": validation},
-        **measure(levels, names, config.evaluation, config.training.seed),
-        "per_subject": measure_subjects(levels, names),
-    }
+    validation = {name: folder.read_json(f"folds/{name}/fold.json")["validation_ccc"] for name in names}
+    metrics = measure(
+        levels,
+        data.manifest.targets,
+        config,
+        warnings=_warnings(data, folds),
+        shares_people=not all(fold.subject_independent for fold in folds),
+        validation={name: math.nan if ccc is None else ccc for name, ccc in validation.items()},
+        failed={item.name: item.reason for item in failed},
+    )
+    folder.write_json("metrics.json", metrics.to_json())
+    return metrics
 
 
 @contextlib.contextmanager

@@ -1,37 +1,78 @@
 """Agreement of predictions with labels: CCC, PCC, MAE, RMSE and ICC, with intervals over subjects.
 
-All five follow from a few sums, so a resample of subjects costs a matrix product and not a pass over the data; the
+All of them follow from a few sums, so a resample of subjects costs a matrix product and not a pass over the data; the
 value of a resample that draws every subject once is the reported value itself. torchmetrics has no ICC, and its CCC
 takes sample variances where Lin's, and the paper's, takes the population's; tests hold these numbers against it, scipy
 and an analysis of variance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ...cache.predictions import Score
 from ...cache.records import Array
 
-METRICS = ("ccc", "pcc", "mae", "rmse", "icc")
-HIGHER_IS_BETTER = {"ccc": True, "pcc": True, "mae": False, "rmse": False, "icc": True}
 INTERVAL = (2.5, 97.5)  # percentiles of the resamples
+INTERVAL_WORDS = f"{INTERVAL[1] - INTERVAL[0]:g} %", "bootstrap over subjects"
+ICC = "ICC(3,1)"
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """One number with its 95 % interval; NaN with `reason` where the data does not define it."""
+class Moments:
+    """What every metric is made of: means over each of R groups of rows, all (R,).
 
-    value: float
-    low: float = float("nan")
-    high: float = float("nan")
-    reason: str | None = None
+    Predictions and labels are both taken less the labels' mean over all groups, so their levels mean something only
+    beside each other. Variances and covariance are the population's; NaN covariance: fewer than two rows.
+    """
 
-    def to_json(self) -> dict[str, float | str | None]:
-        numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()} | {
-            "reason": self.reason
-        }
+    prediction: Array
+    label: Array
+    prediction_variance: Array
+    label_variance: Array
+    covariance: Array
+    absolute_error: Array
+    squared_error: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: (R,) from the moments of R groups, all resamples at once."""
+
+    of: Callable[[Moments], Array]
+    needs_spread: bool = False  # says nothing where predictions or labels are constant, or of a single row
+
+
+def ccc(of: Moments) -> Array:
+    """Concordance correlation. Source: Lin 1989, with population variances."""
+    distance = (of.prediction - of.label) ** 2
+    agreement: Array = 2 * of.covariance / (of.prediction_variance + of.label_variance + distance)
+    return agreement
+
+
+def pcc(of: Moments) -> Array:
+    """Pearson's correlation."""
+    correlation: Array = np.clip(of.covariance / np.sqrt(of.prediction_variance * of.label_variance), -1.0, 1.0)
+    return correlation
+
+
+def icc(of: Moments) -> Array:
+    """ICC(3,1), two-way mixed, consistency, single rater, with labels and predictions as the two raters.
+
+    (MSR - MSE) / (MSR + MSE) of two raters is 2 cov / (var_a + var_b). Source: Shrout & Fleiss 1979.
+    """
+    consistency: Array = 2 * of.covariance / (of.prediction_variance + of.label_variance)
+    return consistency
+
+
+METRICS: dict[str, Metric] = {  # in the order of metrics.json; `stages.views.rules.METRICS` names them for readers
+    "ccc": Metric(ccc, needs_spread=True),
+    "pcc": Metric(pcc, needs_spread=True),
+    "mae": Metric(lambda of: of.absolute_error),
+    "rmse": Metric(lambda of: np.sqrt(of.squared_error)),
+    "icc": Metric(icc, needs_spread=True),
+}
 
 
 def evaluate(prediction: Array, label: Array, subject: Sequence[str], bootstrap: int, seed: int) -> dict[str, Score]:
@@ -85,6 +126,19 @@ def paired_difference(
     return scores
 
 
+def mean_over_subjects(values: Array, *, bootstrap: int, seed: int) -> Score:
+    """Mean of a number that each subject has, with its interval from resampling subjects.
+
+    values (S,): NaN for subjects that have none; they are left out.
+    """
+    known = values[np.isfinite(values)].astype(np.float64)
+    if len(known) == 0:
+        return Score(float("nan"), reason="no subject has a value")
+    if len(known) == 1 or not bootstrap:
+        return Score(float(known.mean()))
+    return Score(float(known.mean()), *_interval(_draws(len(known), bootstrap, seed) @ known / len(known)))
+
+
 def mean_ccc(prediction: Array, label: Array) -> float:
     """Mean CCC over the targets that have one; prediction, label (N, K). A target without a CCC counts as 0."""
     values = []
@@ -96,12 +150,7 @@ def mean_ccc(prediction: Array, label: Array) -> float:
 
 
 def from_sums(sums: Array) -> dict[str, Array]:
-    """METRICS -> (R,) from sums (R, 8) as `_sums` makes them.
-
-    CCC: population variances (Lin 1989). PCC: Pearson. ICC: ICC(3,1), two-way mixed, consistency, single rater
-    (Shrout & Fleiss 1979), with the labels and the predictions as the two raters; (MSR - MSE) / (MSR + MSE) of two
-    raters is 2 cov / (var_a + var_b).
-    """
+    """Metric -> (R,) from sums (R, 8) as `_sums` makes them."""
     n, a, b, aa, bb, ab, absolute, squared = sums.T
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_a, mean_b = a / n, b / n
@@ -112,13 +161,8 @@ def from_sums(sums: Array) -> dict[str, Array]:
         flat_a, flat_b = var_a <= 1e-14 * aa / n, var_b <= 1e-14 * bb / n
         var_a, var_b = np.where(flat_a, 0.0, var_a), np.where(flat_b, 0.0, var_b)
         cov = np.where(n < 2, np.nan, np.where(flat_a | flat_b, 0.0, cov))
-        return {
-            "ccc": 2 * cov / (var_a + var_b + (mean_a - mean_b) ** 2),
-            "pcc": np.clip(cov / np.sqrt(var_a * var_b), -1.0, 1.0),
-            "mae": absolute / n,
-            "rmse": np.sqrt(squared / n),
-            "icc": 2 * cov / (var_a + var_b),
-        }
+        moments = Moments(mean_a, mean_b, var_a, var_b, cov, absolute / n, squared / n)
+        return {name: metric.of(moments) for name, metric in METRICS.items()}
 
 
 def _sums(a: Array, b: Array, group: Array, groups: int) -> Array:
@@ -147,6 +191,8 @@ def _reasons(a: Array, b: Array) -> dict[str, str]:
     if len(a) == 0:
         return dict.fromkeys(METRICS, "no row has both a prediction and a label")
     if len(a) == 1:
-        return dict.fromkeys(("ccc", "pcc", "icc"), "only one row has both a prediction and a label")
-    flat = [name for name, column in (("predictions", a), ("labels", b)) if np.ptp(column) == 0]
-    return dict.fromkeys(("ccc", "pcc", "icc"), f"{' and '.join(flat)} are constant") if flat else {}
+        reason = "only one row has both a prediction and a label"
+    else:
+        flat = [name for name, column in (("predictions", a), ("labels", b)) if np.ptp(column) == 0]
+        reason = f"{' and '.join(flat)} are constant" if flat else ""
+    return {name: reason for name, metric in METRICS.items() if metric.needs_spread} if reason else {}

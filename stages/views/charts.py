@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...cache.predictions import Score
 from ...cache.records import Array
+from .rules import score_text
 from .svg import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
 
 MOST_POINTS = 4000  # of a scatter; more are thinned evenly, and the picture says so
@@ -21,6 +23,23 @@ class Strip:
     label: Array  # (n,)
     prediction: Array  # (n,)
     span: tuple[float, float] | None = None  # of the values shown; None: what the video needs
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A number that is known of some epochs."""
+
+    epoch: Array  # (E,)
+    value: Array  # (E,), NaN where it is not defined
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """A score under its name."""
+
+    name: str
+    score: Score
+    style: str  # class of the style sheet
 
 
 def scatter(name: str, label: Array, prediction: Array, *, unit: str = "", note: str = "") -> str:
@@ -91,28 +110,28 @@ def over_time(video: str, start_s: Array, end_s: Array, strips: Sequence[Strip])
     return svg(height, f"{video}: true and predicted over time", f"{len(start_s)} clips of {names}.", parts)
 
 
-def learning_curves(title: str, folds: Mapping[str, tuple[Array, Array]], chosen: Mapping[str, int], y: str) -> str:
-    """A line per fold: epoch -> value, with a dot at the epoch that was chosen."""
-    epochs = [series[0] for series in folds.values()]
-    axes = Axes(padded(*epochs, share=0.02), padded(*(series[1] for series in folds.values())), height=220, left=50)
+def learning_curves(title: str, folds: Mapping[str, Curve], chosen: Mapping[str, int], y: str) -> str:
+    """A line per fold, with a dot at the epoch that was chosen."""
+    epochs, values = [one.epoch for one in folds.values()], [one.value for one in folds.values()]
+    axes = Axes(padded(*epochs, share=0.02), padded(*values), height=220, left=50)
     parts = [axes.grid("epoch", y)]
-    parts += [curve(axes.px(x), axes.py(values), "fold") for x, values in folds.values()]
+    parts += [curve(axes.px(one.epoch), axes.py(one.value), "fold") for one in folds.values()]
     for name, epoch in chosen.items():
-        x, values = folds[name]
-        here = np.flatnonzero(x == epoch)
+        here = np.flatnonzero(folds[name].epoch == epoch)
         if len(here):
-            parts.append(points(axes.px(x[here]), axes.py(values[here]), "chosen"))
+            x, height = axes.px(folds[name].epoch[here]), axes.py(folds[name].value[here])
+            parts.append(points(x, height, "chosen"))
     words = f"{len(folds)} folds; epoch chosen: {_range(list(chosen.values()))}." if chosen else f"{len(folds)} folds."
     return svg(230, title, words, parts)
 
 
-def bars(title: str, names: Sequence[str], values: Array, *, reference: float | None = None, unit: str = "") -> str:
+def bars(title: str, names: Sequence[str], values: Array, *, reference: float = math.nan, unit: str = "") -> str:
     """A horizontal bar per name, longest first, with its value; a dashed line at `reference`."""
     order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
     row = 15.0
     height = len(names) * row + 34
     widest = min(max((len(name) for name in names), default=0), 18)
-    low, high = padded(values, np.array([0.0] + ([] if reference is None else [reference])), share=0.02)
+    low, high = padded(values, np.array([0.0, reference]), share=0.02)
     axes = Axes((low, high), (0, 1), height=height, top=0.0, left=14 + 6.0 * widest, right=44.0, bottom=24.0)
     parts = [_column_grid(axes, unit)]
     zero = float(axes.px(0.0))
@@ -122,9 +141,9 @@ def bars(title: str, names: Sequence[str], values: Array, *, reference: float | 
         if math.isfinite(value):
             end = float(axes.px(value))
             parts.append(rectangle(min(zero, end), y, abs(end - zero), row - 4, "bar"))
-        words = _fixed(value) if math.isfinite(value) else "undefined"
+        words = score_text(value) if math.isfinite(value) else "undefined"
         parts.append(text(WIDTH - 4, y + 9, words, "tick", "end"))
-    if reference is not None:
+    if math.isfinite(reference):
         x = float(axes.px(reference))
         parts.append(line(x, 0, x, height - 24, "limit"))
     known = values[np.isfinite(values)]
@@ -133,32 +152,31 @@ def bars(title: str, names: Sequence[str], values: Array, *, reference: float | 
 
 
 def intervals(
-    title: str,
-    rows: Sequence[tuple[str, float, float, float, str]],
-    *,
-    label: str = "",
-    span: tuple[float, float] | None = None,
+    title: str, rows: Sequence[IntervalRow], *, label: str = "", span: tuple[float, float] | None = None
 ) -> str:
-    """A dot with its 95 % interval per row of (name, value, low, high, class); `label` names the axis."""
+    """A dot with its interval for each row; `label` names the axis, `span` is what it shows."""
     row = 32.0
     height = len(rows) * row + 40
-    numbers = np.array([values[1:4] for values in rows], np.float64)
+    numbers = np.array([(one.score.value, one.score.low, one.score.high) for one in rows], np.float64)
     axes = Axes(
         span or padded(numbers, np.zeros(1)), (0, 1), height=height, top=0.0, left=12.0, right=12.0, bottom=36.0
     )
     parts = [_column_grid(axes, label)]
     x = float(axes.px(0.0))
     parts.append(line(x, 0, x, height - 36, "zero"))
-    for place, (name, value, low, high, kind) in enumerate(rows):
-        y = place * row + 24
-        words = f"{name}  {_fixed(value)}"
-        if math.isfinite(low) and math.isfinite(high):
-            words += f" [{_fixed(low)}, {_fixed(high)}]"
-            parts.append(line(float(axes.px(low)), y, float(axes.px(high)), y, kind))
+    for place, one in enumerate(rows):
+        y, score = place * row + 24, one.score
+        words = f"{one.name}  {score_text(score.value)}"
+        if score.bounded:
+            words += f" [{score_text(score.low)}, {score_text(score.high)}]"
+            parts.append(line(float(axes.px(score.low)), y, float(axes.px(score.high)), y, one.style))
         parts.append(text(axes.left, y - 8, words, "tick halo"))
-        if math.isfinite(value):
-            parts.append(points(np.array([float(axes.px(value))]), np.array([y]), f"{kind} large"))
-    words = "; ".join(f"{name} {_fixed(value)} [{_fixed(low)}, {_fixed(high)}]" for name, value, low, high, _ in rows)
+        if math.isfinite(score.value):
+            parts.append(points(np.array([float(axes.px(score.value))]), np.array([y]), f"{one.style} large"))
+    words = "; ".join(
+        f"{one.name} {score_text(one.score.value)} [{score_text(one.score.low)}, {score_text(one.score.high)}]"
+        for one in rows
+    )
     return svg(height, title, words, parts)
 
 
@@ -197,10 +215,6 @@ def _near(value: float, size: float) -> str:
         return "not defined"
     digits = max(0, 2 - math.floor(math.log10(size))) if size > 0 else 3
     return f"{value:.{min(digits, 6)}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _fixed(value: float) -> str:
-    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}") if math.isfinite(value) else "not defined"
 
 
 def _shorten(name: str, most: int) -> str:

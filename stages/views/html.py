@@ -1,7 +1,11 @@
 """The page around a report's numbers and pictures: one file of HTML, without scripts and without the network."""
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
+
+from ...cache.predictions import Score
+from .rules import score_text
 
 # No address at all may be loaded; the pictures are part of the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -150,6 +154,15 @@ def number_cell(value: str, below: str = "") -> str:
     return f"<td>{escape(value)}<small>{escape(below)}</small></td>" if below else f"<td>{escape(value)}</td>"
 
 
+def score_cell(score: Score, *, signed: bool = False) -> str:
+    """A cell of a metric with its interval; where it has none, with the reason."""
+    below = score.reason or ""
+    if score.bounded:
+        below = f"{score_text(score.low, signed=signed)} to {score_text(score.high, signed=signed)}"
+    known = math.isfinite(score.value)
+    return number_cell(score_text(score.value, signed=signed) if known else "\N{EN DASH}", below)
+
+
 def figure(caption: str, picture: str) -> str:
     """One picture under its caption."""
     return f"<figure><figcaption>{escape(caption)}</figcaption>{picture}</figure>"
@@ -169,3 +182,8 @@ def folded(summary: str, content: str, opened: bool = False) -> str:
 def code(words: str) -> str:
     """Text as it stands in a file."""
     return f'<pre tabindex="0">{escape(words)}</pre>'
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 target", "2 targets"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -7,6 +7,7 @@ OUT_OF_RANGE = "#e0a100"  # clips unlike the training recordings
 JOINED_WITHIN = 1.75  # typical steps between clips, or between sightings of a face; further apart a line is broken
 METRICS = {"ccc": "CCC", "pcc": "PCC", "rmse": "RMSE", "mae": "MAE", "icc": "ICC"}  # in the order they are shown
 METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
+PEOPLE_SHARED = "People are shared between the sides of a fold: these numbers say nothing about new people."
 VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
@@ -14,6 +15,13 @@ CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 def rgb(colour: str) -> tuple[int, int, int]:
     """A colour `#rrggbb` as its red, green and blue, 0 to 255."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def score_text(value: float, *, signed: bool = False) -> str:
+    """A metric to three places, with a true minus sign."""
+    if not math.isfinite(value):
+        return "not defined"
+    return f"{value:{'+' if signed else ''}.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def clock_text(time_s: float) -> str:
@@ -34,6 +42,8 @@ def value_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 def clock_ticks(low_s: float, high_s: float, count: int = 12) -> list[float]:
     """At most about `count` times in [low_s, high_s] that are round in seconds, minutes or hours."""
+    if not (math.isfinite(low_s) and math.isfinite(high_s)):
+        return []
     step_s = next((step for step in CLOCK_STEPS_S if (high_s - low_s) / step <= count), 2 * CLOCK_STEPS_S[-1])
     return _multiples(step_s, low_s, high_s)
 

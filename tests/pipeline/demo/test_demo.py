@@ -34,17 +34,18 @@ def test_every_step_leaves_what_the_commands_leave(small: tuple[Path, DemoSummar
 
 
 def test_the_metrics_are_of_subjects_never_trained_on_and_beside_baselines(small: tuple[Path, DemoSummary]) -> None:
-    spans = small[1].metrics["spans"]
-    assert small[1].metrics["subject_independent"] is True
+    metrics = small[1].metrics
+    assert metrics is not None and metrics.shares_people is False
     for target in ("valence", "arousal"):
-        assert spans["mean"][target]["ccc"]["value"] == pytest.approx(0, abs=1e-6)
-        assert {"ccc", "pcc", "rmse"} <= set(spans["model"][target])
+        assert metrics.spans.scores["mean"][target]["ccc"].value == pytest.approx(0, abs=1e-6)
+        assert {"ccc", "pcc", "rmse"} <= set(metrics.spans.scores["model"][target])
 
 
 def test_a_second_call_finds_everything_done(small: tuple[Path, DemoSummary]) -> None:
     output, first = small
     second = made(output)
-    assert second.metrics["spans"] == first.metrics["spans"]
+    assert second.metrics is not None and first.metrics is not None
+    assert second.metrics.spans.to_json() == first.metrics.spans.to_json()
     assert second.seconds["data"] < 0.5
 
 
@@ -52,7 +53,8 @@ def test_a_second_call_finds_everything_done(small: tuple[Path, DemoSummary]) ->
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_held_out_subjects_are_scored_far_above_the_training_mean(tmp_path: Path, seed: int) -> None:
     summary = summary_of(demo(tmp_path / "demo", seed, device="cpu"), DemoSummary)
+    assert summary.metrics is not None
     for target in ("valence", "arousal"):
-        model, mean = (summary.metrics["spans"][method][target] for method in ("model", "mean"))
-        assert model["ccc"]["value"] > mean["ccc"]["value"] + 0.4
-        assert model["rmse"]["value"] < 0.8 * mean["rmse"]["value"]
+        model, mean = (summary.metrics.spans.scores[method][target] for method in ("model", "mean"))
+        assert model["ccc"].value > mean["ccc"].value + 0.4
+        assert model["rmse"].value < 0.8 * mean["rmse"].value

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from affect.cache.records import Target
 from affect.configs.load import load_config
 from affect.pipeline.events import summary_of
 from affect.pipeline.runs.folder import RunFolder
-from affect.pipeline.train.held_out import levels_of, measure, measure_subjects, predictions_table
+from affect.pipeline.train.held_out import levels_of, measure, predictions_table
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import Generated, GeneratedData, generated_features
 
@@ -41,21 +42,29 @@ def trained_run(generated: tuple[Path, Generated], tmp_path_factory: pytest.Temp
     return run
 
 
-def write_run(path: Path, clips: pd.DataFrame, targets: tuple[str, ...], warnings: tuple[str, ...] = ()) -> Path:
+def write_run(
+    path: Path,
+    clips: pd.DataFrame,
+    targets: tuple[str, ...],
+    warnings: tuple[str, ...] = (),
+    shares_people: bool = False,
+) -> Path:
     """A finished run with these held-out clips, as training would have written it."""
     config = load_config(None, ["evaluation.bootstrap=200"])
     folder = RunFolder.create(path, config, {"labels_sha256": "same", "recipe": {"backbone": "none"}}, resume=False)
     levels = levels_of(clips)
     predictions_table(levels).to_csv(path / "predictions.csv", index=False)
-    folder.write_json(
-        "metrics.json",
-        {
-            "warnings": list(warnings),
-            **measure(levels, targets, config.evaluation, 0),
-            "per_subject": measure_subjects(levels, targets),
-        },
+    metrics = measure(
+        levels,
+        [Target(name, -1.0, 1.0) for name in targets],
+        config,
+        warnings=warnings,
+        shares_people=shares_people,
+        validation={"00": 0.5},
+        failed={},
     )
-    folder.write_json("folds/00/fold.json", {"warnings": list(warnings), "units": {}, "best_epoch": 1, "epochs": 1})
+    folder.write_json("metrics.json", metrics.to_json())
+    folder.write_json("folds/00/fold.json", {"warnings": list(warnings), "best_epoch": 1, "epochs": 1})
     return path
 
 

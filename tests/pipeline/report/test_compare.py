@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from affect.errors import RunError
-from affect.pipeline.report.compare import compare, comparison_html
+from affect.pipeline.report.compare import compare
 from affect.pipeline.report.report import compare_runs
 from affect.stages.temporal.metrics import evaluate
+from affect.stages.views.comparison import comparison_html
+from affect.stages.views.rules import PEOPLE_SHARED
 
 from .conftest import held_out, write_run
 
@@ -64,12 +66,14 @@ def test_shared_subjects_of_any_run_come_first(tmp_path: Path) -> None:
     shared = "NOT subject-independent: train and test share 'p1'"
     runs = [
         write_run(tmp_path / "a", clips, VALENCE, ("no range is given for valence",)),
-        write_run(tmp_path / "b", clips, VALENCE, (shared,)),
+        write_run(tmp_path / "b", clips, VALENCE, (shared,), shares_people=True),
     ]
     found = compare(runs)
     assert found.warnings[0] == f"b: {shared}"
     body = comparison_html(found).partition("<body>")[2]
     assert not re.search(r"\d\.\d{3}", body[: body.index("NOT subject-independent")])
+    first = body.partition('role="alert">')[2]
+    assert first.startswith(f"<p>b: {PEOPLE_SHARED}</p>") and f"a: {PEOPLE_SHARED}" not in body
 
 
 def test_runs_that_cannot_be_paired_are_refused(tmp_path: Path) -> None:

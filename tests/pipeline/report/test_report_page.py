@@ -90,7 +90,7 @@ def test_what_made_the_features_and_the_settings_are_on_the_page(page: str, trai
 
 
 def test_shared_subjects_are_said_before_any_number(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "leaky", held_out(4, 20, 0.1), ("valence",), ("no range is given", SHARED))
+    run = write_run(tmp_path / "leaky", held_out(4, 20, 0.1), ("valence",), ("no range is given", SHARED), True)
     shown = words(write_report(run).read_text("utf-8"))
     assert SHARED in shown
     assert not re.search(r"\d\.\d{3}", shown[: shown.index(SHARED)])
@@ -146,11 +146,15 @@ def foreign_predictions(run: Path) -> None:
     pd.DataFrame({"a": [1]}).to_csv(run / "predictions.csv")
 
 
+def foreign_metrics(run: Path) -> None:
+    (run / "metrics.json").write_text('{"spans": [1, 2]}')
+
+
 def unfinished(run: Path) -> None:
     (run / "folds/00/fold.json").unlink()
 
 
-@pytest.mark.parametrize("harm", [damaged_log, lost_predictions, foreign_predictions, unfinished])
+@pytest.mark.parametrize("harm", [damaged_log, lost_predictions, foreign_predictions, foreign_metrics, unfinished])
 def test_a_folder_that_is_no_whole_run_is_refused_by_name(tmp_path: Path, harm: Any) -> None:
     run = write_run(tmp_path / "run", held_out(3, 8, 0.2), ("valence",))
     harm(run)

@@ -86,7 +86,7 @@ def test_a_killed_worker_fails_its_fold_alone(
     summary = trained(data.store, data.labels, tmp_path / "run", config, workers=Workers(jobs=2))
     assert [item.name for item in summary.failed] == ["02"]
     assert summary.failed[0].reason.startswith("its worker process died: ")
-    assert summary.metrics["folds"]["done"] == ["00", "01", "03"]
+    assert summary.metrics is not None and summary.metrics.folds_done == ("00", "01", "03")
 
 
 def test_a_killed_worker_fails_its_setting_alone(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

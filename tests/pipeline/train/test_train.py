@@ -36,7 +36,7 @@ def held_out_people(data: Data, settings: Settings, tmp_path_factory: pytest.Tem
 
 def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingSummary, data: Data) -> None:
     summary, metrics = held_out_people, held_out_people.metrics
-    assert not summary.failed and len(summary.outcomes) == 8
+    assert not summary.failed and len(summary.outcomes) == 8 and metrics is not None
     table = pd.read_csv(summary.run / "predictions.csv")
     assert set(table["level"]) == {"clip", "span", "video"}
     spans = table[table["level"] == "span"]
@@ -47,13 +47,13 @@ def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingS
         said = spans[name].to_numpy()
         cov = np.mean((said - said.mean()) * (truth - truth.mean()))
         ccc = 2 * cov / (said.var() + truth.var() + (said.mean() - truth.mean()) ** 2)
-        assert metrics["spans"]["model"][name]["ccc"]["value"] == pytest.approx(ccc, abs=1e-9)
+        assert metrics.spans.scores["model"][name]["ccc"].value == pytest.approx(ccc, abs=1e-9)
         assert ccc > 0.85
-        assert metrics["spans"]["mean"][name]["ccc"]["value"] < 0.05
-        low, high = (metrics["spans"]["model"][name]["ccc"][side] for side in ("low", "high"))
-        assert low < ccc < high
-    assert metrics["subject_independent"] and metrics["warnings"] == []
-    assert set(metrics["per_subject"]["videos"]) == set(data.manifest.subjects)
+        assert metrics.spans.scores["mean"][name]["ccc"].value < 0.05
+        assert metrics.spans.scores["model"][name]["ccc"].low < ccc < metrics.spans.scores["model"][name]["ccc"].high
+    assert not metrics.shares_people and metrics.warnings == ()
+    assert set(metrics.videos.per_subject) == set(data.manifest.subjects)
+    assert json.loads((summary.run / "metrics.json").read_text()) == metrics.to_json()
 
 
 def test_the_run_folder_says_what_made_it_and_loads_again(held_out_people: TrainingSummary, data: Data) -> None:
@@ -201,7 +201,7 @@ def test_closing_a_run_ends_its_workers_and_what_they_saved_is_gone_on_with(
     assert not worker_processes()
     assert not (run / "metrics.json").exists()
     summary = trained(data.store, data.labels, run, config, resume=True)
-    assert summary.metrics["folds"]["done"] == ["00", "01"] and not summary.failed
+    assert summary.metrics is not None and summary.metrics.folds_done == ("00", "01") and not summary.failed
 
 
 def _threads() -> int:
@@ -222,8 +222,8 @@ def test_a_fold_that_fails_is_listed_and_the_others_stand(data: Data, settings: 
     assert (names[0],) in failed and len(failed) < 8
     failures = pd.read_csv(tmp_path / "run/failures.csv", dtype=str)
     assert names[0] in failures["subjects"].tolist() and "arousal" in failures["reason"][0]
-    assert summary.metrics["folds"]["done"]
-    assert "00" not in summary.metrics["folds"]["done"] and "00" in summary.metrics["folds"]["failed"]
+    assert summary.metrics is not None and summary.metrics.folds_done
+    assert "00" not in summary.metrics.folds_done and "00" in summary.metrics.folds_failed
 
 
 def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(
@@ -255,8 +255,8 @@ def test_people_who_share_a_video_on_two_sides_leak_through_context(
         trained(data.store, path, tmp_path / "run", settings(*words))
     allowed = settings(*words, "evaluation.allow_shared_subjects=true")
     summary = trained(data.store, path, tmp_path / "run", allowed)
-    assert any("another side" in warning for warning in summary.metrics["warnings"])
-    assert not summary.metrics["subject_independent"]
+    assert summary.metrics is not None and summary.metrics.shares_people
+    assert any("another side" in warning for warning in summary.metrics.warnings)
 
 
 def test_spans_without_features_are_listed_with_their_line(data: Data, settings: Settings, tmp_path: Path) -> None:

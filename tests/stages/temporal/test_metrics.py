@@ -3,7 +3,15 @@ import math
 import numpy as np
 import pytest
 
-from affect.stages.temporal.metrics import METRICS, evaluate, evaluate_subjects, mean_ccc, paired_difference
+from affect.stages.temporal.metrics import (
+    METRICS,
+    Metric,
+    evaluate,
+    evaluate_subjects,
+    mean_ccc,
+    mean_over_subjects,
+    paired_difference,
+)
 
 
 def test_metrics_agree_with_numbers_worked_by_hand() -> None:
@@ -79,3 +87,71 @@ def test_the_interval_is_that_of_drawing_whole_subjects_again() -> None:
     better = paired_difference(label, prediction, label, subject.tolist(), bootstrap=500, seed=0)
     assert better["ccc"].value == pytest.approx(1 - scores["ccc"].value)
     assert better["ccc"].low > 0 and better["rmse"].high < 0
+
+
+def plain_ccc(prediction: np.ndarray, label: np.ndarray) -> float:
+    cov = np.mean((prediction - prediction.mean()) * (label - label.mean()))
+    return float(2 * cov / (prediction.var() + label.var() + (prediction.mean() - label.mean()) ** 2))
+
+
+def drawn_again(subjects: int, resamples: int, seed: int) -> np.ndarray:
+    """(resamples, subjects): how often each subject is drawn."""
+    return np.random.default_rng(seed).multinomial(subjects, [1 / subjects] * subjects, size=resamples)
+
+
+def test_the_interval_leaves_two_and_a_half_percent_of_the_resamples_on_either_side() -> None:
+    rng = np.random.default_rng(2)
+    subject = np.repeat(np.arange(8), 5)
+    label, other = rng.normal(size=40), rng.normal(size=40)
+    prediction, worse = 0.7 * label + 0.4 * rng.normal(size=40), 0.3 * label + 0.6 * other
+    rows = [np.repeat(np.arange(40), np.repeat(counts, 5)) for counts in drawn_again(8, 400, 7)]
+    ccc = [plain_ccc(prediction[row], label[row]) for row in rows]
+    rmse = [np.sqrt(np.mean((prediction[row] - label[row]) ** 2)) for row in rows]
+    gain = [plain_ccc(prediction[row], label[row]) - plain_ccc(worse[row], label[row]) for row in rows]
+
+    scores = evaluate(prediction, label, subject.astype(str).tolist(), 400, 7)
+    assert [scores["ccc"].low, scores["ccc"].high] == pytest.approx(np.percentile(ccc, [2.5, 97.5]).tolist(), abs=1e-9)
+    assert [scores["rmse"].low, scores["rmse"].high] == pytest.approx(
+        np.percentile(rmse, [2.5, 97.5]).tolist(), abs=1e-9
+    )
+    difference = paired_difference(prediction, worse, label, subject.astype(str).tolist(), bootstrap=400, seed=7)["ccc"]
+    assert [difference.low, difference.high] == pytest.approx(np.percentile(gain, [2.5, 97.5]).tolist(), abs=1e-9)
+
+
+def test_a_mean_over_subjects_has_the_interval_of_drawing_subjects_again() -> None:
+    values = np.array([0.1, np.nan, 0.4, -0.2, 0.3])
+    known = values[[0, 2, 3, 4]]
+    means = [float(np.repeat(known, counts).mean()) for counts in drawn_again(4, 300, 3)]
+    score = mean_over_subjects(values, bootstrap=300, seed=3)
+    assert score.value == pytest.approx(0.15)
+    assert [score.low, score.high] == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist(), abs=1e-12)
+    for few, bootstrap in ((values[:2], 300), (values, 0)):
+        assert not mean_over_subjects(few, bootstrap=bootstrap, seed=3).bounded
+    nothing = mean_over_subjects(np.full(3, np.nan), bootstrap=300, seed=3)
+    assert math.isnan(nothing.value) and nothing.reason
+
+
+def test_a_target_without_a_ccc_counts_as_zero_in_the_mean() -> None:
+    label = np.array([0.1, 0.4, 0.9])
+    never, once = np.full(3, np.nan), np.array([np.nan, 0.4, np.nan])
+    assert mean_ccc(np.stack([label, label], 1), np.stack([label, never], 1)) == pytest.approx(0.5)
+    assert mean_ccc(np.stack([label, label, label, label], 1), np.stack([label, never, once, label], 1)) == 0.5
+    assert mean_ccc(never[:, None], label[:, None]) == 0
+
+
+def test_another_metric_is_one_entry_and_has_intervals_and_reasons_as_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(METRICS, "bias", Metric(lambda of: of.prediction - of.label))
+    monkeypatch.setitem(
+        METRICS, "spread", Metric(lambda of: of.prediction_variance / of.label_variance, needs_spread=True)
+    )
+    rng = np.random.default_rng(4)
+    label = rng.normal(3, 1, 30)
+    subjects = np.repeat(list("abcde"), 6).tolist()
+    scores = evaluate(2 * label + 1, label, subjects, 100, 0)
+    assert scores["bias"].value == pytest.approx(label.mean() + 1)
+    assert scores["bias"].low < scores["bias"].value < scores["bias"].high
+    assert scores["spread"].value == pytest.approx(4)
+    flat = evaluate(np.ones(30), label, subjects, 0, 0)
+    assert flat["spread"].reason == "predictions are constant" and flat["bias"].reason is None

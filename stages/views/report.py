@@ -1,0 +1,220 @@
+"""A run as one page that can be opened anywhere: what was measured, how well, and what made it."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from ...cache.predictions import LevelMetrics, Metrics, Score
+from ...cache.records import Array
+from .charts import IntervalRow, Strip, bars, bland_altman, intervals, over_time, scatter
+from .html import count, facts, figure, folded, page, paragraph, pictures, score_cell, section, table, warning
+from .origin import FoldHistory, Origin, learning, made_by
+from .rules import METHODS, METRICS, PEOPLE_SHARED, score_text
+from .svg import padded
+
+UNKNOWN = Score(math.nan)
+STYLES = {"model": "model", "ridge": "other", "mean": "plain"}  # method -> class of the style sheet
+MOST_OPEN = 6  # videos that are unfolded from the start
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutVideo:
+    """One held-out video with n clips in time order, K targets."""
+
+    subject: str
+    name: str
+    start_s: Array  # (n,)
+    end_s: Array  # (n,)
+    prediction: Array  # (n, K)
+    label: Array  # (n, K), of the span that a clip lies in
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page of a run shows: N held-out spans, K targets in the order of `metrics.targets`."""
+
+    name: str
+    metrics: Metrics
+    warnings: tuple[str, ...]
+    resamples: int  # of subjects, behind each interval
+    prediction: Array  # (N, K)
+    label: Array  # (N, K)
+    over_ridge: Mapping[str, Score]  # target -> CCC of the model minus that of ridge regression, paired; or empty
+    videos: tuple[HeldOutVideo, ...]
+    folds: tuple[FoldHistory, ...]  # those that are done
+    failed_folds: int
+    origin: Origin
+
+
+def report_html(report: Report) -> str:
+    """The page."""
+    shared = report.metrics.shares_people
+    title = "How well it predicts (people are shared)" if shared else "How well it predicts people it has never seen"
+    warnings = [*([PEOPLE_SHARED] if shared else []), *report.warnings]
+    return page(
+        f"{report.name}: report",
+        [
+            f"<header><h1>{escape(report.name)}</h1>{warning(warnings)}{_opening(report)}</header>",
+            "<main>",
+            facts(_facts(report)),
+            section("metrics", title, *_metrics(report)),
+            section("agreement", "Agreement with the labels", _agreement(report)),
+            section("subjects", "Subject by subject", _subjects(report.metrics)),
+            section("videos", "Over time", *_videos(report)),
+            section("learning", "Learning", *learning(report.folds)),
+            section("made-by", "What made these numbers", *made_by(report.origin)),
+            "</main>",
+        ],
+    )
+
+
+def _opening(report: Report) -> str:
+    """The result in a sentence, and links to the sections."""
+    links = {"metrics": "Metrics", "agreement": "Agreement", "subjects": "Subjects", "videos": "Over time"}
+    links |= {"learning": "Learning", "made-by": "Made by"}
+    items = " ".join(f'<a href="#{name}">{words}</a>' for name, words in links.items())
+    averages = report.metrics.spans.averages
+    found = ", ".join(
+        f"{METHODS[name]} {score_text(averages[name]['ccc'].value)}" for name in METHODS if name in averages
+    )
+    lead = f"Mean CCC over {count(len(report.metrics.targets), 'target')} on held-out data: {found}."
+    return f'{paragraph(lead, "lead")}<nav aria-label="Sections">{items}</nav>'
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    metrics = report.metrics
+    return [
+        ("protocol", metrics.protocol),
+        ("folds", f"{len(report.folds)}" + (f", {report.failed_folds} failed" if report.failed_folds else "")),
+        ("held-out subjects", f"{metrics.spans.subjects}"),
+        ("held-out videos", f"{len({video.name for video in report.videos}):,}"),
+        ("held-out spans", f"{metrics.spans.rows:,}"),
+        ("clips in them", f"{metrics.clips.rows:,}"),
+        ("backbone", str(report.origin.recipe.get("backbone", "unknown"))),
+    ]
+
+
+def _metrics(report: Report) -> list[str]:
+    """Metrics of all levels beside the baselines, and what the model has over ridge regression."""
+    metrics = report.metrics
+    words = (
+        f"Pooled over all held-out spans; a span's score is the mean of its clips'. Below each value its "
+        f"{metrics.interval} interval from {report.resamples} resamples of whole subjects. The baselines saw the same "
+        "training people: ridge regression on each span's mean feature, and the mean of the training labels."
+    )
+    if len(report.folds) > 1:
+        words += (
+            " The training mean differs from fold to fold and is low where the held-out people are high, "
+            "which pushes its correlation below zero."
+        )
+    return [
+        paragraph(words),
+        _metric_table(metrics, metrics.spans, "labelled spans"),
+        pictures(_interval_figures(report)),
+        folded("The same for clips", _metric_table(metrics, metrics.clips, "clips")),
+        folded("The same for videos", _metric_table(metrics, metrics.videos, "videos")),
+    ]
+
+
+def _metric_table(metrics: Metrics, level: LevelMetrics, rows_are: str) -> str:
+    methods = [name for name in METHODS if name in level.scores]
+    rows: list[tuple[str, str, list[str]]] = []
+    for target in metrics.targets:
+        rows.append(("", f"{target.name} ({target.unit})" if target.unit else target.name, []))
+        for method in methods:
+            scores = level.scores[method][target.name]
+            cells = [score_cell(scores.get(metric, UNKNOWN)) for metric in METRICS]
+            rows.append(("main" if method == "model" else "", METHODS[method], cells))
+    if len(metrics.targets) > 1:
+        rows.append(("", "mean of the targets", []))
+        for method in methods:
+            means = {metric: Score(average.value) for metric, average in level.averages[method].items()}
+            cells = [score_cell(means.get(metric, UNKNOWN)) for metric in METRICS]
+            rows.append(("main" if method == "model" else "", METHODS[method], cells))
+    caption = f"{level.rows:,} held-out {rows_are} of {count(level.subjects, 'subject')}"
+    return table(caption, ["", *METRICS.values()], rows)
+
+
+def _interval_figures(report: Report) -> list[str]:
+    """CCC of each method by target, and what the model has over ridge regression, all on one scale."""
+    scores = report.metrics.spans.scores
+    rows = {
+        target.name: [
+            IntervalRow(METHODS[method], scores[method][target.name]["ccc"], style)
+            for method, style in STYLES.items()
+            if method in scores
+        ]
+        for target in report.metrics.targets
+    }
+    for name, score in report.over_ridge.items():
+        rows[name].append(IntervalRow("model \N{MINUS SIGN} ridge, paired", score, "model"))
+    everything = [row.score for of_target in rows.values() for row in of_target]
+    span = padded(np.array([(score.value, score.low, score.high) for score in everything]), np.zeros(1))
+    return [
+        figure(
+            f"{target}: CCC with its {report.metrics.interval} interval",
+            intervals(f"CCC of {target}", of_target, label="CCC", span=span),
+        )
+        for target, of_target in rows.items()
+    ]
+
+
+def _agreement(report: Report) -> str:
+    """Scatter and Bland-Altman plots of every target."""
+    items = []
+    for number, target in enumerate(report.metrics.targets):
+        prediction, label = report.prediction[:, number], report.label[:, number]
+        ccc = report.metrics.spans.scores["model"][target.name]["ccc"].value
+        picture = scatter(target.name, label, prediction, unit=target.unit, note=f"CCC {score_text(ccc)}")
+        items.append(figure(f"{target.name}: predicted against true", picture))
+        picture = bland_altman(target.name, label, prediction, unit=target.unit)
+        items.append(figure(f"{target.name}: Bland-Altman", picture))
+    return pictures(items, "pairs")
+
+
+def _subjects(metrics: Metrics) -> str:
+    """Bars of every subject's own CCC; empty for one subject."""
+    people = metrics.spans.per_subject
+    if len(people) < 2:
+        return ""
+    items = []
+    for target in metrics.targets:
+        values = np.array([methods["model"][target.name]["ccc"].value for methods in people.values()])
+        pooled = metrics.spans.scores["model"][target.name]["ccc"].value
+        picture = bars(f"CCC of {target.name} by subject", list(people), values, reference=pooled)
+        items.append(figure(f"CCC of {target.name} within each subject; dashed: pooled", picture))
+    return pictures(items)
+
+
+def _videos(report: Report) -> list[str]:
+    """Label and prediction over time, subject by subject, the first ones unfolded."""
+    names = [target.name for target in report.metrics.targets]
+    spans = [
+        padded(*(column[:, number] for video in report.videos for column in (video.prediction, video.label)))
+        for number in range(len(names))
+    ]
+    by_subject: dict[str, list[str]] = {}
+    for video in sorted(report.videos, key=lambda video: (_natural(video.subject), _natural(video.name))):
+        strips = [
+            Strip(name, video.label[:, number], video.prediction[:, number], spans[number])
+            for number, name in enumerate(names)
+        ]
+        picture = over_time(video.name, video.start_s, video.end_s, strips)
+        by_subject.setdefault(video.subject, []).append(figure(video.name, picture))
+    words = "Every held-out video, clip by clip: dashed the label of the span a clip lies in, solid the prediction."
+    shown, parts = 0, [paragraph(words)]
+    for subject, items in by_subject.items():
+        parts.append(
+            folded(f"Subject {subject} ({count(len(items), 'video')})", pictures(items), opened=shown < MOST_OPEN)
+        )
+        shown += len(items)
+    return parts
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts P2 before P10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

@@ -30,7 +30,6 @@ from .tables import clip_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-
 __all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed
@@ -170,14 +169,9 @@ def _extract(
     if not sources:
         return
     events = extract(
-        sources,
-        location,
-        features_config(run),
-        store_format=options.store_format,
-        device=options.device,
-        workers=Workers(options.jobs),
-        overwrite=options.overwrite,
-    )
+        sources, location, features_config(run), store_format=options.store_format, device=options.device,
+        workers=Workers(options.jobs), overwrite=options.overwrite,
+    )  # fmt: skip
     with closing(events):
         for event in events:
             if not isinstance(event, ExtractionSummary):

@@ -18,13 +18,13 @@ class ScoreReason(IntEnum):
 
     sentence: str
 
-    def __new__(cls, number: int, sentence: str) -> "ScoreReason":
+    def __new__(cls, number: int, sentence: str = "") -> "ScoreReason":
         member = int.__new__(cls, number)
         member._value_ = number
         member.sentence = sentence
         return member
 
-    SCORED = 0, ""
+    SCORED = 0
     NO_FACE = 1, "no face in the clip"
     TOO_FEW_FRAMES = 2, "too few frames with a face"  # fewer than `min_valid` asks for
     NO_NUMBER = 3, "the model gave no number"  # its output is not finite

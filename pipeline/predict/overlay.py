@@ -1,6 +1,5 @@
 """The recording again, with each person's face box, scores and running curves drawn on it, its sound kept."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -15,6 +14,7 @@ import numpy as np
 from ...cache.predictions import VideoPrediction
 from ...errors import InputError, VideoError
 from ...stages.views.overlay_picture import OverlayPicture
+from ..workers import cores
 
 CLOCK = Fraction(1, 90000)  # of the frames written
 
@@ -83,7 +83,7 @@ def _video_track(out: av.container.OutputContainer, drawing: OverlayPicture, fps
         raise InputError(f"--overlay: {out.format.name} files cannot hold {codec} ({error})", hint="OUT.mp4") from error
     track.width, track.height, track.pix_fmt = drawing.width_px, drawing.height_px, "yuv420p"
     track.time_base = track.codec_context.time_base = CLOCK
-    track.thread_count = len(os.sched_getaffinity(0))
+    track.thread_count = cores()
     return track
 
 

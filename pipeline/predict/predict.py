@@ -30,7 +30,6 @@ from .tables import clip_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-
 __all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed

@@ -41,7 +41,7 @@ def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -
     columns["out_of_range"] = pd.array(clips.out_of_range, "boolean").copy()
     columns["out_of_range"][np.isnan(clips.distance)] = pd.NA
     columns["distance"] = _digits(clips.distance)
-    columns["reason"] = np.array([ScoreReason(reason).sentence for reason in clips.reason], object)
+    columns["reason"] = np.array([ScoreReason(reason).sentence for reason in clips.reason.tolist()], object)
     half = clips.attention.shape[1] // 2
     for offset in range(-half, half + 1) if half else ():
         columns[f"attention_{offset:+d}"] = _digits(clips.attention[:, half + offset])
@@ -79,7 +79,7 @@ def _why_silent(person: PersonPrediction) -> str:
         return "no frames"
     if not np.isnan(person.clips.mean).all():
         return ""
-    return ScoreReason(np.bincount(person.clips.reason).argmax()).sentence
+    return ScoreReason(int(np.bincount(person.clips.reason).argmax())).sentence
 
 
 def _digits(values: Any) -> Any:

@@ -136,7 +136,7 @@ def score_text(person: PersonPrediction, clip: int, number: int, target: Target)
 def remark(person: PersonPrediction, clip: int) -> str:
     """Why a clip's score is missing or doubtful; empty where it is neither."""
     if person.clips.reason[clip]:
-        return ScoreReason(person.clips.reason[clip]).sentence
+        return ScoreReason(int(person.clips.reason[clip])).sentence
     return "unlike the training recordings" if person.clips.out_of_range[clip] else ""
 
 

@@ -1,5 +1,6 @@
 """Scores of whole videos: each clip encoded once, ensembles, reasons, and what lies outside the training features."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,22 @@ def test_groups_of_models_score_together_as_all_of_them_do(make_video: Any) -> N
         np.testing.assert_allclose(getattr(found, name), getattr(together, name), atol=1e-6, err_msg=name)
     assert (found.reason == together.reason).all() and (found.out_of_range == together.out_of_range).all()
     assert pool_scores(parts[:1], [2]) is parts[0]
+
+
+def test_a_clip_is_doubtful_where_it_is_for_any_group_of_models(make_video: Any) -> None:
+    clips = dense_clips(FeatureTable.from_videos({"a": make_video(32)}), CLIPS, 8)
+    sure = replace(score_clips(models(1), clips), distance=np.full(4, 0.5, np.float32))
+    strange = replace(
+        sure,
+        distance=np.array([2, 0.1, 0.1, 0.1], np.float32),
+        out_of_range=np.array([True, False, False, False]),
+        reason=np.array([0, ScoreReason.NO_NUMBER, 0, 0], np.uint8),
+    )
+    for parts in ([sure, strange], [strange, sure]):
+        found = pool_scores(parts, [1, 1])
+        assert found.distance.tolist() == [2, 0.5, 0.5, 0.5]
+        assert found.out_of_range.tolist() == [True, False, False, False]
+        assert found.reason.tolist() == [0, ScoreReason.NO_NUMBER, 0, 0]
 
 
 def test_where_there_is_nothing_to_say_stands_nan_and_the_reason(make_video: Any) -> None:

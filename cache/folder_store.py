@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import EntryError
-from .blobs import TEMPORARY, Blobs, storage_error
+from .blobs import Blobs
+from .blobs_local import TEMPORARY, storage_error
 from .claims import Claim
 from .ids import check_id
 from .journal import COMMITTED, Journal

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 
 from ..errors import first_line
-from .blobs import Blobs, LocalFolder
+from .blobs import Blobs
+from .blobs_local import LocalFolder
 from .layout import PATHS, ArraySpec, DamageError, attributes_of, spec_in
 from .records import Array, Json, VideoInfo
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import StoreError
-from .blobs import Blobs, LocalFolder
+from .blobs import Blobs
+from .blobs_local import LocalFolder
 from .folder_store import EntryFormat, FolderStore
 from .records import Json, Recipe
 from .store import Store

@@ -18,7 +18,8 @@ from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
 from ..errors import StoreError, first_line
-from .blobs import Blobs, LocalFolder
+from .blobs import Blobs
+from .blobs_local import LocalFolder
 from .blobs_object import ObjectFolder
 from .layout import ArraySpec, DamageError, spec_in
 from .records import Array, Json, VideoInfo

@@ -136,11 +136,11 @@ def test_thirty_killed_runs(uninterrupted: tuple[str, Path], tmp_path: Path, see
 # The moment between an entry's appearing and its journal's going is too short to hit by chance.
 DIES = """
 import os, signal, sys
-from affect.cache import blobs
+from affect.cache import blobs_local
 from affect.cache import folder_store
 from affect.cache import journal
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-class Dying(blobs.LocalFolder):
+class Dying(blobs_local.LocalFolder):
     def publish(self, path, key, root_file):
         {before}
         super().publish(path, key, root_file)

@@ -133,11 +133,12 @@ def _format(name: str) -> EntryFormat:
 
 
 def _refuse_foreign(blobs: Blobs) -> None:
-    if isinstance(blobs, LocalFolder) and blobs.root.is_dir():
-        foreign = sorted(item.name for item in blobs.root.iterdir() if not item.name.startswith("."))
+    if isinstance(blobs, LocalFolder):
+        names = sorted(item.name for item in blobs.root.iterdir()) if blobs.root.is_dir() else []
     else:
-        foreign = blobs.names("")[:1]
-    if foreign:
+        names = blobs.names("")
+    # Another run may make the store at this very moment.
+    if foreign := [name for name in names if name != FILE and not name.startswith(".")]:
         raise StoreError(
             f"{blobs.where} is not a store and not empty: it holds {foreign[0]!r}",
             hint="choose a new or empty folder for --store",

@@ -2,6 +2,7 @@
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -43,7 +44,7 @@ class Blobs(ABC):
 
     @abstractmethod
     def names(self, prefix: str) -> list[str]:
-        """Keys directly or deeper under `prefix/`, and folders empty there, relative to it, sorted."""
+        """Keys directly or deeper under `prefix/`, relative to it, sorted; a folder empty there ends in `/`."""
 
     @abstractmethod
     def entries(self, suffix: str, root_file: str | None) -> list[str]:
@@ -53,29 +54,21 @@ class Blobs(ABC):
         """
 
     @abstractmethod
-    def prune(self, prefix: str) -> None:
-        """Remove folders under `prefix/` that are empty."""
-
-    @abstractmethod
     def exists(self, key: str, root_file: str | None = None) -> bool:
         """Whether a file or folder stands there, in the sense of `entries`."""
 
     @abstractmethod
     def remove(self, key: str, root_file: str | None = None) -> None:
-        """Remove a file, or a folder with all in it, `root_file` first; nothing happens where there is none."""
+        """Remove a file, or a folder with all in it, `root_file` first, and the folders above that are empty then."""
 
     @abstractmethod
     def scratch(self, key: str) -> contextlib.AbstractContextManager[Path]:
         """A free path on this machine, from which `publish` can let a file or folder appear; removed at the end."""
 
     @abstractmethod
-    def settle(self, path: Path) -> None:
-        """Make what was composed at a scratch path durable; slow, so not while others wait in `fenced`."""
+    def publish(self, path: Path, key: str, root_file: str | None, first: Callable[[], None]) -> None:
+        """Let what was composed at `path` appear under `key`, whole, replacing what stood there.
 
-    @abstractmethod
-    def publish(self, path: Path, key: str, root_file: str | None) -> None:
-        """Let what was composed and settled at `path` appear under `key`, whole, replacing what stood there."""
-
-    @abstractmethod
-    def fenced(self) -> contextlib.AbstractContextManager[None]:
-        """A section that no other process on this folder is in at the same time, where the storage can do that."""
+        first: the step right before; where the storage can do that, no other process swaps or publishes meanwhile.
+        What it raises stops the publishing.
+        """

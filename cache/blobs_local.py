@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,8 +30,7 @@ class LocalFolder(Blobs):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.where = str(root)
-        self._fence = threading.RLock()
-        self._fences = 0
+        self._fence = threading.Lock()
 
     def __reduce__(self) -> tuple[type["LocalFolder"], tuple[Path]]:
         return LocalFolder, (self.root,)
@@ -66,7 +65,7 @@ class LocalFolder(Blobs):
             sync_folder(path.parent)
 
     def swap(self, key: str, data: bytes | None, expected: bytes | None) -> bool:
-        with self.fenced():
+        with self._fenced():
             try:
                 current: bytes | None = self.get(key)
             except FileNotFoundError:
@@ -98,12 +97,13 @@ class LocalFolder(Blobs):
 
     def names(self, prefix: str) -> list[str]:
         root = self.path(prefix)
-        found: list[Path] = []
+        found: list[str] = []
         for folder, folders, files in os.walk(root):
-            found += [Path(folder) / file for file in files]
+            place = Path(folder).relative_to(root)
+            found += [(place / file).as_posix() for file in files]
             if not folders and not files and Path(folder) != root:
-                found.append(Path(folder))
-        return sorted(path.relative_to(root).as_posix() for path in found)
+                found.append(f"{place.as_posix()}/")
+        return sorted(found)
 
     def entries(self, suffix: str, root_file: str | None) -> list[str]:
         found: list[str] = []
@@ -121,29 +121,30 @@ class LocalFolder(Blobs):
                         folders.append(f"{name}/")
         return sorted(found)
 
-    def prune(self, prefix: str) -> None:
-        for folder, _, _ in os.walk(self.path(prefix), topdown=False):
-            if Path(folder) != self.path(prefix):
-                with contextlib.suppress(OSError):  # not empty, or gone meanwhile
-                    Path(folder).rmdir()
-
     def exists(self, key: str, root_file: str | None = None) -> bool:
         return self.path(key).exists()
 
     def remove(self, key: str, root_file: str | None = None) -> None:
         with self._mapped(key):
             path = self.path(key)
-            if _is_empty(path):
-                path.rmdir()
-            elif path.is_dir() and not path.is_symlink():
+            if not path.is_dir() or path.is_symlink():
+                path.unlink(missing_ok=True)
+            elif any(path.iterdir()):
                 # Out of sight in one step first: a reader must not meet half a folder.
                 make_folder(self.root / ".journal")
                 hidden = self.root / ".journal" / f"{TEMPORARY}{secrets.token_hex(8)}"
                 path.rename(hidden)
                 shutil.rmtree(hidden, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-            self._prune(path.parent)
+            # Folders that are empty now go; rmdir refuses those that are not.
+            for folder in (path, *path.parents):
+                if folder == self.root:
+                    break
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    break
 
     @contextlib.contextmanager
     def scratch(self, key: str) -> Iterator[Path]:
@@ -157,12 +158,11 @@ class LocalFolder(Blobs):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def settle(self, path: Path) -> None:
+    def publish(self, path: Path, key: str, root_file: str | None, first: Callable[[], None]) -> None:
         with self._mapped(path.name):
-            sync_tree(path)
-
-    def publish(self, path: Path, key: str, root_file: str | None) -> None:
-        with self._mapped(key):
+            sync_tree(path)  # slow, so before others have to wait
+        with self._fenced(), self._mapped(key):
+            first()
             target = self.path(key)
             make_folder(target.parent)
             if target.is_dir() and not target.is_symlink():
@@ -173,16 +173,14 @@ class LocalFolder(Blobs):
             sync_folder(path.parent)
 
     @contextlib.contextmanager
-    def fenced(self) -> Iterator[None]:
+    def _fenced(self) -> Iterator[None]:
+        """A section that no other thread or process on this folder is in at the same time."""
         with self._fence:
-            handle = None if self._fences else self._lock()
-            self._fences += 1
+            handle = self._lock()
             try:
                 yield
             finally:
-                self._fences -= 1
-                if handle is not None:
-                    os.close(handle)
+                os.close(handle)
 
     def path(self, key: str) -> Path:
         return self.root / key
@@ -213,15 +211,6 @@ class LocalFolder(Blobs):
                 time.sleep(0.005)
             except OSError as error:
                 raise StoreError(f"{self.where} is on a file system without file locks ({error.strerror})") from error
-
-    def _prune(self, folder: Path) -> None:
-        # Folders of an id that are empty now go; rmdir refuses those that are not.
-        while folder != self.root and self.root in folder.parents:
-            try:
-                folder.rmdir()
-            except OSError:
-                return
-            folder = folder.parent
 
     @contextlib.contextmanager
     def _mapped(self, key: str) -> Iterator[None]:
@@ -256,10 +245,6 @@ def create_file(path: Path) -> BinaryIO:
         with contextlib.suppress(FileNotFoundError):
             return path.open("xb")
     raise StoreError(f"{path.parent} is removed again and again by another process")
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
 
 
 def make_folder(folder: Path) -> None:

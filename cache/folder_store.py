@@ -137,11 +137,12 @@ class FolderStore(Store):
         try:
             with self.blobs.scratch(self.journal_key(entry_id)) as scratch:
                 seal = self._compose(scratch, journal, info)
-                self.blobs.settle(scratch)
-                with self.blobs.fenced():
+
+                def mark() -> None:
                     check()
                     self.blobs.put(f"{journal.key}/{COMMITTED}", seal.encode())
-                    self.blobs.publish(scratch, self.key(entry_id), self._format.root_file)
+
+                self.blobs.publish(scratch, self.key(entry_id), self._format.root_file, mark)
         except DamageError as damage:
             raise EntryError(
                 f"the journal of {entry_id} in {self.location}: {damage}", hint="run the same command again"
@@ -150,12 +151,14 @@ class FolderStore(Store):
     def sweep(self) -> None:
         """Remove what killed runs left behind: journals of entries that stand, and half-removed folders."""
         names = self.blobs.names(".journal")
-        for name in {name.split("/")[0] for name in names if name.startswith(TEMPORARY)}:
+        hidden = {name.split("/")[0] for name in names if name.startswith(TEMPORARY)}
+        empty = {name for name in names if name.endswith("/")}
+        for name in hidden | empty:
             self.blobs.remove(f".journal/{name}")
         files: dict[str, set[str]] = {}
         for name in names:
             entry_id, mark, file = name.rpartition(".journal/")
-            if mark:
+            if mark and file:
                 files.setdefault(entry_id, set()).add(file)
         for entry_id, found in files.items():
             if found == {"claim"} or (COMMITTED in found and self._is_committed(entry_id)):
@@ -165,7 +168,6 @@ class FolderStore(Store):
                         self._drop_journal(entry_id)
                     finally:
                         claim.release()
-        self.blobs.prune(".journal")
 
     def _compose(self, path: Path, journal: Journal, info: VideoInfo) -> str:
         specs = specs_of(journal.frames, journal.rows, journal.size)

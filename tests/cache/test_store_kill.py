@@ -141,9 +141,8 @@ from affect.cache import folder_store
 from affect.cache import journal
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 class Dying(blobs_local.LocalFolder):
-    def publish(self, path, key, root_file):
-        {before}
-        super().publish(path, key, root_file)
+    def publish(self, path, key, root_file, first):
+        super().publish(path, key, root_file, lambda: (first(), {before}))
         {after}
 import affect.cache.opening
 affect.cache.opening.LocalFolder = Dying
@@ -155,7 +154,7 @@ def test_a_kill_on_either_side_of_the_rename_is_harmless(
     uninterrupted: tuple[str, Path], tmp_path: Path, moment: str
 ) -> None:
     store_format, whole = uninterrupted
-    dies = DIES.format(before="die()" if moment == "before" else "", after="die()" if moment == "after" else "")
+    dies = DIES.format(before="die()" if moment == "before" else "None", after="die()" if moment == "after" else "")
     location = str(tmp_path / "store")
     dead = subprocess.run([sys.executable, "-c", dies + WORKER, location, store_format, "0"], check=False)
     assert dead.returncode == -signal.SIGKILL

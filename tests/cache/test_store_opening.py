@@ -123,6 +123,15 @@ def test_a_store_that_another_run_made_just_now_is_not_a_foreign_folder(
     assert create_store(tmp_path / "store", recipe).recipe == recipe
 
 
+def test_folders_that_a_killed_run_left_empty_go(tmp_path: Path, recipe: Recipe) -> None:
+    create_store(tmp_path / "store", recipe)
+    (tmp_path / "store" / ".journal" / "visit" / "a.mp4.journal").mkdir(parents=True)
+    (tmp_path / "store" / ".journal" / ".tmp-1" / "values").mkdir(parents=True)
+    create_store(tmp_path / "store", recipe)
+    left = {path.relative_to(tmp_path / "store").as_posix() for path in (tmp_path / "store").rglob("*")}
+    assert left == {"store.json", ".journal", ".journal/.lock"}
+
+
 def test_an_object_store_that_cannot_be_reached_is_an_error_with_a_hint(recipe: Recipe, s3: str) -> None:
     with pytest.raises(StoreError, match="is not a store"):
         open_store("s3://features/nothing/here")

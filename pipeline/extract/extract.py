@@ -210,7 +210,7 @@ def extract_into(
                 raise VideoError(f"{path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             frames, rows = writer.frames, writer.rows
-        status = store.look(source.id, ("status",)).arrays["status"]
+        status = store.entry(source.id, ("status",)).arrays["status"]
         with_face = int((status == FrameStatus.OK).sum())
     except BusyError as error:
         return VideoOutcome(source.id, path, "busy", str(error))

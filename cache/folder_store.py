@@ -37,21 +37,31 @@ TRIES = 3  # an entry that another run replaces just now may be gone at one time
 class EntryFormat(Protocol):
     """How the arrays of an entry lie on disk; `ZarrFormat` and `Hdf5Format`."""
 
-    name: str
-    suffix: str
+    name: str  # as in store.json and after --format
+    suffix: str  # of an entry's file or folder, behind its id
     root_file: str | None  # entries are folders, and this file is published last
 
-    def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer: ...
+    def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer:
+        """A new entry at a free path, with room for these arrays and for attributes like those of `info`."""
+        ...
 
-    def head(self, blobs: Blobs, key: str) -> bytes: ...
+    def head(self, blobs: Blobs, key: str) -> bytes:
+        """The bytes that hold an entry's attributes: the same bytes, the same entry. Errors: FileNotFoundError."""
+        ...
 
-    def attributes(self, head: bytes) -> dict[str, Json]: ...
+    def attributes(self, head: bytes) -> dict[str, Json]:
+        """The attributes in those bytes, not yet checked against their seal. Errors: DamageError."""
+        ...
 
     def read(
         self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: Mapping[str, tuple[int, int] | None]
-    ) -> dict[str, Array]: ...
+    ) -> dict[str, Array]:
+        """Arrays by name, each whole (None) or its rows [start, stop). Errors: DamageError naming the array."""
+        ...
 
-    def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]: ...
+    def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]:
+        """What describes the arrays and is not as it was written, one sentence each; empty where all is sound."""
+        ...
 
 
 class FolderStore(Store):

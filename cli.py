@@ -1,12 +1,13 @@
 """The `affect` command: what a user types, words in, words out, exit codes. No arrays, no torch at import."""
 
+import contextlib
 import csv
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,7 +17,7 @@ from .pipeline.prepare_labels import DATA_SETS
 
 if TYPE_CHECKING:
     from .pipeline.extract.extract import ExtractionSummary
-    from .pipeline.terminal.text import Words
+    from .pipeline.terminal.text import Text
     from .pipeline.workers import Workers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -113,11 +114,12 @@ def extract_features(
 
     Example: affect extract-features interviews/ --store features --jobs 2
     """
-    from .pipeline.extract.extract import extract_videos
+    from .pipeline.events import summary_of
+    from .pipeline.extract.extract import ExtractionSummary, extract
     from .pipeline.extract.plan import plan_only
     from .pipeline.extract.videos import find_videos
-    from .pipeline.terminal import text as words
-    from .pipeline.terminal.bars import extraction_bar
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
 
     flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
@@ -125,15 +127,17 @@ def extract_features(
     sources = find_videos(videos)
     if dry_run:
         rows = plan_only(sources, store, overwrite=overwrite)
-        _say(words.Words(tuple(words.table(["video", "would be"], rows))), as_json, {"videos": rows})
-    with extraction_bar(enabled=not as_json) as listener:
-        summary = extract_videos(
-            sources, store, settings, store_format=store_format, device=device,
-            workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify, listener=listener,
-        )  # fmt: skip
+        sys.exit(_say(text.Text(tuple(text.table(["video", "would be"], rows))), as_json, {"videos": rows}))
+    events = extract(
+        sources, store, settings, store_format=store_format, device=device,
+        workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify,
+    )  # fmt: skip
+    summary = summary_of(bars(events, enabled=not as_json), ExtractionSummary)
     _write_failures(summary)
     outcomes = [asdict(outcome) for outcome in summary.outcomes]
-    _say(words.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
+    sys.exit(
+        _say(text.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
+    )
 
 
 def _load(config: str | None, words: Sequence[str]) -> Config:
@@ -164,8 +168,8 @@ def _write_failures(summary: "ExtractionSummary") -> None:
         click.echo(f"warning: {path} could not be written: {error.strerror}", err=True)
 
 
-def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:
-    """Print a summary, as words or as JSON, and end with 1 where something failed."""
+def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
+    """Print a summary, as text or as JSON; the exit code, 1 where something failed."""
     if as_json:
         click.echo(_printable(json.dumps(value, ensure_ascii=False, default=str)))
     else:
@@ -175,7 +179,7 @@ def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:
             click.echo(_printable(line), err=True)
         for line in said.lines[-1:]:
             click.echo(_printable(line))
-    sys.exit(1 if said.failures else 0)
+    return 1 if said.failures else 0
 
 
 def _printable(text: str) -> str:
@@ -194,10 +198,10 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
     Example: affect inspect-cache features --verify
     """
     from .pipeline.extract.inspect import inspect_store
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
 
     report = inspect_store(store, tracks=tracks, verify=verify)
-    _say(words.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report))
+    sys.exit(_say(text.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report)))
 
 
 @main.command("check-videos")
@@ -212,18 +216,19 @@ def check_videos_command(
 
     Exits with 1 when something would. Example: affect check-videos interviews/
     """
+    from .pipeline.events import Planned
     from .pipeline.extract.check import check_videos
     from .pipeline.extract.videos import find_videos
-    from .pipeline.terminal import text as words
-    from .pipeline.terminal.bars import counting_bar
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
 
     sources = find_videos(videos)
-    with counting_bar("videos read", len(sources), enabled=not as_json) as count:
-        checks = check_videos(
-            sources, _load(config, overrides).features, workers=_workers(jobs, "loky", None),
-            finished=lambda check: count(),
-        )  # fmt: skip
-    _say(words.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]})
+    settings = _load(config, overrides).features
+    events = check_videos(sources, settings, workers=_workers(jobs, "loky", None))
+    with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
+        found = {event.path: event for event in drawn if not isinstance(event, Planned)}
+    checks = [found[str(source.path)] for source in sources]
+    sys.exit(_say(text.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]}))
 
 
 @main.command("train-temporal")
@@ -256,7 +261,7 @@ def train_temporal(
 
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
     from .pipeline.terminal.bars import training_bar
     from .pipeline.train.sweep import expand_grid, sweep
     from .pipeline.train.train import train_temporal as train
@@ -266,7 +271,7 @@ def train_temporal(
             store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
             resume=resume, mirrored=mirrored,
         )  # fmt: skip
-        _say(words.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]})
+        sys.exit(_say(text.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]}))
     with training_bar(enabled=not as_json) as listener:
         summary = train(
             store, labels, run, _load(config, overrides), device=device,
@@ -274,7 +279,7 @@ def train_temporal(
         )  # fmt: skip
     failed = {item.name: item.reason for item in summary.failed}
     value = {"run": run, "seconds": summary.seconds, "metrics": summary.metrics, "failed": failed}
-    _say(words.of_training(summary), as_json, value)
+    sys.exit(_say(text.of_training(summary), as_json, value))
 
 
 @main.command("predict")
@@ -315,17 +320,20 @@ def predict_command(
 
     Example: affect predict interview.mp4 --run runs/first --output out
     """
-    from .pipeline.predict.predict import PredictListener, PredictOptions, predict
-    from .pipeline.terminal import text as words
-    from .pipeline.terminal.bars import extraction_bar
+    from .pipeline.predict.outputs import Outputs
+    from .pipeline.predict.predict import PredictOptions, predict
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
         stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
-        overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,  # type: ignore[arg-type]
+        overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
     )  # fmt: skip
-    with extraction_bar(enabled=not as_json) as listener:
-        summary = predict(videos, run, output, store, options=options, listener=PredictListener(extraction=listener))
-    _say(words.of_prediction(summary), as_json, asdict(summary))
+    events = bars(predict(videos, run, output, store, options=options), enabled=not as_json)
+    with Outputs(output, options) as outputs, contextlib.closing(events):
+        for event in events:
+            outputs.add(event)
+    sys.exit(_say(text.of_prediction(outputs.summary), as_json, asdict(outputs.summary)))
 
 
 @main.command("report")
@@ -391,7 +399,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
     Example: affect demo --output demo
     """
     from .pipeline.demo.demo import DemoListener, run_demo
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
     from .pipeline.terminal.bars import extraction_bar, training_bar
 
     listener = DemoListener()
@@ -402,7 +410,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
             training=lambda: training_bar(enabled=True),
         )
     summary = run_demo(output, seed, device=device, jobs=jobs, listener=listener)
-    _say(words.of_demo(summary), as_json, asdict(summary))
+    sys.exit(_say(text.of_demo(summary), as_json, asdict(summary)))
 
 
 @main.command("prepare-labels")
@@ -423,7 +431,7 @@ def prepare_labels_command(
     Example: affect prepare-labels amigos AMIGOS/ --output labels.csv
     """
     from .pipeline.prepare_labels import prepare_labels
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
 
     summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)
-    _say(words.of_labels(summary), as_json, asdict(summary))
+    sys.exit(_say(text.of_labels(summary), as_json, asdict(summary)))

@@ -144,7 +144,7 @@ def held_out_ccc(world: World, row: Row, seed: int, unlabelled: float = 0.0) -> 
     data = LabelledClips(
         clips, labels, numbers["train"], numbers["validation"], clips_of(world, world.mirrored, row.context)
     )
-    spec = ModelSpec(clips.table.feature_size, world.made.manifest.targets, clips.clip_length, row.context, MODEL)
+    spec = ModelSpec(clips.table.feature_size, world.made.manifest.target_names, clips.clip_length, row.context, MODEL)
     loss = LossConfig(relational_weight=row.relational, contrastive_epochs=row.contrastive)
     fit = Fit(build_model(spec, seed, "cpu"), data, TRAINING, loss, seed)
     for _ in fit.epochs():

@@ -60,7 +60,7 @@ def measure(folder: Path, budget_mb: float, steps: int, batch_size: int) -> dict
     clips = index_clips(table, matched, manifest.start_s, manifest.end_s, ClipsConfig(length=FRAMES))
     labels = torch.from_numpy(manifest.labels[clips.span]).float()
     indexed, after_index = time.perf_counter(), peak_rss_mb()
-    step = Step(TemporalModel(ModelSpec(table.feature_size, manifest.targets, FRAMES, 2, model_of)), labels)
+    step = Step(TemporalModel(ModelSpec(table.feature_size, manifest.target_names, FRAMES, 2, model_of)), labels)
     built = time.perf_counter()
     batches = epoch_batches(np.arange(len(clips)), batch_size, np.random.default_rng(0))
     ordered = time.perf_counter()

@@ -3,7 +3,7 @@
 import difflib
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from .manifest_csv import (
     read_words,
 )
 from .manifest_sidecar import read_sidecar, write_sidecar
-from .records import Array
+from .records import Array, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,8 @@ class Manifest:
     start_s: Array  # (M,) float64
     end_s: Array  # (M,) float64, infinite where the span goes to the video's end
     splits: list[str] | None  # (M,) of SPLITS
-    targets: tuple[str, ...]  # (K,)
+    targets: tuple[Target, ...]  # (K,)
     labels: Array  # (M, K) float64, NaN where missing
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # target -> (low, high), its own units
-    units: Mapping[str, str] = field(default_factory=dict)
     path: Path | None = None
     lines: Array | None = None  # (M,) int64, line of the file
 
@@ -51,6 +49,11 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """(K,), in the columns' order."""
+        return tuple(target.name for target in self.targets)
 
     def where(self, row: int) -> str:
         """`FILE, line N` of a row, for messages."""
@@ -76,8 +79,10 @@ def read_manifest(
     table, lines = table[~blank], lines[~blank]
     if table.empty:
         raise ManifestError(f"{path} has column names but no rows", hint="one row per labelled span")
-    known_ranges, units = read_sidecar(path, header)
-    known_ranges = {name: pair for name, pair in {**known_ranges, **(ranges or {})}.items() if name in names}
+    described = read_sidecar(path, header)
+    known = [described.get(name, Target(name)) for name in names]
+    for name, (low, high) in (ranges or {}).items():
+        known = [replace(target, low=low, high=high) if target.name == name else target for target in known]
     start_s, end_s = read_spans(table, lines, path)
     manifest = Manifest(
         videos=read_words(table, "video", lines, path),
@@ -85,10 +90,8 @@ def read_manifest(
         start_s=start_s,
         end_s=end_s,
         splits=read_splits(table, lines, path),
-        targets=names,
+        targets=tuple(known),
         labels=np.column_stack([read_numbers(table, name, lines, path) for name in names]),
-        ranges=known_ranges,
-        units={name: unit for name, unit in units.items() if name in names},
         path=path,
         lines=lines,
     )
@@ -106,16 +109,16 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     columns["end_s"] = np.where(np.isfinite(manifest.end_s), manifest.end_s, np.nan)
     if manifest.splits is not None:
         columns["split"] = manifest.splits
-    columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.targets)}
+    columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.target_names)}
     partial = path.with_name(path.name + ".partial")
     pd.DataFrame(columns).to_csv(partial, index=False, lineterminator="\n")
-    write_sidecar(path, manifest.targets, manifest.ranges, manifest.units)
+    write_sidecar(path, manifest.targets)
     partial.replace(path)
 
 
 def check_targets_vary(manifest: Manifest, rows: Array, which: str = "training") -> None:
     """Refuse a target that is constant, or missing, over `rows` (numbers or a mask): nothing can be learnt from it."""
-    for number, name in enumerate(manifest.targets):
+    for number, name in enumerate(manifest.target_names):
         values = manifest.labels[rows, number]
         values = values[np.isfinite(values)]
         if len(values) == 0:
@@ -157,18 +160,17 @@ def _line(manifest: Manifest, row: int) -> int:
 
 
 def _check_values(manifest: Manifest) -> None:
-    for number, name in enumerate(manifest.targets):
-        if name not in manifest.ranges:
+    for number, target in enumerate(manifest.targets):
+        if not target.bounded:
             continue
-        low, high = manifest.ranges[name]
-        slack = 1e-6 * (high - low)
+        slack = 1e-6 * (target.high - target.low)
         values = manifest.labels[:, number]
-        outside = (values < low - slack) | (values > high + slack)
+        outside = (values < target.low - slack) | (values > target.high + slack)
         if outside.any():
             row = int(outside.argmax())
             raise ManifestError(
-                f"{manifest.where(row)}: column {name!r} is {values[row]:g}; expected {low:g} to {high:g} "
-                f"({int(outside.sum())} rows lie outside)",
+                f"{manifest.where(row)}: column {target.name!r} is {values[row]:g}; expected "
+                f"{target.low:g} to {target.high:g} ({int(outside.sum())} rows lie outside)",
                 hint="correct the values, or the range in the .yaml beside the manifest or in labels.ranges",
             )
 

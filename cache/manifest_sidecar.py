@@ -1,14 +1,14 @@
 """`<manifest stem>.yaml`: the range and unit of each target, `targets: {valence: {range: [-1, 1], unit: ""}}`."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from ..errors import ManifestError
-from .records import Json
+from .records import Json, Target
 
-Ranges = dict[str, tuple[float, float]]
 EXAMPLE = "targets: {valence: {range: [-1, 1], unit: points}}"
 
 
@@ -17,51 +17,43 @@ def sidecar_path(manifest_path: Path) -> Path:
     return manifest_path.with_suffix(".yaml")
 
 
-def read_sidecar(manifest_path: Path, columns: Sequence[str]) -> tuple[Ranges, dict[str, str]]:
-    """Ranges and units by target; both empty where there is no sidecar.
+def read_sidecar(manifest_path: Path, columns: Sequence[str]) -> dict[str, Target]:
+    """The targets that the sidecar describes, by name; none where there is no sidecar.
 
     Errors: ManifestError for a file that is no sidecar, an unknown target, or a range that is not low < high.
     """
     path = sidecar_path(manifest_path)
     if not path.is_file():
-        return {}, {}
+        return {}
     try:
         tree = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path} is not valid YAML: {error}", hint=EXAMPLE) from error
     if not isinstance(tree, dict) or set(tree) != {"targets"} or not isinstance(tree["targets"], dict):
         raise ManifestError(f"{path} lies beside the manifest but does not describe its targets", hint=EXAMPLE)
-    ranges: Ranges = {}
-    units: dict[str, str] = {}
+    targets: dict[str, Target] = {}
     for name, entry in tree["targets"].items():
         if name not in columns:
             raise ManifestError(f"{path} describes {name!r}, which is no column of {manifest_path}", hint=EXAMPLE)
         if not isinstance(entry, dict) or not set(entry) <= {"range", "unit"}:
             raise ManifestError(f"{path}: {name} is {entry!r}; expected range and unit", hint=EXAMPLE)
-        if "range" in entry:
-            ranges[name] = _read_range(entry["range"], name, path)
-        if entry.get("unit"):
-            units[name] = str(entry["unit"])
-    return ranges, units
+        low, high = _read_range(entry["range"], name, path) if "range" in entry else (-math.inf, math.inf)
+        targets[name] = Target(name, low, high, str(entry.get("unit") or ""))
+    return targets
 
 
-def write_sidecar(
-    manifest_path: Path,
-    targets: Sequence[str],
-    ranges: Mapping[str, tuple[float, float]],
-    units: Mapping[str, str],
-) -> None:
+def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
     """Write the sidecar of a manifest, whole; where nothing is known of any target, leave none behind."""
     path = sidecar_path(manifest_path)
     tree: dict[str, dict[str, Json]] = {}
-    for name in targets:
+    for target in targets:
         entry: dict[str, Json] = {}
-        if name in ranges:
-            entry["range"] = [float(bound) for bound in ranges[name]]
-        if units.get(name):
-            entry["unit"] = units[name]
+        if target.bounded:
+            entry["range"] = [float(target.low), float(target.high)]
+        if target.unit:
+            entry["unit"] = target.unit
         if entry:
-            tree[name] = entry
+            tree[target.name] = entry
     if not tree:
         path.unlink(missing_ok=True)
         return

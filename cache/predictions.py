@@ -1,54 +1,88 @@
 """What is said of a video: scores of every person over time, and how far each may be trusted."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 
-from .records import Array
+from .records import Array, Target
 
-LARGEST, NOBODY = -2, -1
-REASONS = ("", "no face in the clip", "too few frames with a face", "the model gave no number")
+LARGEST, NOBODY = -2, -1  # in the place of a person: each frame's largest face, and nobody seen
+
+
+class ScoreReason(IntEnum):
+    """Why a clip has no score; tables carry the sentence, arrays the number."""
+
+    sentence: str
+
+    def __new__(cls, number: int, sentence: str) -> "ScoreReason":
+        member = int.__new__(cls, number)
+        member._value_ = number
+        member.sentence = sentence
+        return member
+
+    SCORED = 0, ""
+    NO_FACE = 1, "no face in the clip"
+    TOO_FEW_FRAMES = 2, "too few frames with a face"  # fewer than `min_valid` asks for
+    NO_NUMBER = 3, "the model gave no number"  # its output is not finite
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One predicted quantity, in the units of its own scale."""
+class ClipScores:
+    """What M models say of C clips, for K targets; NaN where `reason` is not SCORED."""
 
-    name: str
-    low: float
-    high: float
-    unit: str = ""
-    training_mean: float | None = None  # what a model that learnt nothing would say
+    numbers: Array  # (C,) int64, which clips of the table they were made from
+    mean: Array  # (C, K) float32, over the models
+    std: Array  # (C, K) float32, sample standard deviation over the models; NaN with one model
+    attention: Array  # (C, 2w + 1) float32, weight of each neighbouring clip; NaN at neighbours that are masked
+    coverage: Array  # (C,) float32, share of the clip's frames with a usable face
+    reason: Array  # (C,) uint8, ScoreReason
+    distance: Array  # (C,) float32, from the training features; 1 = the threshold, NaN = not known
+    out_of_range: Array  # (C,) bool, distance above 1: unlike the features the models were trained on
+
+    def __post_init__(self) -> None:
+        clips = len(self.numbers)
+        for name in ("numbers", "coverage", "reason", "distance", "out_of_range"):
+            assert getattr(self, name).shape == (clips,), f"{name} is not (C,)"
+        assert self.mean.shape == self.std.shape == (clips, self.mean.shape[-1]), "mean and std are not (C, K)"
+        assert self.attention.ndim == 2 and len(self.attention) == clips, "attention is not (C, 2w + 1)"
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __repr__(self) -> str:
+        return f"ClipScores({len(self)} clips, {self.mean.shape[1]} targets)"
+
+    @classmethod
+    def concatenate(cls, pieces: Sequence["ClipScores"]) -> "ClipScores":
+        """Consecutive pieces as one."""
+        return cls(
+            **{item.name: np.concatenate([getattr(piece, item.name) for piece in pieces]) for item in fields(cls)}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PersonPrediction:
-    """One person of one video: C clips in time order, K targets, 2w+1 clips of context, M frames with a face.
+    """One person of one video: C clips in time order, and the M kept frames that show the face.
 
-    A clip without a usable face has NaN scores and a reason. `std` is NaN where fewer than two models had a say.
+    Scores are in the targets' own units.
     """
 
-    track: int  # the person; LARGEST for each frame's largest face, NOBODY where nobody was seen
+    track: int  # the person; LARGEST or NOBODY where it is none
     start_s: Array  # (C,) float64, from the video's first frame; clips may overlap
     end_s: Array  # (C,) float64
-    mean: Array  # (C, K) float32, over the run's models
-    std: Array  # (C, K) float32, spread over the run's models
-    coverage: Array  # (C,) float32, share of the clip's frames with a usable face
-    out_of_range: Array  # (C,) bool, features unlike those the models were trained on
-    reason: Array  # (C,) uint8, index into REASONS
-    attention: Array  # (C, 2w+1) float32, where the model looked; NaN where it looked nowhere
-    distance: Array  # (C,) float32, from the training features; above 1 is out of range, NaN where unknown
+    clips: ClipScores
     face_time_s: Array  # (M,) float64, kept frames in which the person was seen
     face_box_px: Array  # (M, 4) float32, x0 y0 x1 y1 in the upright frame
 
     def __post_init__(self) -> None:
-        clips, seen = len(self.start_s), len(self.face_time_s)
-        assert self.mean.shape == self.std.shape == (clips, self.mean.shape[-1]), "mean and std are (C, K)"
-        for name in ("end_s", "coverage", "out_of_range", "reason", "distance"):
-            assert getattr(self, name).shape == (clips,), f"{name} is not (C,)"
-        assert self.attention.ndim == 2 and len(self.attention) == clips, "attention is (C, 2w+1)"
-        assert self.face_box_px.shape == (seen, 4), "face_box_px is (M, 4)"
+        assert self.start_s.shape == self.end_s.shape == (len(self.clips),), "start_s and end_s are not (C,)"
+        assert self.face_box_px.shape == (len(self.face_time_s), 4), "face_box_px is not (M, 4)"
+
+    def __repr__(self) -> str:
+        return f"PersonPrediction({self.label}, {len(self.clips)} clips, {self.clips.mean.shape[1]} targets)"
 
     @property
     def label(self) -> str:
@@ -69,7 +103,7 @@ class PersonPrediction:
 
     def video_score(self) -> tuple[Array, Array]:
         """Mean over the scored clips (K,) and their mean spread over models (K,); NaN where no clip was scored."""
-        return _mean(self.mean), _mean(self.std)
+        return _mean(self.clips.mean), _mean(self.clips.std)
 
 
 def _mean(values: Array) -> Array:
@@ -81,15 +115,25 @@ def _mean(values: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class VideoPrediction:
-    """One video with every chosen person."""
+    """One video with every chosen person, scored for K targets."""
 
     video: str  # its id in the store, or a pseudonym
     source: Path | None  # the recording; None where it is unknown or must not be named
     duration_s: float
     width_px: int  # upright
     height_px: int
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...]  # (K,)
+    training_means: tuple[float | None, ...]  # (K,) of the training labels: what a model that learnt nothing would say
     persons: tuple[PersonPrediction, ...]
     clock_offset_s: float = 0.0  # what a player's clock shows at the first video frame
     models: int = 1
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.training_means) == len(self.targets), "a training mean for each target"
+        for person in self.persons:
+            assert person.clips.mean.shape[1] == len(self.targets), f"{person} has not {len(self.targets)} targets"
+
+    def __repr__(self) -> str:
+        people = f"{len(self.persons)} {'person' if len(self.persons) == 1 else 'people'}"
+        return f"VideoPrediction({self.video!r}, {self.duration_s:.1f} s, {people}, {len(self.targets)} targets)"

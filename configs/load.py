@@ -15,6 +15,9 @@ from ..errors import ConfigError
 from .schema import Config
 
 Section = TypeVar("Section")
+# A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
+# `model`, behind the one named second. It is written there, so that the files stay as they are; both are read.
+EDGES, BEHIND = "context_edges", "attention_scale"
 
 
 def preset_names() -> list[str]:
@@ -25,27 +28,28 @@ def preset_names() -> list[str]:
 
 def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Config:
     """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order."""
-    tree = {} if source is None else _read_yaml(source)
+    tree = {} if source is None else _edges_in_clips(_read_yaml(source))
     for word in overrides:
         key, separator, text = word.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {word!r} is not KEY=VALUE", hint="--set training.epochs=20")
-        _assign(tree, key.split("."), _parse(text, word))
+        path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
+        _assign(tree, path, _parse(text, word))
     return config_from_dict(tree)
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
     """A `Config` from nested mappings; unknown keys and wrong types are refused by their full name."""
-    return _build(Config, tree, "")
+    return _build(Config, _edges_in_clips(tree), "")
 
 
 def config_to_dict(section: Any) -> dict[str, Any]:
-    """Nested plain values of a config section, ready for YAML or JSON."""
-    return {
-        item.name: config_to_dict(value) if is_dataclass(value) else _plain(value)
-        for item in fields(section)
-        for value in [getattr(section, item.name)]
-    }
+    """Nested plain values of a configuration or one section of it, ready for YAML or JSON."""
+    tree = {}
+    for item in fields(section):
+        value = getattr(section, item.name)
+        tree[item.name] = config_to_dict(value) if is_dataclass(value) else _plain(value)
+    return _edges_in_model(tree) if isinstance(section, Config) else tree
 
 
 def _plain(value: Any) -> Any:
@@ -54,6 +58,28 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value
+
+
+def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree as it was read, with the edges where `ClipsConfig` has them."""
+    model, clips = tree.get("model"), tree.get("clips", {})
+    if not (isinstance(model, Mapping) and isinstance(clips, Mapping) and EDGES in model):
+        return dict(tree)
+    edges = model[EDGES]
+    if clips.get(EDGES, edges) != edges:
+        raise ConfigError(f"clips.{EDGES} is {clips[EDGES]!r} and model.{EDGES} is {edges!r}; expected one of them")
+    others = {key: value for key, value in model.items() if key != EDGES}
+    return {**tree, "model": others, "clips": {**clips, EDGES: edges}}
+
+
+def _edges_in_model(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree as it is written, with the edges where the files have them."""
+    model: dict[str, Any] = {}
+    for key, value in tree["model"].items():
+        model[key] = value
+        if key == BEHIND:
+            model[EDGES] = tree["clips"][EDGES]
+    return {**tree, "model": model, "clips": {key: value for key, value in tree["clips"].items() if key != EDGES}}
 
 
 def _read_yaml(source: str) -> dict[str, Any]:

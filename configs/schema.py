@@ -67,6 +67,7 @@ class ClipsConfig:
     length: int = 16  # frames a clip
     hop: int | None = None  # frames between clip starts; None: length, no overlap
     context: int = 2  # clips on each side; 0 turns context attention off (docs/ablation.md says when it pays)
+    context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: nothing, or its other end as published
     subject: str = "main"  # main | largest | track:N
     min_valid: float = 0.0  # least share of frames with a face for a clip to train or be scored
 
@@ -101,7 +102,6 @@ class ModelConfig:
     encoder_dropout: float = 0.1  # as published; 0 makes no difference: -.007 [-.033, +.019]
     dropout: float = 0.2  # after positions, in the context block and in the head; 0: +.001 [-.019, +.020], none
     attention_scale: Literal["standard", "published"] = "standard"  # published: -.005 [-.023, +.014], no difference
-    context_edges: Literal["mask", "wrap"] = "mask"  # wrap: -.007 [-.036, +.023], no difference
     head_inner_relu: bool = True  # relu before the head's linear layer: valence/arousal yes, PANSS and CAINS no
     total_target: str | None = None  # this target reads the whole head, the others a slice each
 

@@ -129,7 +129,7 @@ def _write(part: "Prepared", manifest: "Manifest", output: Path) -> ManifestSumm
         rows=len(manifest),
         videos=len(set(manifest.videos)),
         subjects=len(set(manifest.subjects)),
-        targets=manifest.targets,
+        targets=manifest.target_names,
         splits=dict(Counter(manifest.splits or [])),
         counts=dict(Counter(problem.kind for problem in part.problems)),
         problems=part.problems,

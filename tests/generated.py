@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 
 from affect.cache.manifest import Manifest, write_manifest
 from affect.cache.opening import create_store, open_store
-from affect.cache.records import Array, FrameFeatures, FrameStatus, Recipe, VideoInfo
+from affect.cache.records import Array, FrameFeatures, FrameStatus, Recipe, Target, VideoInfo
 from affect.errors import ConfigError
 
 BLOCK_FRAMES = 4096  # of one video in memory at a time
@@ -153,9 +153,8 @@ def _collect(written: "Iterator[_Video]", labels_path: Path | None, data: Genera
         start_s=start_s,
         end_s=start_s + seconds,
         splits=None,
-        targets=data.targets,
+        targets=tuple(Target(name, -1.0, 1.0) for name in data.targets),
         labels=np.concatenate(labels),
-        ranges=dict.fromkeys(data.targets, (-1.0, 1.0)),
         path=labels_path,
     )
     if labels_path is not None:

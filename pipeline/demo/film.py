@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...cache.manifest import Manifest, write_manifest
-from ...cache.records import Array
+from ...cache.records import Array, Target
 from .face import EYE_DISTANCE_PX, FACE_CENTRE, Face, load_face
 
 TARGETS = ("valence", "arousal")
@@ -96,9 +96,8 @@ def make_demo_data(folder: Path, seed: int = 0, config: DemoDataConfig | None = 
         splits=[row[2] for row in rows],
         start_s=np.array([row[3] for row in rows]),
         end_s=np.array([row[4] for row in rows]),
-        targets=TARGETS,
+        targets=tuple(Target(name, -1.0, 1.0) for name in TARGETS),
         labels=np.stack([row[5] for row in rows]),
-        ranges=dict.fromkeys(TARGETS, (-1.0, 1.0)),
     )
     write_manifest(manifest, folder / "labels.csv")
     return folder / "labels.csv"

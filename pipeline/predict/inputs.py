@@ -1,4 +1,4 @@
-"""What the words of a `predict` call mean: recordings, entries of a store, and an output that may be written to."""
+"""What a `predict` call is given: its options, words for recordings and stored entries, and a folder to write to."""
 
 import glob
 from collections.abc import Sequence
@@ -12,6 +12,22 @@ from ..extract.videos import VIDEO_SUFFIXES, Source, find_videos
 from ..runs.files import read_json
 
 MEMORY = ":memory:"  # in the place of a store: features are dropped once they are scored
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """How to predict, and what to write besides the tables, plots and viewer."""
+
+    stride: int | None = None  # kept frames between clips; None: a clip's length, 1: dense
+    subject: str | None = None  # main, largest, track:N or all; None: as the run was trained
+    device: str = "auto"
+    jobs: int = 1
+    store_format: str | None = None  # of a store that is made; None: zarr
+    overwrite: bool = False  # extract again what is stored
+    overlay: Path | None = None  # a video file; with several videos a folder for them
+    exports: tuple[str, ...] = ()  # names of further outputs: eaf, vtt
+    with_video: bool = True  # in the viewer; without, neither the recording nor face boxes
+    key_file: Path | None = None  # names become hashes under this key
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,46 +1,31 @@
-"""One call of `predict`: which videos are done, which failed, and every file that says so."""
+"""What a call of `predict` leaves behind: every output in one folder, and a summary of what became of each video."""
 
-import functools
 import time
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ...cache.opening import open_store, store_exists
-from ...cache.predictions import PersonPrediction, VideoPrediction
+from ...cache.predictions import ScoreReason, VideoPrediction
 from ...cache.records import Json
-from ...cache.store import Store
-from ...errors import AffectError
-from ...stages.views.viewer import ViewerPage
-from ..extract.extract import Listener, extract_videos
-from ..extract.plan import VideoOutcome, plan
-from ..extract.videos import Source
+from ...errors import AffectError, InputError
+from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from ..runs.files import write_json
-from ..workers import Workers
-from .ensemble import Ensemble
+from .inputs import PredictOptions, check_output
+from .output import Captions, Elan, Output, Overlay, Plots, Viewer
+from .predict import PredictEvent
 from .pseudonyms import Pseudonyms
-from .scorer import Scored, Scorer, extract_in_memory, features_config
-from .tables import PredictionTables
+from .tables import Tables
 
-Export = Literal["eaf", "vtt"]
-
-
-@dataclass(frozen=True, slots=True)
-class PredictOptions:
-    """How to predict, and what to write besides the tables, plots and viewer."""
-
-    stride: int | None = None  # kept frames between clips; None: a clip's length, 1: dense
-    subject: str | None = None  # main, largest, track:N or all; None: as the run was trained
-    device: str = "auto"
-    jobs: int = 1
-    store_format: str | None = None  # of a store that is made; None: zarr
-    overwrite: bool = False  # extract again what is stored
-    overlay: Path | None = None  # a video file; with several videos a folder for them
-    exports: tuple[Export, ...] = ()
-    with_video: bool = True  # in the viewer; without, neither the recording nor face boxes
-    key_file: Path | None = None  # names become hashes under this key
+OUTPUTS: dict[str, type[Output]] = {
+    "tables": Tables,
+    "viewer": Viewer,
+    "plots": Plots,
+    "eaf": Elan,
+    "vtt": Captions,
+    "overlay": Overlay,
+}
+ALWAYS = ("tables", "viewer", "plots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +43,23 @@ class VideoResult:
     duration_s: float = 0.0
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, prediction: VideoPrediction) -> "VideoResult":
+        """What a prediction comes to."""
+        clips = sum(len(person.clips) for person in prediction.persons)
+        covered = sum(float(person.clips.coverage.sum()) for person in prediction.persons)
+        return cls(
+            video=prediction.video,
+            status="done",
+            persons=sum(len(person.face_time_s) > 0 for person in prediction.persons),
+            clips=clips,
+            scored=sum(int((person.clips.reason == ScoreReason.SCORED).sum()) for person in prediction.persons),
+            out_of_range=sum(int(person.clips.out_of_range.sum()) for person in prediction.persons),
+            coverage=round(covered / clips, 4) if clips else 0.0,
+            duration_s=round(prediction.duration_s, 3),
+            warnings=prediction.warnings,
+        )
+
 
 @dataclass(slots=True)
 class PredictSummary:
@@ -74,178 +76,112 @@ class PredictSummary:
         return [result for result in self.results if result.status == "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class PredictListener:
-    """What a caller may want to hear of while it goes."""
+class Outputs:
+    """Writes the events of `predict` to a folder, under pseudonyms where a key file is given.
 
-    extraction: Listener = field(default_factory=Listener)
-    scored: Callable[[Scored], None] = lambda scored: None
-    finished: Callable[[VideoResult], None] = lambda result: None
+        with Outputs(folder, options) as outputs:
+            for event in predict(videos, run, folder, options=options):
+                outputs.add(event)
+        outputs.summary
 
+    Nothing is made before the first score or failure, so a refused call leaves older results alone. However the block
+    is left, what was added is readable, and summary.json says whether it is complete.
+    """
 
-class Session:
-    """One call of `predict`: what is open for writing, and what has become of each video."""
-
-    def __init__(
-        self, output: Path, scorer: Scorer | Ensemble, options: PredictOptions, listener: PredictListener
-    ) -> None:
-        self.output, self.scorer = output, scorer
-        self.options, self.listener = options, listener
-        self.names = Pseudonyms.from_file(options.key_file)
-        self.several = False  # more than one video: an overlay is a folder then
-        self.summary = PredictSummary(str(output))
-        self._started = time.monotonic()
+    def __init__(self, folder: str | Path, options: PredictOptions | None = None) -> None:
+        """Errors: InputError for an unusable key file, or an output that is not known."""
+        self.options = options or PredictOptions()
+        self.summary = PredictSummary(str(folder))
+        self._folder = Path(folder)
+        self._names = Pseudonyms.from_file(self.options.key_file)
+        self._plan: ScoresPlanned | None = None
+        self._kinds = [*ALWAYS, *self.options.exports, *(["overlay"] if self.options.overlay is not None else [])]
+        if unknown := sorted(set(self._kinds) - set(OUTPUTS)):
+            raise InputError(f"--export {unknown[0]} is not known; expected one of {', '.join(OUTPUTS)}")
+        self._begun: list[Output] = []
+        self._given_up: set[str] = set()  # videos that failed before all their clips were there
         self._stack = ExitStack()
+        self._started = time.monotonic()
 
-    @functools.cached_property
-    def tables(self) -> PredictionTables:
-        """Opened with the first row, so that a refused call leaves older results alone."""
-        return self._stack.enter_context(PredictionTables(self.output, self.scorer.targets))
-
-    @functools.cached_property
-    def page(self) -> ViewerPage:
-        """Opened with the first video."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        return self._stack.enter_context(ViewerPage(self.output / "viewer.html", with_video=self.options.with_video))
-
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "Outputs":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        begun = "tables" in self.__dict__ or self.summary.complete
-        if begun:
-            _ = self.page  # also where every video failed: an older page would be taken for this call's
         self._stack.close()
-        if not begun:
+        if self._plan is None or not self._begun:
             return
+        self.summary.complete = len(self.summary.results) == len(self._plan.videos)
         self.summary.seconds = time.monotonic() - self._started
-        write_json(self.output / "summary.json", self._summary_json())
+        write_json(self._folder / "summary.json", self._summary_json(self._plan))
 
-    def extract(self, sources: Sequence[Source], location: str) -> None:
-        """Score each video as soon as its features are in the store; extract those that are not."""
-        paths = {source.id: source.path for source in sources}
-        opened: list[Store] = []
+    def add(self, event: PredictEvent) -> None:
+        """Write what there is to write. Errors: InputError for a folder that holds other videos' scores."""
+        if isinstance(event, ScoresPlanned):
+            check_output(self._folder, {self._names.of(video) for video in event.videos})
+            self._plan = event
+        elif isinstance(event, ClipsScored) and event.video not in self._given_up:
+            self._add_clips(event)
+        elif isinstance(event, VideoPrediction | VideoFailed) and event.video in self._given_up:
+            self._given_up.remove(event.video)
+        elif isinstance(event, VideoPrediction):
+            self._add_video(event)
+        elif isinstance(event, VideoFailed):
+            self._add_failure(event)
 
-        def planned(count: int) -> None:
-            # The store exists now, and nothing has been extracted yet.
-            opened[:] = [open_store(location)]
-            run = self.scorer.run
-            run.card.check_features(opened[0].recipe, location, str(run.path))
-            self.listener.extraction.planned(count)
-
-        def finished(outcome: VideoOutcome) -> None:
-            self.listener.extraction.finished(outcome)
-            if outcome.status == "failed":
-                self.fail(outcome.id, paths[outcome.id], outcome.reason)
-            else:
-                self.score(opened[0], outcome.id, paths[outcome.id])
-
-        if store_exists(location):  # what is stored needs no detector and no backbone
-            opened.append(open_store(location))
-            todo = plan(opened[0], sources, overwrite=self.options.overwrite, verify=False, finish=finished)
-            sources = [source for source, _ in todo]
-        if not sources:
-            return
-        extract_videos(
-            sources,
-            location,
-            features_config(self.scorer.run),
-            store_format=self.options.store_format,
-            device=self.scorer.device,
-            workers=Workers(self.options.jobs),
-            overwrite=self.options.overwrite,
-            listener=Listener(planned, self.listener.extraction.moved, finished),
-        )
-
-    def extract_and_forget(self, sources: Sequence[Source]) -> None:
-        """Extract and score one video after another, keeping no features."""
-        self.listener.extraction.planned(len(sources))
-        for source in sources:
-            moved = self.listener.extraction.moved
-            store, outcome = extract_in_memory(self.scorer.run, source, self.scorer.device, moved)
-            self.listener.extraction.finished(outcome)
-            if outcome.status == "done":
-                self.score(store, source.id, source.path)
-            else:
-                self.fail(source.id, source.path, outcome.reason)
-
-    def score(self, store: Store, entry: str, path: Path | None) -> None:
-        """Score one stored video and write all that is asked for."""
-        name = self.names.of(entry)
-
-        def done(block: PersonPrediction, scored: Scored) -> None:
-            self.tables.add_clips(name, block)
-            self.listener.scored(scored)
-
+    def _add_clips(self, event: ClipsScored) -> None:
+        outputs, named = self._outputs(), replace(event, video=self._names.of(event.video))
         try:
-            prediction = self.scorer.score(store, entry, name=name, source=path, done=done)
-            self._write(prediction)
+            for output in outputs:
+                output.add_clips(named)
         except (AffectError, OSError) as error:
-            self.fail(entry, path, error.message if isinstance(error, AffectError) else str(error))
-            return
-        self._finish(_result(prediction))
+            self._given_up.add(event.video)
+            self._add_failure(VideoFailed(event.video, None, _reason(error)))
 
-    def fail(self, entry: str, path: Path | None, reason: str) -> None:
-        """Note a video that could not be done."""
-        reason = self.names.cleaned(reason, entry, path)
-        self.tables.add_failure(self.names.of(entry), reason)
-        self._finish(VideoResult(self.names.of(entry), "failed", reason))
+    def _add_video(self, event: VideoPrediction) -> None:
+        outputs, named = self._outputs(), replace(event, video=self._names.of(event.video))
+        shown = replace(named, source=None) if self._names.active else named
+        try:
+            for output in outputs:
+                output.add_video(named if output.reads_recording else shown)
+        except (AffectError, OSError) as error:
+            self._add_failure(VideoFailed(event.video, event.source, _reason(error)))
+        else:
+            self.summary.results.append(VideoResult.of(named))
 
-    def _finish(self, result: VideoResult) -> None:
-        self.summary.results.append(result)
-        self.listener.finished(result)
+    def _add_failure(self, event: VideoFailed) -> None:
+        reason = self._names.cleaned(event.reason, event.video, event.source)
+        failed = VideoFailed(self._names.of(event.video), None, reason)
+        for output in self._outputs():
+            output.add_failure(failed)
+        self.summary.results.append(VideoResult(failed.video, "failed", reason))
 
-    def _write(self, prediction: VideoPrediction) -> None:
-        from ...stages.views.plot import plot_person
-        from .annotations import write_elan, write_webvtt
-        from .overlay import clock_offset_s, write_overlay
+    def _outputs(self) -> list[Output]:
+        """Every kind that is asked for, made when first needed."""
+        if not self._begun:
+            assert self._plan is not None, "ScoresPlanned is the first event"
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for name, kind in OUTPUTS.items():
+                if name in self._kinds:
+                    self._begun.append(kind(self._folder, self.options, self._plan))
+                    self._stack.callback(self._begun[-1].close)
+        return self._begun
 
-        recording = prediction.source
-        if recording is not None:
-            prediction = replace(prediction, clock_offset_s=clock_offset_s(recording))
-        shown = replace(prediction, source=None) if self.names.active else prediction
-        self.tables.add_video(shown)
-        self.page.add(shown)
-        for person in shown.persons:
-            suffix = f".person-{person.track}" if len(shown.persons) > 1 else ""
-            plot_person(shown, person, self.output / "plots" / f"{shown.video}{suffix}.png")
-        if "eaf" in self.options.exports:
-            write_elan(shown, self.output / "annotations" / f"{shown.video}.eaf")
-        if "vtt" in self.options.exports:
-            write_webvtt(shown, self.output / "annotations" / f"{shown.video}.vtt")
-        if self.options.overlay is not None:
-            target = self.options.overlay / f"{shown.video}.mp4" if self.several else self.options.overlay
-            write_overlay(prediction, target)
-
-    def _summary_json(self) -> dict[str, Json]:
-        run = self.scorer.run
+    def _summary_json(self, plan: ScoresPlanned) -> dict[str, Json]:
+        targets = zip(plan.targets, plan.training_means, strict=True)
         return {
             "complete": self.summary.complete,
             "seconds": round(self.summary.seconds, 2),
-            "run": str(run.path),
-            "recipe_digest": run.card.recipe.digest,
-            "models": self.scorer.models,
-            "targets": [asdict(target) for target in self.scorer.targets],
-            "subject": self.scorer.subject or run.card.clips.subject,
-            "clip_frames": run.card.clips.length,
-            "stride_frames": self.scorer.stride or run.card.clips.length,
-            "pseudonyms": self.names.active,
+            "run": plan.run,
+            "recipe_digest": plan.recipe_digest,
+            "models": plan.models,
+            "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],
+            "subject": plan.subject,
+            "clip_frames": plan.clip_frames,
+            "stride_frames": plan.stride_frames,
+            "pseudonyms": self._names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }
 
 
-def _result(prediction: VideoPrediction) -> VideoResult:
-    said = [(person.reason == 0) for person in prediction.persons]
-    clips = sum(len(person.start_s) for person in prediction.persons)
-    covered = sum(float(person.coverage.sum()) for person in prediction.persons)
-    return VideoResult(
-        video=prediction.video,
-        status="done",
-        persons=sum(len(person.face_time_s) > 0 for person in prediction.persons),
-        clips=clips,
-        scored=sum(int(known.sum()) for known in said),
-        out_of_range=sum(int(person.out_of_range.sum()) for person in prediction.persons),
-        coverage=round(covered / clips, 4) if clips else 0.0,
-        duration_s=round(prediction.duration_s, 3),
-        warnings=prediction.warnings,
-    )
+def _reason(error: AffectError | OSError) -> str:
+    return error.message if isinstance(error, AffectError) else str(error)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...cache.predictions import VideoPrediction
 from ...errors import InputError, VideoError
-from .overlay_picture import OverlayPicture
+from ...stages.views.overlay_picture import OverlayPicture
 
 CLOCK = Fraction(1, 90000)  # of the frames written
 

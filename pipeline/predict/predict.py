@@ -5,40 +5,36 @@ scores = predict_frame("interview.mp4", "runs/first")
 scores.plot(x="start_s", y="valence")
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
 from ...errors import AffectError, InputError
-from ..extract.extract import extract_videos
+from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome
+from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
+from ..extract.plan import Todo, plan
 from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers, resolve_device
-from .ensemble import Ensemble, store_locations
-from .inputs import MEMORY, check_output, find_inputs
-from .outputs import Export, PredictListener, PredictOptions, PredictSummary, Session, VideoResult
-from .pseudonyms import Pseudonyms
-from .scorer import Scorer, extract_in_memory, features_config
+from .features import check_features, features_config, open_stores, store_locations
+from .inputs import MEMORY, PredictOptions, find_inputs
+from .scorer import Scorer
 from .tables import clip_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "MEMORY",
-    "Export",
-    "PredictListener",
-    "PredictOptions",
-    "PredictSummary",
-    "VideoResult",
-    "predict",
-    "predict_frame",
-    "predict_video",
-]
+
+__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
+
+Scoring = ClipsScored | VideoPrediction | VideoFailed
+PredictEvent = ScoresPlanned | Planned | Moved | VideoOutcome | Scoring
 
 
 def predict(
@@ -48,44 +44,21 @@ def predict(
     store: str | Path | None = None,
     *,
     options: PredictOptions | None = None,
-    listener: PredictListener | None = None,
-) -> PredictSummary:
-    """Scores of videos (files, folders, globs, or ids in the store) by a run, written to the folder `output`.
+) -> Generator[PredictEvent, None, None]:
+    """What happens while videos (files, folders, globs, or ids in the store) are scored by a run, in order.
 
     run: a run's folder, or a folder of runs, which score together.
     store: read and filled; None: OUTPUT/features, or memory where names are replaced; MEMORY: nothing is kept.
-    One video's failure does not stop the others. Ctrl-C leaves what is done readable, and rises.
-    Errors: InputError and its kinds, before anything is written.
+    Each video ends in a VideoPrediction or a VideoFailed; `Outputs` writes them. A closed generator leaves what is
+    stored as it is. Errors: InputError and its kinds, before the first event and before anything is made on disk.
     """
-    options, listener = options or PredictOptions(), listener or PredictListener()
-    names = Pseudonyms.from_file(options.key_file)
-    output = Path(output)
-    location = str(store) if store is not None else MEMORY if names.active else str(output / "features")
+    options = options or PredictOptions()
+    private = options.key_file is not None
+    location = str(store) if store is not None else MEMORY if private else str(Path(output) / "features")
     device = resolve_device(options.device)
-    runs = load_runs(run, device)
-    locations = store_locations(runs, location)
-    scorer = _scorer(runs, locations, device, options.subject, options.stride)
-    location = locations[0]
-    inputs = find_inputs([str(video) for video in videos], location)
-    check_output(output, {names.of(entry) for entry in inputs.all_ids})
-    _check_stores(runs, locations)
-    others = {where: loaded for where, loaded in zip(locations, runs, strict=True) if where != location}
-    for where, loaded in others.items():
-        # A video that fails here fails again below, where it is listed.
-        extract_videos(inputs.sources, where, features_config(loaded), store_format=options.store_format, device=device,
-                       workers=Workers(options.jobs), overwrite=options.overwrite)  # fmt: skip
-    with Session(output, scorer, options, listener) as session:
-        session.several = len(inputs.all_ids) > 1
-        for word in inputs.missing:
-            session.fail(word, Path(word), f"{word} does not exist")
-        for entry in inputs.stored:
-            session.score(open_store(location), entry, None)
-        if inputs.sources and location == MEMORY:
-            session.extract_and_forget(inputs.sources)
-        elif inputs.sources:
-            session.extract(inputs.sources, location)
-        session.summary.complete = True
-    return session.summary
+    jobs = 1 if location == MEMORY else options.jobs  # there one video follows the other
+    words = [str(video) for video in videos]
+    yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs))
 
 
 def predict_frame(
@@ -122,44 +95,112 @@ def predict_video(
     """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
     device = resolve_device(device)
     runs = [run] if isinstance(run, Run) else load_runs(run, device)
-    locations = store_locations(runs, str(store))
-    scorer = _scorer(runs, locations, device, subject, stride)
-    inputs = find_inputs([str(video)], locations[0])
-    _check_stores(runs, locations)
-    if inputs.stored:
-        return scorer.score(open_store(locations[0]), inputs.stored[0])
-    if inputs.missing or len(inputs.sources) != 1:
-        place = "" if locations[0] == MEMORY else " or a stored id"
-        raise InputError(f"{video} is not one video; expected a file{place}")
-    source = inputs.sources[0]
-    needed = dict(zip(locations, runs, strict=True))
-    stores = {where: _extract_one(source, loaded, where, device) for where, loaded in needed.items()}
-    return replace(scorer.score(stores[locations[0]], source.id), source=source.path)
+    options = PredictOptions(stride, subject, device)
+    found: VideoPrediction | None = None
+    with closing(_predict([str(video)], runs, str(store), options)) as events:
+        for event in events:
+            if isinstance(event, ScoresPlanned) and len(event.videos) != 1:
+                raise InputError(f"{video} is {len(event.videos)} videos; expected one: a file, or an id in the store")
+            if isinstance(event, VideoFailed):
+                raise AffectError(event.reason)
+            if isinstance(event, VideoPrediction):
+                found = event
+    assert found is not None, "each video ends in a prediction or a failure"
+    return found
 
 
-def _scorer(
-    runs: Sequence[Run], locations: tuple[str, ...], device: str, subject: str | None, stride: int | None
-) -> Scorer | Ensemble:
-    """The run's scorer, or that of several together."""
-    scorers = tuple(Scorer(run, device, subject, stride) for run in runs)
-    return scorers[0] if len(scorers) == 1 else Ensemble(scorers, locations)
+def _predict(
+    words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions
+) -> Generator[PredictEvent, None, None]:
+    """As `predict`, with loaded runs and a device that is there."""
+    scorer = Scorer(runs, options.device, options.subject, options.stride)
+    locations = store_locations(runs, location)
+    inputs = find_inputs(words, locations[0])
+    check_features(runs, locations, inputs.sources, options)
+    yield ScoresPlanned(
+        videos=tuple(inputs.all_ids),
+        run=str(runs[0].path),
+        recipe_digest=runs[0].card.recipe.digest,
+        models=scorer.models,
+        targets=scorer.targets,
+        training_means=scorer.training_means,
+        subject=str(scorer.subject),
+        clip_frames=scorer.clips.length,
+        stride_frames=scorer.stride,
+    )
+    for where, run in dict(zip(locations, runs, strict=True)).items():
+        if where != locations[0]:
+            # A video that fails here has no entry in this store, so it fails again where it is scored.
+            yield from _extract(inputs.sources, where, run, options)
+    for word in inputs.missing:
+        yield VideoFailed(word, Path(word), f"{word} does not exist")
+    for entry in inputs.stored:
+        yield from _score(scorer, open_stores(locations), entry, None)
+    paths = {source.id: source.path for source in inputs.sources}
+    if location != MEMORY:
+        with closing(_extract(inputs.sources, locations[0], runs[0], options)) as events:
+            for event in events:
+                yield event
+                if isinstance(event, VideoOutcome):
+                    yield from _score_outcome(scorer, open_stores(locations), event, paths[event.id])
+        return
+    yield Planned(len(inputs.sources))
+    for source in inputs.sources:
+        extractor = extractor_of(features_config(runs[0]), options.device, Workers(options.jobs).threads)
+        memory = MemoryStore(extractor.recipe)
+        with closing(extract_into(memory, source, extractor)) as moves:
+            for move in moves:
+                yield move
+                if isinstance(move, VideoOutcome):
+                    yield from _score_outcome(scorer, [memory] * len(runs), move, source.path)
 
 
-def _check_stores(runs: Sequence[Run], locations: Sequence[str]) -> None:
-    """Errors: RunError for a store that is there and holds other features than its run was trained on."""
-    for run, where in zip(runs, locations, strict=True):
-        if where != MEMORY and store_exists(where):
-            run.card.check_features(open_store(where).recipe, where, str(run.path))
+def _extract(
+    sources: Sequence[Source], location: str, run: Run, options: PredictOptions
+) -> Generator[Planned | Moved | VideoOutcome, None, None]:
+    """The videos' features into a store, as the run needs them; what is stored needs no detector and no backbone."""
+    if store_exists(location):
+        steps = plan(open_store(location), sources, overwrite=options.overwrite, verify=False)
+        sources = []
+        for step in steps:
+            if isinstance(step, Todo):
+                sources.append(step.source)
+            else:
+                yield step
+    if not sources:
+        return
+    events = extract(
+        sources,
+        location,
+        features_config(run),
+        store_format=options.store_format,
+        device=options.device,
+        workers=Workers(options.jobs),
+        overwrite=options.overwrite,
+    )
+    with closing(events):
+        for event in events:
+            if not isinstance(event, ExtractionSummary):
+                yield event
 
 
-def _extract_one(source: Source, run: Run, location: str, device: str) -> Store:
-    """A store that holds the video. Errors: AffectError where it cannot be extracted."""
-    if location == MEMORY:
-        opened, outcome = extract_in_memory(run, source, device)
+def _score_outcome(
+    scorer: Scorer, stores: Sequence[Store], outcome: VideoOutcome, source: Path
+) -> Generator[Scoring, None, None]:
+    if outcome.stored:
+        yield from _score(scorer, stores, outcome.id, source)
     else:
-        outcome = extract_videos([source], location, features_config(run), device=device).outcomes[0]
-        opened = open_store(location)
-        run.card.check_features(opened.recipe, location, str(run.path))
-    if outcome.status not in {"done", "skipped"}:
-        raise AffectError(outcome.reason)
-    return opened
+        yield VideoFailed(outcome.id, source, outcome.reason)
+
+
+def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | None) -> Generator[Scoring, None, None]:
+    from .overlay import clock_offset_s
+
+    try:
+        for event in scorer.score(stores, entry, source):
+            if isinstance(event, VideoPrediction) and source is not None:
+                yield replace(event, clock_offset_s=clock_offset_s(source))
+            else:
+                yield event
+    except (AffectError, OSError) as error:
+        yield VideoFailed(entry, source, error.message if isinstance(error, AffectError) else str(error))

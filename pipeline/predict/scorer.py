@@ -1,118 +1,98 @@
-"""A trained run applied to one stored video: every chosen person's clips, block by block."""
+"""Trained runs applied to one stored video: every chosen person's clips, block by block."""
 
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...cache.memory_store import MemoryStore
-from ...cache.predictions import LARGEST, NOBODY, REASONS, PersonPrediction, Target, VideoPrediction
-from ...cache.records import Array, FrameFeatures, VideoInfo, main_person, subject_rows
+from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, VideoPrediction
+from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
-from ...configs.schema import FeaturesConfig
 from ...configs.subject import MAIN, Subject
-from ...errors import InputError
-from ...stages.temporal.clips import FeatureTable, dense_clips
-from ...stages.temporal.score import ClipScores, score_blocks
-from ..extract.extract import Moved, extract_into
-from ..extract.plan import VideoOutcome
-from ..extract.videos import Source
+from ...errors import EntryError, InputError, RunError
+from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
+from ...stages.temporal.score import in_units, pool_scores, score_blocks
+from ..events import ClipsScored
 from ..runs.folder import Run
-from ..workers import Workers
-
-if TYPE_CHECKING:
-    from ...stages.features.stream import FeatureExtractor
 
 TABLE_BYTES = 64 << 20  # of features held at once; more stay in the store and are read in blocks
 BATCH_CLIPS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Where the scoring of one video stands."""
-
-    video: str
-    track: int
-    clips: int  # so far
-    of: int
-
-
-@dataclass(frozen=True, slots=True)
 class Scorer:
-    """How a run's models are applied.
+    """One or several runs; a score is the mean over all their models."""
 
-    subject: main, largest, track:N, or all, which means everybody seen for at least one clip's length.
-    stride: kept frames between clips; None: a clip's length, no overlap.
-    """
+    def __init__(
+        self, runs: Sequence[Run], device: str = "cpu", subject: str | None = None, stride: int | None = None
+    ) -> None:
+        """subject: main, largest, track:N, or all, which means everybody seen for at least one clip's length; None: as
+        the runs were trained. stride: kept frames between clips; None: a clip's length, no overlap.
 
-    run: Run
-    device: str = "cpu"
-    subject: str | None = None  # None: as the run was trained
-    stride: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.stride is not None and self.stride < 1:
+        Errors: InputError for another word or stride, RunError for runs that cannot be one.
+        """
+        if stride is not None and stride < 1:
             raise InputError(
-                f"--stride is {self.stride}; expected kept frames between clips, at least 1", hint="--stride 1 is dense"
+                f"--stride is {stride}; expected kept frames between clips, at least 1", hint="--stride 1 is dense"
             )
-        Subject.parse(self.subject or self.run.card.clips.subject)
+        self.runs = tuple(runs)
+        self.clips = runs[0].card.clips
+        self.device = device
+        self.subject = Subject.parse(subject or self.clips.subject)
+        self.stride = stride or self.clips.length
+        for run in self.runs[1:]:
+            _check_alike(self.runs[0], run)
 
     @property
     def models(self) -> int:
         """How many have a say in each score."""
-        return len(self.run.models)
+        return sum(len(run.models) for run in self.runs)
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """What is predicted, in the columns' order."""
-        card = self.run.card
-        means = [other.training_mean for other in self.run.cards]
-        return tuple(
-            Target(
-                name,
-                *card.ranges[name],
-                card.units.get(name, ""),
-                _mean([mean[name] for mean in means if name in mean]),
-            )
-            for name in self.run.targets
-        )
+        """What is predicted (K,), in the columns' order."""
+        return self.runs[0].card.targets
+
+    @property
+    def training_means(self) -> tuple[float | None, ...]:
+        """(K,) mean label of the training clips, over the models that know it."""
+        known = [card.training_mean for run in self.runs for card in run.cards]
+        means = [[mean[target.name] for mean in known if target.name in mean] for target in self.targets]
+        return tuple(float(np.mean(values)) if values else None for values in means)
 
     def score(
-        self,
-        store: Store,
-        entry: str,
-        *,
-        name: str | None = None,
-        source: Path | None = None,
-        done: Callable[[PersonPrediction, Scored], None] = lambda block, scored: None,
-    ) -> VideoPrediction:
-        """The scores of one stored video; `done` is given each block as soon as it is scored.
+        self, stores: Sequence[Store], entry: str, source: Path | None = None
+    ) -> Iterator[ClipsScored | VideoPrediction]:
+        """The clips of one stored video, block by block as they are scored, and last the whole prediction.
 
+        stores: that of each run; source: the recording.
         Errors: EntryError for an entry that is missing or damaged, InputError for a track the video does not have.
         """
-        info, layout = store.info(entry), store.read(entry, values=False)
-        video = _StoredVideo(store, entry, entry if name is None else name, info, layout)
-        persons, brief = self._persons(layout, info)
-        scored = tuple(self._score_person(video, track, subject, done) for track, subject in persons)
+        infos = [store.info(entry) for store in dict.fromkeys(stores)]
+        layout = stores[0].read(entry, values=False)
+        people, brief = self._people(layout, infos[0])
+        persons = []
+        for track, subject in people:
+            row = subject_rows(layout.arrays(), len(layout.time_s), infos[0].persons, subject)
+            faces = layout.time_s[row >= 0], layout.box_px[row[row >= 0]]
+            persons.append((yield from self._score_person(stores, entry, track, subject, faces)))
         notes = [f"{brief} more people were seen too briefly to be scored"] if brief else []
-        return VideoPrediction(
-            video=video.name,
+        yield VideoPrediction(
+            video=entry,
             source=source,
             duration_s=_duration_s(layout.time_s),
-            width_px=info.width_px,
-            height_px=info.height_px,
+            width_px=infos[0].width_px,
+            height_px=infos[0].height_px,
             targets=self.targets,
-            persons=scored,
-            models=len(self.run.models),
-            warnings=(*info.warnings, *notes),
+            training_means=self.training_means,
+            persons=tuple(persons),
+            models=self.models,
+            warnings=(*dict.fromkeys(warning for info in infos for warning in info.warnings), *notes),
         )
 
-    def _persons(self, layout: FrameFeatures, info: VideoInfo) -> tuple[list[tuple[int, Subject]], int]:
+    def _people(self, layout: FrameFeatures, info: VideoInfo) -> tuple[list[tuple[int, Subject]], int]:
         """Each chosen person and the subject that selects them; how many were seen too briefly."""
-        subject = Subject.parse(self.subject or self.run.card.clips.subject)
+        subject = self.subject
         if subject.kind == "largest":
             return [(LARGEST if len(layout.frame) else NOBODY, subject)], 0
         if subject.kind != "all":
@@ -120,139 +100,49 @@ class Scorer:
             return [(info.persons.get(track, track), subject)], 0
         owners = np.array([info.persons.get(int(track), int(track)) for track in layout.track], np.int64)
         people, frames = np.unique(owners, return_counts=True)
-        lasting = people[frames >= self.run.card.clips.length]
+        lasting = people[frames >= self.clips.length]
         if len(lasting) == 0:
             return [(main_person(layout.track, info.persons), MAIN)], max(0, len(people) - 1)
         return [(int(track), Subject("track", int(track))) for track in lasting], len(people) - len(lasting)
 
     def _score_person(
-        self, video: "_StoredVideo", track: int, subject: Subject, done: Callable[[PersonPrediction, Scored], None]
-    ) -> PersonPrediction:
-        layout, clips = video.layout, self.run.card.clips
-        row = subject_rows(layout.arrays(), len(layout.time_s), video.info.persons, subject)
-        faces = _Faces(layout.time_s[row >= 0], layout.box_px[row[row >= 0]])
-        if len(faces.time_s) == 0:
-            person = _silent(self._spans(layout.time_s), track, len(self.run.targets), self._neighbours)
-            done(person, Scored(video.name, track, len(person.start_s), len(person.start_s)))
-            return person
-        table = FeatureTable.from_store(video.store, [video.entry], subject, self.device, TABLE_BYTES)
-        edges = self.run.models[0].spec.config.context_edges
-        index = dense_clips(table, clips, self.stride or clips.length, context_edges=edges)
-        pieces, start_s, end_s = [], index.start_s, index.end_s
-        scored = 0
-        for block in score_blocks(self.run.models, index, batch_size=BATCH_CLIPS, min_valid=clips.min_valid):
-            pieces.append(self._person(block, start_s, end_s, track, faces))
-            scored += len(block.numbers)
-            done(pieces[-1], Scored(video.name, track, scored, len(index)))
-        return _joined(pieces)
+        self, stores: Sequence[Store], entry: str, track: int, subject: Subject, faces: tuple[Array, Array]
+    ) -> Generator[ClipsScored, None, PersonPrediction]:
+        tables = [self._table(run, store, entry, subject) for run, store in zip(self.runs, stores, strict=True)]
+        start_s, end_s = tables[0].start_s, tables[0].end_s
+        if any(not np.array_equal(table.start_s, start_s) for table in tables):
+            raise EntryError(f"{entry} has other frames in one run's store than in another's; extract it again in both")
+        models = [len(run.models) for run in self.runs]
+        blocks: list[ClipScores] = []
+        for parts in zip(*map(self._run_blocks, self.runs, tables), strict=True):
+            block = pool_scores(parts, models)
+            blocks.append(block)
+            part = PersonPrediction(track, start_s[block.numbers], end_s[block.numbers], block, *faces)
+            yield ClipsScored(entry, part, sum(map(len, blocks)), len(start_s))
+        return PersonPrediction(track, start_s, end_s, ClipScores.concatenate(blocks), *faces)
 
-    def _person(self, block: ClipScores, start_s: Array, end_s: Array, track: int, faces: "_Faces") -> PersonPrediction:
-        scaling = self.run.card.scaling
-        return PersonPrediction(
-            track=track,
-            start_s=start_s[block.numbers],
-            end_s=end_s[block.numbers],
-            mean=scaling.to_units(block.mean).astype(np.float32),
-            std=scaling.spread_to_units(block.std).astype(np.float32),
-            coverage=block.coverage,
-            out_of_range=block.out_of_range,
-            reason=block.reason,
-            attention=block.attention,
-            distance=block.distance,
-            face_time_s=faces.time_s,
-            face_box_px=faces.box_px,
-        )
+    def _table(self, run: Run, store: Store, entry: str, subject: Subject) -> ClipTable:
+        size = run.card.spec.feature_size
+        features = FeatureTable.from_store(store, [entry], subject, self.device, TABLE_BYTES, feature_size=size)
+        return dense_clips(features, run.card.clips, self.stride)
 
-    @property
-    def _neighbours(self) -> int:
-        """2w + 1; 1 for models without context."""
-        return 1 if all(model.context is None for model in self.run.models) else 2 * self.run.card.clips.context + 1
-
-    def _spans(self, time_s: Array) -> tuple[Array, Array]:
-        """Start and end of the clips there would be, had somebody been seen."""
-        length = self.run.card.clips.length
-        hop = self.stride or length
-        if len(time_s) == 0:
-            return np.zeros(0), np.zeros(0)
-        spare = max(0, len(time_s) - length)
-        first = np.minimum(np.arange(-(-spare // hop) + 1) * hop, spare)
-        ends = np.append(time_s, _duration_s(time_s))
-        return time_s[first], ends[np.minimum(first + length, len(time_s))]
+    def _run_blocks(self, run: Run, clips: ClipTable) -> Iterator[ClipScores]:
+        for block in score_blocks(run.models, clips, batch_size=BATCH_CLIPS, min_valid=self.clips.min_valid):
+            yield in_units(block, run.card.scaling)
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredVideo:
-    """A video as it lies in a store; `name` is what it may be called."""
-
-    store: Store
-    entry: str
-    name: str
-    info: VideoInfo
-    layout: FrameFeatures  # without values
-
-
-@dataclass(frozen=True, slots=True)
-class _Faces:
-    """Where a person was seen."""
-
-    time_s: Array  # (M,)
-    box_px: Array  # (M, 4)
-
-
-def features_config(run: Run) -> FeaturesConfig:
-    """The settings of stage one that make the features a run was trained on.
-
-    Weights that came with the run lie in its folder, wherever that has been moved to.
-    """
-    config = run.config.features
-    if config.weights and not Path(config.weights).is_absolute():
-        return replace(config, weights=str(run.path / config.weights))
-    return config
-
-
-def extract_in_memory(
-    run: Run, source: Source, device: str, moved: Callable[[Moved], None] | None = None
-) -> tuple[Store, VideoOutcome]:
-    """A store in memory with the one video in it, and what became of it. Errors: RunError for another recipe."""
-    extractor = _extractor(features_config(run), device)
-    run.card.check_features(extractor.recipe, "in memory", str(run.path))
-    store = MemoryStore(extractor.recipe)
-    return store, extract_into(store, source, extractor, moved=moved)
-
-
-@functools.lru_cache(maxsize=1)
-def _extractor(config: FeaturesConfig, device: str) -> "FeatureExtractor":
-    """The detector and backbone, kept for the next video."""
-    from ...stages.features.stream import FeatureExtractor
-
-    return FeatureExtractor(config, device, Workers().threads)
-
-
-def _silent(spans: tuple[Array, Array], track: int, targets: int, neighbours: int) -> PersonPrediction:
-    """Clips of a video in which the person is never seen."""
-    clips = len(spans[0])
-    nothing = np.full((clips, targets), np.nan, np.float32)
-    return PersonPrediction(
-        track=track,
-        start_s=spans[0],
-        end_s=spans[1],
-        mean=nothing,
-        std=nothing,
-        coverage=np.zeros(clips, np.float32),
-        out_of_range=np.zeros(clips, bool),
-        reason=np.full(clips, REASONS.index("no face in the clip"), np.uint8),
-        attention=np.full((clips, neighbours), np.nan, np.float32),
-        distance=np.full(clips, np.nan, np.float32),
-        face_time_s=np.zeros(0),
-        face_box_px=np.zeros((0, 4), np.float32),
-    )
-
-
-def _joined(pieces: Sequence[PersonPrediction]) -> PersonPrediction:
-    """Consecutive blocks of one person's clips as one."""
-    names = ("start_s", "end_s", "mean", "std", "coverage", "out_of_range", "reason", "attention", "distance")
-    joined: dict[str, Any] = {name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in names}
-    return replace(pieces[0], **joined)
+def _check_alike(first: Run, run: Run) -> None:
+    for what, mine, theirs in (
+        ("targets", first.card.targets, run.card.targets),
+        ("clips", first.card.clips, replace(run.card.clips, context_edges=first.card.clips.context_edges)),
+        ("sample_fps", first.config.features.sample_fps, run.config.features.sample_fps),
+        ("faces", first.config.features.faces, run.config.features.faces),
+    ):
+        if mine != theirs:
+            raise RunError(
+                f"runs {first.path} and {run.path} differ in {what}: {mine} and {theirs}",
+                hint="only runs of the same targets, clips and faces can be one",
+            )
 
 
 def _duration_s(time_s: Array) -> float:
@@ -260,7 +150,3 @@ def _duration_s(time_s: Array) -> float:
     if len(time_s) == 0:
         return 0.0
     return float(time_s[-1] + (time_s[-1] - time_s[0]) / max(1, len(time_s) - 1))
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None

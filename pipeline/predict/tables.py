@@ -2,14 +2,16 @@
 
 import csv
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ...cache.predictions import REASONS, PersonPrediction, Target, VideoPrediction
+from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
+from ...cache.records import Target
+from ..events import ClipsScored, ScoresPlanned, VideoFailed
+from .inputs import PredictOptions
+from .output import Output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,24 +26,25 @@ def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -
     """
     import pandas as pd
 
+    clips = person.clips
     columns: dict[str, Any] = {
-        "video": np.full(len(person.start_s), video, object),
-        "track": np.full(len(person.start_s), person.track, np.int64),
+        "video": np.full(len(clips), video, object),
+        "track": np.full(len(clips), person.track, np.int64),
         "start_s": person.start_s.round(TIME_DIGITS),
         "end_s": person.end_s.round(TIME_DIGITS),
     }
     for number, target in enumerate(targets):
-        columns[target.name] = _digits(person.mean[:, number])
-        columns[f"{target.name}_std"] = _digits(person.std[:, number])
-    columns["coverage"] = _digits(person.coverage)
+        columns[target.name] = _digits(clips.mean[:, number])
+        columns[f"{target.name}_std"] = _digits(clips.std[:, number])
+    columns["coverage"] = _digits(clips.coverage)
     # Unknown where there is no score, or where the models were never told what the training features are like.
-    columns["out_of_range"] = pd.array(person.out_of_range, "boolean").copy()
-    columns["out_of_range"][np.isnan(person.distance)] = pd.NA
-    columns["distance"] = _digits(person.distance)
-    columns["reason"] = np.array(REASONS, object)[person.reason]
-    half = person.attention.shape[1] // 2
+    columns["out_of_range"] = pd.array(clips.out_of_range, "boolean").copy()
+    columns["out_of_range"][np.isnan(clips.distance)] = pd.NA
+    columns["distance"] = _digits(clips.distance)
+    columns["reason"] = np.array([ScoreReason(reason).sentence for reason in clips.reason], object)
+    half = clips.attention.shape[1] // 2
     for offset in range(-half, half + 1) if half else ():
-        columns[f"attention_{offset:+d}"] = _digits(person.attention[:, half + offset])
+        columns[f"attention_{offset:+d}"] = _digits(clips.attention[:, half + offset])
     return pd.DataFrame(columns)
 
 
@@ -55,66 +58,63 @@ def video_rows(prediction: VideoPrediction) -> "pd.DataFrame":
 
     rows = []
     for person in prediction.persons:
-        clips, said = len(person.start_s), ~np.isnan(person.mean).any(1)
+        clips, said = person.clips, ~np.isnan(person.clips.mean).any(1)
         mean, std = person.video_score()
         row: dict[str, Any] = {"video": prediction.video, "track": person.track, "start_s": 0.0}
         row["end_s"] = round(prediction.duration_s, TIME_DIGITS)
         for number, target in enumerate(prediction.targets):
             row[target.name] = round(float(mean[number]), SCORE_DIGITS)
             row[f"{target.name}_std"] = round(float(std[number]), SCORE_DIGITS)
-        row["coverage"] = round(float(person.coverage.mean()), SCORE_DIGITS) if clips else 0.0
-        judged = ~np.isnan(person.distance)
-        row["out_of_range"] = round(float(person.out_of_range[judged].mean()), SCORE_DIGITS) if judged.any() else np.nan
-        row |= {"clips": clips, "scored": int(said.sum()), "reason": _why_silent(person)}
+        row["coverage"] = round(float(clips.coverage.mean()), SCORE_DIGITS) if len(clips) else 0.0
+        judged = ~np.isnan(clips.distance)
+        row["out_of_range"] = round(float(clips.out_of_range[judged].mean()), SCORE_DIGITS) if judged.any() else np.nan
+        row |= {"clips": len(clips), "scored": int(said.sum()), "reason": _why_silent(person)}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _why_silent(person: PersonPrediction) -> str:
     """Why a whole video has no score; empty where it has one."""
-    if len(person.start_s) == 0:
+    if len(person.clips) == 0:
         return "no frames"
-    if not np.isnan(person.mean).all():
+    if not np.isnan(person.clips.mean).all():
         return ""
-    return REASONS[int(np.bincount(person.reason).argmax())]
+    return ScoreReason(np.bincount(person.clips.reason).argmax()).sentence
 
 
 def _digits(values: Any) -> Any:
     return values.astype(np.float64).round(SCORE_DIGITS)
 
 
-class PredictionTables:
-    """predictions.csv, predictions.parquet, video.csv and failures.csv of one output folder.
+class Tables(Output):
+    """predictions.csv, predictions.parquet, video.csv and failures.csv.
 
-    Use as a context manager. The CSV files grow row by row; the Parquet file, which is no file before its end is
-    written, appears when the block is left, however it is left.
+    The CSV files grow row by row; the Parquet file, which is no file before its end is written, appears at `close`.
     """
 
-    def __init__(self, folder: Path, targets: Sequence[Target]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.targets = tuple(targets)
-        self.rows = 0
+    def __init__(self, folder: Path, options: PredictOptions, plan: ScoresPlanned) -> None:
+        super().__init__(folder, options, plan)
+        self._rows = 0
         (folder / "failures.csv").unlink(missing_ok=True)
         self._clips = _growing(folder / "predictions.csv")
         self._videos = _growing(folder / "video.csv")
         self._partial = folder / ".predictions.parquet.partial"
         self._parquet: Any = None
 
-    def add_clips(self, video: str, person: PersonPrediction) -> None:
+    def add_clips(self, scored: ClipsScored) -> None:
         """Append a block of clips, and make it readable."""
-        rows = clip_rows(video, person, self.targets)
-        rows.to_csv(self._clips, index=False, header=self.rows == 0, lineterminator="\n")
+        rows = clip_rows(scored.video, scored.block, self.plan.targets)
+        rows.to_csv(self._clips, index=False, header=self._rows == 0, lineterminator="\n")
         self._clips.flush()
         self._add_parquet(rows)
-        self.rows += len(rows)
+        self._rows += len(rows)
 
     def add_video(self, prediction: VideoPrediction) -> None:
         """Append a video's own scores."""
         video_rows(prediction).to_csv(self._videos, index=False, header=self._videos.tell() == 0, lineterminator="\n")
         self._videos.flush()
 
-    def add_failure(self, video: str, reason: str) -> None:
+    def add_failure(self, failed: VideoFailed) -> None:
         """Append a video that could not be done, and why."""
         path = self.folder / "failures.csv"
         new = not path.exists()
@@ -122,7 +122,7 @@ class PredictionTables:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(["video", "reason"])
-            writer.writerow([video, " ".join(reason.split())])
+            writer.writerow([failed.video, " ".join(failed.reason.split())])
 
     def close(self) -> None:
         """End all files."""
@@ -133,36 +133,18 @@ class PredictionTables:
             self._parquet = None
             self._partial.replace(self.folder / "predictions.parquet")
 
-    def __enter__(self) -> "PredictionTables":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _add_parquet(self, rows: "pd.DataFrame") -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self._parquet is None:
             (self.folder / "predictions.parquet").unlink(missing_ok=True)
-            texts, flags = {"video", "reason"}, {"out_of_range"}
-            kinds = [
-                pa.string()
-                if name in texts
-                else pa.bool_()
-                if name in flags
-                else pa.int64()
-                if name == "track"
-                else pa.float64()
-                for name in rows.columns
-            ]
-            self._parquet = pq.ParquetWriter(self._partial, pa.schema(list(zip(rows.columns, kinds, strict=True))))
-        schema = self._parquet.schema
-        self._parquet.write_table(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))
+            kinds = {"video": pa.string(), "reason": pa.string(), "out_of_range": pa.bool_(), "track": pa.int64()}
+            schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in rows.columns])
+            self._parquet = pq.ParquetWriter(self._partial, schema)
+        self._parquet.write_table(pa.Table.from_pandas(rows, schema=self._parquet.schema, preserve_index=False))
 
 
-def _growing(path: Path) -> TextIOWrapper:
+def _growing(path: Path) -> TextIO:
     path.unlink(missing_ok=True)
     return path.open("w", encoding="utf-8", newline="")

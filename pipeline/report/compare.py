@@ -15,7 +15,8 @@ from ...stages.temporal.metrics import METRICS, Score, evaluate, evaluate_subjec
 from ...stages.views.charts import bars, intervals
 from ...stages.views.html import figure, number_cell, page, paragraph, pictures, section, table, warning, words_cell
 from ...stages.views.svg import padded
-from .data import ReportData, flat, read_report_data
+from ..runs.files import flat
+from .data import ReportData, read_report_data
 
 LABEL_TOLERANCE = 1e-6
 Values = dict[str, Score]  # metric -> score

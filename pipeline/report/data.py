@@ -10,8 +10,7 @@ import pandas as pd
 
 from ...cache.records import Array, Json
 from ...errors import RunError
-from ..runs.files import TRAIN_FIRST, read_json
-from ..runs.folder import RunFolder
+from ..runs.folder import TRAIN_FIRST, RunFolder
 
 SHARED = "NOT subject-independent"  # how a fold's warning begins when train and test share a person
 LEVELS = {"spans": "span", "clips": "clip", "videos": "video"}  # in metrics.json -> in predictions.csv
@@ -102,7 +101,7 @@ def read_report_data(path: str | Path) -> ReportData:
         metrics=folder.read_json("metrics.json"),
         predictions=_read_table(folder.path / "predictions.csv"),
         folds=tuple(
-            FinishedFold(name, read_json(folder.folds / name / "fold.json"), _read_log(folder.folds / name))
+            FinishedFold(name, folder.read_json(f"folds/{name}/fold.json"), _read_log(folder.folds / name))
             for name in names
         ),
         failures=_read_rows(folder.path / "failures.csv"),
@@ -146,12 +145,3 @@ def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
         return ()
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return tuple((row[0], row[1], row[2]) for row in table.itertuples(index=False))
-
-
-def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
-    """`a.b.c` -> value for every leaf."""
-    leaves: dict[str, Json] = {}
-    for key, value in tree.items():
-        name = f"{where}.{key}" if where else str(key)
-        leaves |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return leaves

@@ -8,7 +8,8 @@ import pandas as pd
 from ...cache.records import Array, Json
 from ...stages.views.charts import learning_curves
 from ...stages.views.html import code, figure, folded, number_cell, paragraph, pictures, table, words_cell
-from .data import FinishedFold, ReportData, flat
+from ..runs.files import flat
+from .data import FinishedFold, ReportData
 from .scores import count
 
 

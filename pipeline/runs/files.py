@@ -9,8 +9,6 @@ from pathlib import Path
 from ...cache.records import Json
 from ...errors import RunError
 
-TRAIN_FIRST = "affect train-temporal --store STORE --labels FILE.csv --run RUN makes one"
-
 
 def write_whole(path: Path, data: str | bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, never a part."""
@@ -29,17 +27,26 @@ def write_json(path: Path, values: Mapping[str, Json]) -> None:
     write_whole(path, text + "\n")
 
 
-def read_json(path: Path) -> dict[str, Json]:
-    """Errors: RunError naming the file where it is missing or no JSON object."""
+def read_json(path: Path, hint: str | None = None) -> dict[str, Json]:
+    """The object in a JSON file. Errors: RunError naming the file where it is missing (with `hint`) or no object."""
     try:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing", hint=TRAIN_FIRST) from error
+        raise RunError(f"{path} is missing", hint=hint) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds a {type(values).__name__}; expected an object")
     return values
+
+
+def flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
+    """Every leaf of nested objects by its full name, `a.b.c`; an empty object is a leaf."""
+    leaves: dict[str, Json] = {}
+    for key, value in tree.items():
+        name = f"{where}.{key}" if where else str(key)
+        leaves |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return leaves
 
 
 def _finite(value: Json) -> Json:

@@ -15,12 +15,13 @@ from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import Config
 from ...errors import AffectError, RunError
-from .files import TRAIN_FIRST, read_json, write_json, write_whole
+from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
     from ...stages.temporal.model import TemporalModel
     from .model_file import ModelCard
 
+TRAIN_FIRST = "affect train-temporal --store STORE --labels FILE.csv --run RUN makes one"
 UNFINISHED = "checkpoint.pt"  # a fold's own state between two epochs; gone once the fold is done
 
 
@@ -94,11 +95,11 @@ class RunFolder:
         write_json(self.path / name, values)
 
     def read_json(self, name: str) -> dict[str, Json]:
-        """Errors: RunError naming the file where it is missing or no JSON object."""
-        return read_json(self.path / name)
+        """The object in one of the run's files. Errors: RunError where it is missing or no JSON object."""
+        return read_json(self.path / name, TRAIN_FIRST)
 
     def _check_same(self, config: Config, environment: Mapping[str, Json]) -> None:
-        before, now = _flat(config_to_dict(self.config())), _flat(config_to_dict(config))
+        before, now = flat(config_to_dict(self.config())), flat(config_to_dict(config))
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
@@ -113,15 +114,6 @@ class RunFolder:
                     f"now it is {environment.get(name)!r}",
                     hint="resume with the same store and labels, or name another --run",
                 )
-
-
-def _flat(tree: Mapping[str, Json], where: str = "") -> dict[str, Json]:
-    """`a.b.c` -> value for every leaf."""
-    flat: dict[str, Json] = {}
-    for key, value in tree.items():
-        name = f"{where}.{key}" if where else key
-        flat |= _flat(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return flat
 
 
 def write_failures(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -145,11 +137,11 @@ class Run:
 
     @property
     def card(self) -> "ModelCard":
-        """What all models share: recipe, clips, targets, ranges, units, scaling."""
+        """What all models share: recipe, clips, targets, scaling."""
         return self.cards[0]
 
     @property
-    def targets(self) -> tuple[str, ...]:
+    def target_names(self) -> tuple[str, ...]:
         """In the order of the predictions' columns."""
         return self.card.scaling.targets
 
@@ -168,7 +160,7 @@ def load_run(path: str | Path, device: str = "cpu") -> Run:
         raise RunError(f"{path} has no finished fold", hint=f"affect train-temporal ... --run {path} --resume")
     loaded = []
     for name in names:
-        record = read_json(folder.folds / name / "fold.json")
+        record = folder.read_json(f"folds/{name}/fold.json")
         loaded.append(read_model(folder.folds / name / "model.safetensors", record.get("model_sha256"), device))
     models, cards = zip(*loaded, strict=True)
     for name, card in zip(names, cards, strict=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cache.records import Recipe
+from ...cache.records import Recipe, Target
 from ...configs.schema import ClipsConfig, Config, FeaturesConfig, LabelsConfig
 from ...errors import RunError
 from .files import write_json, write_whole
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from ...stages.temporal.published import PublishedCheckpoint
     from .model_file import ModelCard
 
-# In the scales' own units; PANSS totals are those of the seven negative items.
-RANGES = {
-    **dict.fromkeys(("valence", "arousal"), (-1.0, 1.0)),
-    **dict.fromkeys(("n1", "n3", "n6"), (1.0, 7.0)),
-    **dict.fromkeys(("facial", "vocal", "gestures", "speech"), (0.0, 4.0)),
-}
-TOTALS = {"n1": (7.0, 49.0), "facial": (0.0, 16.0)}  # by a target beside the total
+# In the scales' own units; the PANSS total is that of the seven negative items.
+AFFECT = tuple(Target(name, -1.0, 1.0) for name in ("valence", "arousal"))
+PANSS = (*(Target(name, 1.0, 7.0) for name in ("n3", "n6", "n1")), Target("total", 7.0, 49.0))
+CAINS = (*(Target(name, 0.0, 4.0) for name in ("facial", "vocal", "gestures", "speech")), Target("total", 0.0, 16.0))
+TARGETS = {tuple(target.name for target in targets): targets for targets in (AFFECT, PANSS, CAINS)}
 BACKBONE_FILE = "backbone.safetensors"
 
 
@@ -76,14 +74,12 @@ def import_checkpoints(
 def _config(first: "PublishedCheckpoint", context_edges: str, features: FeaturesConfig) -> Config:
     """The settings that the checkpoints were trained with, as far as they matter for scores."""
     spec = first.spec
-    ranges = {name: RANGES[name] for name in spec.targets if name != "total"}
-    if "total" in spec.targets:
-        ranges["total"] = next(TOTALS[name] for name in TOTALS if name in spec.targets)
+    ranges = {target.name: (target.low, target.high) for target in TARGETS[spec.targets]}
     return Config(
         features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE),
         labels=LabelsConfig(targets=spec.targets, ranges=ranges),
-        clips=ClipsConfig(length=spec.clip_length, context=spec.context),
-        model=replace(spec.config, context_edges=context_edges),  # type: ignore[arg-type]  # click checked the word
+        clips=ClipsConfig(spec.clip_length, context=spec.context, context_edges=context_edges),  # type: ignore[arg-type]  # click checked the word
+        model=spec.config,
     )
 
 
@@ -116,10 +112,10 @@ def _card(checkpoint: "PublishedCheckpoint", origin: str, config: Config, recipe
     from ...stages.temporal.scaling import LabelScaling
     from .model_file import ModelCard
 
-    spec = replace(checkpoint.spec, config=config.model)
-    scaling = LabelScaling.from_ranges(spec.targets, config.labels.ranges)
+    targets = TARGETS[checkpoint.spec.targets]
     training = {"imported_from": origin, "epoch": checkpoint.epoch}
-    return ModelCard(spec, recipe, config.clips, scaling, config.labels.ranges, training=training)
+    scaling = LabelScaling.from_ranges(targets)
+    return ModelCard(checkpoint.spec, recipe, config.clips, scaling, targets, training=training)
 
 
 def _write_fold(folder: Path, checkpoint: "PublishedCheckpoint", card: "ModelCard") -> None:

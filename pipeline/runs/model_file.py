@@ -11,9 +11,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ...cache.records import Json, Recipe
+from ...cache.records import Json, Recipe, Target
 from ...configs.load import config_from_dict, config_to_dict
-from ...configs.schema import ClipsConfig
+from ...configs.schema import ClipsConfig, Config
 from ...errors import AffectError, RunError
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.scaling import LabelScaling
@@ -32,22 +32,22 @@ class ModelCard:
     recipe: Recipe  # of the features it was trained on
     clips: ClipsConfig
     scaling: LabelScaling
-    ranges: Mapping[str, tuple[float, float]]  # target -> (low, high), its own units
-    units: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[Target, ...]  # every range is known
     training_mean: Mapping[str, float] = field(default_factory=dict)  # target -> mean label of the training clips
     training: Mapping[str, Json] = field(default_factory=dict)  # fold, epoch, validation score, warnings
 
     def to_json(self) -> dict[str, Json]:
         """Plain values; `from_json` reads them back."""
+        sections = config_to_dict(Config(clips=self.clips, model=self.spec.config))
         return {
             "format_version": FORMAT_VERSION,
-            "spec": self.spec.to_json(),
+            "spec": self.spec.to_json() | {"config": sections["model"]},
             "recipe": dict(self.recipe.fields),
             "recipe_digest": self.recipe.digest,
-            "clips": config_to_dict(self.clips),
+            "clips": sections["clips"],
             "scaling": self.scaling.to_json(),
-            "ranges": {name: list(pair) for name, pair in self.ranges.items()},
-            "units": dict(self.units),
+            "ranges": {target.name: [target.low, target.high] for target in self.targets},
+            "units": {target.name: target.unit for target in self.targets if target.unit},
             "training_mean": dict(self.training_mean),
             "training": dict(self.training),
         }
@@ -55,13 +55,14 @@ class ModelCard:
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "ModelCard":
         """Errors: KeyError, TypeError, ValueError or AffectError for other values than `to_json` makes."""
+        spec, units = ModelSpec.from_json(values["spec"]), values["units"]
+        ranges = {name: (float(low), float(high)) for name, (low, high) in values["ranges"].items()}
         card = cls(
-            spec=ModelSpec.from_json(values["spec"]),
+            spec=spec,
             recipe=Recipe(values["recipe"]),
-            clips=config_from_dict({"clips": values["clips"]}).clips,
+            clips=config_from_dict({"clips": values["clips"], "model": values["spec"]["config"]}).clips,
             scaling=LabelScaling.from_json(values["scaling"]),
-            ranges={name: (float(low), float(high)) for name, (low, high) in values["ranges"].items()},
-            units=dict(values["units"]),
+            targets=tuple(Target(name, *ranges[name], unit=units.get(name, "")) for name in spec.targets),
             training_mean={name: float(mean) for name, mean in values["training_mean"].items()},
             training=dict(values["training"]),
         )
@@ -69,14 +70,14 @@ class ModelCard:
             raise ValueError("the recipe does not have the digest it is stored with")
         return card
 
-    def check_features(self, recipe: Recipe, store: str, run: str) -> None:
-        """Errors: RunError naming each field in which the features of `store` differ from those trained on."""
+    def check_features(self, recipe: Recipe, which: str, run: str) -> None:
+        """Errors: RunError naming each field in which the recipe of features (`which` ones) is not that of the run."""
         differences = self.recipe.differences(recipe)
         if differences:
             words = ", ".join(f"{name} {mine!r} -> {theirs!r}" for name, (mine, theirs) in differences.items())
             mine, theirs = (int(made.fields.get("algorithm", 0)) for made in (self.recipe, recipe))
             raise RunError(
-                f"store {store} was made with another recipe than run {run} was trained on (run -> store): {words}",
+                f"features {which} are of another recipe than run {run} was trained on (run -> those): {words}",
                 hint="train again on features that this affect extracts: those of the run it can no longer make"
                 if mine < theirs
                 else f"affect extract-features VIDEOS --config {run}/config.yaml --store NEW_STORE",

@@ -105,7 +105,7 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
     config = task.config
     spec = ModelSpec(
         feature_size=data.clips.table.feature_size,
-        targets=data.manifest.targets,
+        targets=data.manifest.target_names,
         clip_length=data.clips.clip_length,
         context=config.clips.context,
         config=config.model,
@@ -164,7 +164,7 @@ def _write_log(fit: Fit, task: FoldTask) -> None:
 
 def _write_results(task: FoldTask, data: TrainingSet, fold: Fold, sides: dict[str, Array], fit: Fit) -> None:
     """The fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
-    targets, progress = data.manifest.targets, fit.progress
+    progress = fit.progress
     training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
     training = {
         "fold": fold.name,
@@ -178,9 +178,8 @@ def _write_results(task: FoldTask, data: TrainingSet, fold: Fold, sides: dict[st
         recipe=data.recipe,
         clips=replace(task.config.clips, length=data.clips.clip_length),
         scaling=data.scaling,
-        ranges=data.ranges,
-        units=data.manifest.units,
-        training_mean={name: float(training_mean[k]) for k, name in enumerate(targets)},
+        targets=data.manifest.targets,
+        training_mean=dict(zip(data.manifest.target_names, training_mean.tolist(), strict=True)),
         training=training,
     )
     table = _held_out_table(task, data, sides, fit)
@@ -211,7 +210,7 @@ def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], 
     }
     model = data.scaling.to_units(score_clips([fit.model], clips, test, task.config.training.batch_size).mean)
     baselines = {"ridge": _ridge(data, sides), "mean": predict_mean(data.labels[sides["train"]], len(test))}
-    for number, name in enumerate(data.manifest.targets):
+    for number, name in enumerate(data.manifest.target_names):
         columns[name] = model[:, number]
         columns[f"{name}_label"] = data.labels[test, number]
         for method, values in baselines.items():

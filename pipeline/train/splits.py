@@ -1,6 +1,6 @@
 """Who trains, who chooses the epoch and who tests: spans of a manifest into folds that share no subject."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from ...errors import ConfigError, ManifestError
 if TYPE_CHECKING:
     from ...stages.temporal.clips import ClipTable
 
-SHARED = "NOT subject-independent"  # how a warning begins that every table must show first
 SIDES = ("train", "validation", "test")
+NAMED = 5  # subjects in a message
 ALLOW = "--set evaluation.allow_shared_subjects=true, and every table will say so first"
 
 
@@ -29,11 +29,18 @@ class Fold:
     test: Array
     subjects: Mapping[str, tuple[str, ...]]  # side -> its subjects, sorted
     warnings: tuple[str, ...] = ()
+    shares_people: bool = False  # a subject is on two sides
+    shares_frames: bool = False  # clips see frames of another side, in themselves or through their context
 
     @property
     def name(self) -> str:
         """The fold's folder."""
         return f"{self.number:02d}"
+
+    @property
+    def subject_independent(self) -> bool:
+        """Whether the numbers of this fold say something about new people."""
+        return not (self.shares_people or self.shares_frames)
 
     @property
     def sides(self) -> dict[str, Array]:
@@ -55,18 +62,19 @@ def make_folds(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[
         everyone = np.arange(len(manifest))
         sides = [(np.setdiff1d(everyone, test), np.empty(0, np.int64), test) for test in groups]
     folds = []
-    for number, (train, validation, test) in enumerate(sides):
-        warnings: tuple[str, ...] = ()
-        rows = [train, validation, test]
-        if len(validation) == 0:
-            *rows[:2], warnings = _inner_validation(manifest, person, train, config, seed + number)
-        subjects = [tuple(names[np.unique(person[side])].tolist()) for side in rows]
-        named = dict(zip(SIDES, subjects, strict=True))
-        folds.append(Fold(number, np.sort(rows[0]), np.sort(rows[1]), np.sort(rows[2]), named, warnings))
+    for number, (training, given, test) in enumerate(sides):
+        chosen, warnings = (
+            (given, ()) if len(given) else _inner_validation(manifest, person, training, config, seed + number)
+        )
+        train = np.setdiff1d(training, chosen)
+        rows = zip(SIDES, (train, chosen, test), strict=True)
+        subjects = {side: tuple(names[np.unique(person[mine])].tolist()) for side, mine in rows}
+        folds.append(Fold(number, train, chosen, test, subjects, warnings))
     return [_checked(fold, manifest, config) for fold in folds]
 
 
 def _fixed_split(manifest: Manifest, config: EvaluationConfig) -> tuple[Array, Array, Array]:
+    """Training, validation and test rows that the manifest or `evaluation.test_subjects` names."""
     subjects = np.array(manifest.subjects)
     if config.test_subjects:
         missing = sorted(set(config.test_subjects) - set(manifest.subjects))
@@ -111,22 +119,20 @@ def _groups(manifest: Manifest, names: Array, person: Array, config: EvaluationC
 
 def _inner_validation(
     manifest: Manifest, person: Array, train: Array, config: EvaluationConfig, seed: int
-) -> tuple[Array, Array, tuple[str, ...]]:
-    """Training rows without the validation rows, the validation rows, and what must be said about them."""
+) -> tuple[Array, tuple[str, ...]]:
+    """Those of the training rows that choose the epoch, and what must be said about them."""
     people = np.unique(person[train])
     if len(people) >= 2:
         count = min(max(round(config.validation_share * len(people)), 1), len(people) - 1)
         chosen = np.random.default_rng(seed).permutation(people)[:count]
-        held = np.isin(person[train], chosen)
-        return train[~held], train[held], ()
+        return train[np.isin(person[train], chosen)], ()
     if not config.allow_shared_subjects:
         raise ManifestError(
             f"only {len(people)} subject would train, so none is left to choose the epoch on; expected at least 2",
             hint=ALLOW,
         )
-    held = _last_block(manifest, train, config.validation_share)
     warning = "one training subject: the epoch is chosen on the last part of the training videos, not on other people"
-    return train[~held], train[held], (warning,)
+    return train[_last_block(manifest, train, config.validation_share)], (warning,)
 
 
 def _last_block(manifest: Manifest, rows: Array, share: float) -> Array:
@@ -150,27 +156,18 @@ def _checked(fold: Fold, manifest: Manifest, config: EvaluationConfig) -> Fold:
                 f"{manifest.path or 'the manifest'}: no span is left for {side} in fold {fold.name}",
                 hint="column 'split' holds train, validation or test; or --set evaluation.test_subjects=[NAME]",
             )
-    shared = {
-        f"{first} and {second}": both
-        for first, second in (("train", "test"), ("validation", "test"), ("train", "validation"))
-        if (both := _common(fold.subjects[first], fold.subjects[second]))
-    }
+    shared = []
+    for first, second in (("train", "test"), ("validation", "test"), ("train", "validation")):
+        both = sorted(set(fold.subjects[first]) & set(fold.subjects[second]))
+        if both:
+            more = f" and {len(both) - NAMED} more" if len(both) > NAMED else ""
+            shared.append(f"{first} and {second} share {', '.join(map(repr, both[:NAMED]))}{more}")
     if not shared:
         return fold
-    words = "; ".join(f"{pair} share {_listed(names)}" for pair, names in shared.items())
     if not config.allow_shared_subjects:
-        raise ManifestError(f"the split is not subject-independent: {words}", hint=ALLOW)
-    said = f"{SHARED}: {words}; these numbers say nothing about new people"
-    return replace(fold, warnings=(said, *fold.warnings))
-
-
-def _common(first: Sequence[str], second: Sequence[str]) -> list[str]:
-    return sorted(set(first) & set(second))
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+        raise ManifestError(f"the split is not subject-independent: {'; '.join(shared)}", hint=ALLOW)
+    warning = f"NOT subject-independent: {'; '.join(shared)}; these numbers say nothing about new people"
+    return replace(fold, warnings=(warning, *fold.warnings), shares_people=True)
 
 
 def overlapping_clips(clips: "ClipTable", side: Array) -> dict[str, int]:
@@ -182,11 +179,10 @@ def overlapping_clips(clips: "ClipTable", side: Array) -> dict[str, int]:
     low = clips.first - reach
     high = clips.first + clips.length + reach
     seen: dict[str, int] = {}
-    used = side >= 0
-    pairs = np.unique(clips.video[used] * len(SIDES) + side[used])  # of video and side
-    videos, sides = np.unique(pairs // len(SIDES), return_counts=True)
+    videos_of = [np.unique(clips.video[side == number]) for number in range(len(SIDES))]
+    videos, sides = np.unique(np.concatenate(videos_of), return_counts=True)
     for video in videos[sides > 1]:
-        mine = np.flatnonzero((clips.video == video) & used)
+        mine = np.flatnonzero((clips.video == video) & (side >= 0))
         for number, name in enumerate(SIDES):
             own, others = mine[side[mine] == number], mine[side[mine] != number]
             count = _meeting(low[own], high[own], clips.first[others], (clips.first + clips.length)[others])

@@ -24,7 +24,7 @@ from ..workers import WorkerDiedError, Workers, resolve_device, run_all, spread_
 from .fold import FoldOutcome, FoldTask, run_fold
 from .held_out import levels_of, measure, measure_subjects, predictions_table, read_fold_tables
 from .provenance import describe_environment
-from .splits import SHARED, Fold, make_folds
+from .splits import Fold, make_folds
 from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
 
 
@@ -98,7 +98,7 @@ def train_temporal(
             summary.outcomes.append(outcome)
             listener.finished(outcome)
         if _first_rank():
-            summary.metrics = summarise(folder, config, data, summary)
+            summary.metrics = summarise(folder, config, data, folds, summary)
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -139,7 +139,9 @@ def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(warning for fold in folds for warning in fold.warnings), *data.warnings]))
 
 
-def summarise(folder: RunFolder, config: Config, data: TrainingSet, summary: TrainingSummary) -> Json:
+def summarise(
+    folder: RunFolder, config: Config, data: TrainingSet, folds: Sequence[Fold], summary: TrainingSummary
+) -> Json:
     """Write predictions.csv, metrics.json, log.jsonl, failures.csv and skipped.csv from the finished folds."""
     failures = [(item.name, " ".join(item.test_subjects), item.reason) for item in summary.failed]
     write_failures(folder.path / "failures.csv", failures)
@@ -154,14 +156,14 @@ def summarise(folder: RunFolder, config: Config, data: TrainingSet, summary: Tra
     write_whole(folder.path / "predictions.csv", predictions_table(levels).to_csv(index=False))
     logs = [(folder.folds / name / "log.jsonl").read_text("utf-8") for name in names]
     write_whole(folder.path / "log.jsonl", "".join(logs))
-    targets, seed = data.manifest.targets, config.training.seed
+    targets, seed = data.manifest.target_names, config.training.seed
     metrics: Json = {
         "warnings": list(summary.warnings),
-        "subject_independent": not any(word.startswith(SHARED) for word in summary.warnings),
+        "subject_independent": all(fold.subject_independent for fold in folds),
         "protocol": config.evaluation.protocol,
         "targets": list(targets),
-        "units": {name: data.manifest.units.get(name, "") for name in targets},
-        "ranges": {name: list(data.ranges[name]) for name in targets},
+        "units": {target.name: target.unit for target in data.manifest.targets},
+        "ranges": {target.name: [target.low, target.high] for target in data.manifest.targets},
         "interval": "95 %, bootstrap over subjects",
         "icc": "ICC(3,1)",
         "folds": {"done": names, "failed": {item.name: item.reason for item in summary.failed}},

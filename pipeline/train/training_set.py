@@ -1,7 +1,6 @@
 """A store and a label table joined: the clips a run trains and is judged on, and what could not be used."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,25 +9,24 @@ import numpy as np
 from ...cache import open_store
 from ...cache.manifest import Manifest, check_targets_vary, match_videos, read_manifest
 from ...cache.manifest_sidecar import sidecar_path
-from ...cache.records import Array, Recipe
+from ...cache.records import Array, Recipe, Target
 from ...cache.store import Store
 from ...configs.schema import Config
 from ...configs.subject import Subject
 from ...errors import ManifestError, StoreError
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.scaling import LabelScaling
-from .splits import SHARED, Fold, overlapping_clips
+from .splits import Fold, overlapping_clips
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
     """C clips of M labelled spans, with all that a run must record of where they came from."""
 
-    manifest: Manifest
+    manifest: Manifest  # every target's range is known
     clips: ClipTable
     mirrored: ClipTable | None  # the same clips in a store of mirrored frames
     scaling: LabelScaling
-    ranges: Mapping[str, tuple[float, float]]
     recipe: Recipe
     weights: str | None  # the file of the backbone that made the features, where it lay then
     store_digest: str  # of the ids and fingerprints of the videos used
@@ -58,10 +56,11 @@ def build_training_set(
     """
     manifest = read_manifest(labels, config.labels.targets, config.labels.ranges)
     check_targets_vary(manifest, np.ones(len(manifest), bool), "labelled")
-    ranges, warnings = _known_ranges(manifest)
+    manifest, warnings = _with_ranges(manifest)
     store = open_store(store_location)
     ids = match_videos(manifest, store.ids())
-    clips = _index(store, manifest, ids, config, device)
+    table = FeatureTable.from_store(store, sorted(set(ids)), Subject.parse(config.clips.subject), device)
+    clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
     skipped = _skipped(manifest, clips, labelled)
     clips = clips.subset(labelled[clips.span])
@@ -74,14 +73,10 @@ def build_training_set(
     if longest < config.clips.length:
         # A model that has only ever seen short clips says nothing of longer ones, and padding costs time.
         clips = replace(clips, clip_length=longest)
-        more = (
-            ""
-            if store.recipe.fields.get("sample_fps") == "source"
-            else "; features.sample_fps=source keeps every frame"
-        )
+        sampled = store.recipe.fields.get("sample_fps") != "source"
         warnings += (
             f"the longest labelled span holds {longest} kept frames, so clips are that long, not "
-            f"{config.clips.length}{more}",
+            f"{config.clips.length}{'; features.sample_fps=source keeps every frame' if sampled else ''}",
         )
     if len(manifest.targets) == 1 and config.loss.relational_weight and config.loss.label_similarity == "cosine":
         warnings += ("one target: the cosine similarity of labels is only their sign; loss.label_similarity=distance",)
@@ -89,8 +84,7 @@ def build_training_set(
         manifest=manifest,
         clips=clips,
         mirrored=_mirrored(mirrored_location, store, clips, device, config) if mirrored_location else None,
-        scaling=LabelScaling.from_ranges(manifest.targets, ranges),
-        ranges=ranges,
+        scaling=LabelScaling.from_ranges(manifest.targets),
         recipe=store.recipe,
         weights=store.weights,
         store_digest=_digest(store, clips.table),
@@ -105,7 +99,7 @@ def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fol
     Errors: ManifestError for such a fold unless it is allowed.
     """
     side = np.full(len(data.manifest), -1)
-    for number, rows in enumerate((fold.train, fold.validation, fold.test)):
+    for number, rows in enumerate(fold.sides.values()):
         side[rows] = number
     seen = overlapping_clips(data.clips, side[data.clips.span])
     if not seen:
@@ -116,7 +110,7 @@ def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fol
             f"{data.manifest.path or 'the manifest'}: a video is on two sides of the split, and {words}",
             hint="give all spans of a video one split; or --set evaluation.allow_shared_subjects=true",
         )
-    return replace(fold, warnings=(f"{SHARED}: {words}", *fold.warnings))
+    return replace(fold, warnings=(f"NOT subject-independent: {words}", *fold.warnings), shares_frames=True)
 
 
 def labels_sha256(labels: Path) -> str:
@@ -127,28 +121,23 @@ def labels_sha256(labels: Path) -> str:
     return digest.hexdigest()
 
 
-def _index(store: Store, manifest: Manifest, ids: list[str], config: Config, device: str) -> ClipTable:
-    table = FeatureTable.from_store(store, sorted(set(ids)), Subject.parse(config.clips.subject), device)
-    return index_clips(
-        table, ids, manifest.start_s, manifest.end_s, config.clips, context_edges=config.model.context_edges
-    )
-
-
-def _known_ranges(manifest: Manifest) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
-    """Every target's range, taken from the table where none is given, and a sentence for each such target."""
-    ranges, warnings = dict(manifest.ranges), []
-    for number, name in enumerate(manifest.targets):
-        if name in ranges:
+def _with_ranges(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest with every target's range, from its values where none is given; a sentence for each such target."""
+    targets: list[Target] = []
+    warnings = []
+    for target, values in zip(manifest.targets, manifest.labels.T, strict=True):
+        if target.bounded:
+            targets.append(target)
             continue
-        values = manifest.labels[:, number]
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         common = [pair for pair in ((0.0, 1.0), (-1.0, 1.0)) if pair[0] <= low and high <= pair[1]]
-        ranges[name] = common[0] if common else (low, high)
+        low, high = common[0] if common else (low, high)
+        targets.append(replace(target, low=low, high=high))
         warnings.append(
-            f"no range is given for {name}: taken as {ranges[name][0]:g} to {ranges[name][1]:g} from its values; "
-            f"labels.ranges.{name} says it"
+            f"no range is given for {target.name}: taken as {low:g} to {high:g} from its values; "
+            f"labels.ranges.{target.name} says it"
         )
-    return ranges, tuple(warnings)
+    return replace(manifest, targets=tuple(targets)), tuple(warnings)
 
 
 def _skipped(manifest: Manifest, clips: ClipTable, labelled: Array) -> tuple[tuple[str, str, str], ...]:

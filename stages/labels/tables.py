@@ -80,10 +80,8 @@ class Prepared:
             start_s=np.array([row.start_s for row in self.rows], np.float64),
             end_s=np.array([row.end_s for row in self.rows], np.float64),
             splits=splits or None,
-            targets=tuple(target.name for target in self.targets),
+            targets=self.targets,
             labels=np.array([row.values for row in self.rows], np.float64),
-            ranges={target.name: (target.low, target.high) for target in self.targets},
-            units={target.name: target.unit for target in self.targets if target.unit},
         )
 
 

@@ -84,23 +84,15 @@ class ClipTable:
         share: Array = self._seen(frame, length) / length
         return share
 
-    def frames_of(self, clips: Array) -> Array:
-        """(n,) int64: numbers in the table of the distinct frames of some clips, sorted."""
-        start = self.table.frames.first[self.video[clips]] + self.first[clips]
-        change = np.zeros(len(self.table) + 1, np.int64)
-        np.add.at(change, start, 1)
-        np.add.at(change, start + self.length[clips], -1)
-        return np.flatnonzero(np.cumsum(change)[:-1] > 0)
-
     def subset(self, clips: Array) -> "ClipTable":
         """The table of some clips, by number or by mask."""
         columns = {name: getattr(self, name)[clips] for name in ("video", "first", "length", "span")}
         return replace(self, **columns)
 
     def keys(self, clips: Array) -> tuple[Array, Array]:
-        """(n, 2w + 1) keys of the clips and their neighbours, equal for equal clips, and the mask of those that are.
+        """(n, 2w + 1) keys of the clips and their neighbours, and the mask (n, 2w + 1) of neighbours that exist.
 
-        A masked neighbour carries the key of the clip in the middle.
+        Equal clips have equal keys; see `pack`. A masked neighbour carries the key of the clip in the middle.
         """
         first, length = self.first[clips, None], self.length[clips, None]
         video = self.video[clips, None]
@@ -115,11 +107,19 @@ class ClipTable:
         inside &= self._seen(frame, length) > 0
         inside[:, self.context] = True
         middle = begin[video] + first
-        return np.where(inside, frame, middle) * (self.clip_length + 1) + length, inside
+        return self.pack(np.where(inside, frame, middle), length), inside
+
+    def pack(self, frame: Array, length: Array) -> Array:
+        """Keys of clips, one number each: the first frame's number in the table, and how many frames there are."""
+        return frame * (self.clip_length + 1) + length
+
+    def unpack(self, keys: Array) -> tuple[Array, Array]:
+        """First frames and lengths of the clips with these keys: what `pack` was given."""
+        return np.divmod(keys, self.clip_length + 1)
 
     def gather(self, keys: Array) -> tuple[Tensor, Tensor]:
         """Features (n, T, D) float16 and their mask (n, T) of clips by their keys (n,), on the table's device."""
-        frame, length = np.divmod(keys[:, None], self.clip_length + 1)
+        frame, length = self.unpack(keys[:, None])
         step = np.arange(self.clip_length)
         return self.table.values(torch.from_numpy(np.where(step < length, frame + step, -1)))
 
@@ -156,8 +156,6 @@ def index_clips(
     start_s: Array,
     end_s: Array,
     config: ClipsConfig,
-    *,
-    context_edges: Literal["mask", "wrap"] = "mask",
 ) -> ClipTable:
     """The clips of S labelled spans: every `hop` frames from a span's start, and one that ends where the span ends.
 
@@ -168,7 +166,7 @@ def index_clips(
     video = table.number(videos)
     low = _first_frame_from(table, video, np.nan_to_num(start_s, nan=0.0))
     high = _first_frame_from(table, video, np.where(np.isnan(end_s), np.inf, end_s))
-    clips = _clips_of(table, video, low, np.maximum(low, high), config, edges=context_edges)
+    clips = _clips_of(table, video, low, np.maximum(low, high), config)
     kept = clips.coverage >= max(config.min_valid, np.finfo(float).tiny)
     had, has = np.zeros((2, len(video)), bool)
     had[clips.span], has[clips.span[kept]] = True, True
@@ -176,12 +174,7 @@ def index_clips(
 
 
 def dense_clips(
-    table: FeatureTable,
-    config: ClipsConfig,
-    stride: int,
-    *,
-    context_edges: Literal["mask", "wrap"] = "mask",
-    videos: Sequence[str] | None = None,
+    table: FeatureTable, config: ClipsConfig, stride: int, *, videos: Sequence[str] | None = None
 ) -> ClipTable:
     """Clips every `stride` kept frames over whole videos (None: all), seen or not; the last one ends with the video.
 
@@ -189,12 +182,10 @@ def dense_clips(
     """
     video = np.arange(len(table.ids)) if videos is None else table.number(videos)
     low, high = np.zeros(len(video), np.int64), np.diff(table.frames.first)[video]
-    return _clips_of(table, video, low, high, replace(config, hop=stride), edges=context_edges)
+    return _clips_of(table, video, low, high, replace(config, hop=stride))
 
 
-def _clips_of(
-    table: FeatureTable, video: Array, low: Array, high: Array, config: ClipsConfig, *, edges: Literal["mask", "wrap"]
-) -> ClipTable:
+def _clips_of(table: FeatureTable, video: Array, low: Array, high: Array, config: ClipsConfig) -> ClipTable:
     """Clips of spans of frames [low, high) of videos, all (S,)."""
     length, hop = config.length, config.hop or config.length
     spare = np.maximum(high - low - length, 0)
@@ -206,7 +197,7 @@ def _clips_of(
         table=table,
         clip_length=length,
         context=config.context,
-        context_edges=edges,
+        context_edges=config.context_edges,
         video=video[span],
         first=first,
         length=np.minimum(length, high[span] - low[span]),

@@ -35,8 +35,10 @@ class FeatureTable:
         subject: Subject = MAIN,
         device: torch.device | str = "cpu",
         budget_bytes: int | None = None,
+        *,
+        feature_size: int | None = None,
     ) -> "FeatureTable":
-        """The table of some entries (None: all); `subject` is one person.
+        """The table of some entries (None: all); `subject` is one person; `feature_size` is D where it is known.
 
         Features go to the device when they fit both the budget and half of what is free there, else to memory by the
         same rule, else they stay in the store and are read in blocks, of which at most `budget_bytes` are kept
@@ -44,9 +46,10 @@ class FeatureTable:
         """
         names = tuple(dict.fromkeys(store.ids() if ids is None else ids))
         videos = VideoFrames.stored_in(store, names, subject)
-        with_rows = next((name for name, video in videos.items() if video.stored), None)
-        size = store.read_values(with_rows, 0, 1).shape[1] if with_rows is not None else 0
-        frames = FrameIndex.of(videos, size)
+        if feature_size is None:
+            with_rows = next((name for name, video in videos.items() if video.stored), None)
+            feature_size = store.read_values(with_rows, 0, 1).shape[1] if with_rows is not None else 0
+        frames = FrameIndex.of(videos, feature_size)
         return cls(frames, _place_values(store, frames, torch.device(device), budget_bytes), torch.device(device))
 
     @classmethod

@@ -131,7 +131,6 @@ def _spec(
         heads=HEADS,
         feed_forward=len(feed_forward),
         attention_scale="published",
-        context_edges="wrap",
         head_inner_relu=not total,
         total_target="total" if total else None,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.records import Array, Json
+from ...cache.records import Array, Json, Target
 
 FLOOR = 0.25  # of the root mean square deviation: nearly dead features would explode when standardised
 
@@ -19,15 +19,15 @@ class LabelScaling:
     scale: tuple[float, ...]
 
     @classmethod
-    def from_ranges(cls, targets: Sequence[str], ranges: Mapping[str, tuple[float, float]]) -> "LabelScaling":
+    def from_ranges(cls, targets: Sequence[Target]) -> "LabelScaling":
         """[-1, 1] with zero kept for a range around zero, [0, 1] for any other (PANSS and CAINS items)."""
         offset, scale = [], []
-        for name in targets:
-            low, high = ranges[name]
-            signed = low < 0 < high
-            offset.append(0.0 if signed else float(low))
-            scale.append(float(max(-low, high) if signed else high - low))
-        return cls(tuple(targets), tuple(offset), tuple(scale))
+        for target in targets:
+            assert target.bounded, f"{target.name} has no range"
+            signed = target.low < 0 < target.high
+            offset.append(0.0 if signed else float(target.low))
+            scale.append(float(max(-target.low, target.high) if signed else target.high - target.low))
+        return cls(tuple(target.name for target in targets), tuple(offset), tuple(scale))
 
     def to_training(self, labels: Array) -> Array:
         """(..., K) float32 from labels in their own units."""

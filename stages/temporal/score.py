@@ -1,49 +1,20 @@
 """Scores of many clips by one or several models, block by block, each distinct clip encoded once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from enum import IntEnum
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...cache.predictions import ClipScores, ScoreReason
 from ...cache.records import Array
 from .clips import ClipTable
 from .model import TemporalModel
 from .reference_distribution import MOST_ROWS
+from .scaling import LabelScaling
 
 BLOCK_CLIPS = 512  # clips scored between two yields: what is held does not grow with a video
-
-
-class ScoreReason(IntEnum):
-    """Why a clip has no score."""
-
-    SCORED = 0
-    NO_FACE = 1
-    TOO_FEW_FRAMES = 2  # the person is seen in fewer frames than `min_valid` asks for
-    NO_NUMBER = 3  # a model's output is not finite
-
-
-@dataclass(frozen=True, slots=True)
-class ClipScores:
-    """What M models say of C clips, in memory; NaN where `reason` is not SCORED."""
-
-    numbers: Array  # (C,) int64, in the clip table
-    mean: Array  # (C, K) float32, over the models
-    std: Array  # (C, K) float32, sample standard deviation over the models; NaN with one model
-    attention: Array  # (C, 2w + 1) float32, mean over the models; NaN at neighbours that are masked
-    coverage: Array  # (C,) float32, share of the clip's frames in which the person was seen
-    reason: Array  # (C,) uint8, ScoreReason
-    distance: Array  # (C,) float32, from the training features; 1 = the threshold, NaN = the models know none
-    out_of_range: Array  # (C,) bool, distance above 1
-
-    @classmethod
-    def concatenate(cls, pieces: Sequence["ClipScores"]) -> "ClipScores":
-        """Consecutive pieces as one."""
-        return cls(
-            **{item.name: np.concatenate([getattr(piece, item.name) for piece in pieces]) for item in fields(cls)}
-        )
 
 
 def score_clips(
@@ -77,6 +48,42 @@ def score_blocks(
     block = max(BLOCK_CLIPS, clips.clip_length)
     for start in range(0, max(1, len(numbers)), block):
         yield _score_block(models, encoder, numbers[start : start + block], min_valid)
+
+
+def in_units(scores: ClipScores, scaling: LabelScaling) -> ClipScores:
+    """The same scores in the targets' own units."""
+    mean, std = scaling.to_units(scores.mean), scaling.spread_to_units(scores.std)
+    return replace(scores, mean=mean.astype(np.float32), std=std.astype(np.float32))
+
+
+def pool_scores(parts: Sequence[ClipScores], models: Sequence[int]) -> ClipScores:
+    """What all models say of the same clips, from what each group of them says; models: how many are in each group.
+
+    A clip is doubtful where it is for any group: the greatest distance and reason count.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    mean, std = pooled([part.mean for part in parts], [part.std for part in parts], models)
+    shares = np.array(models, np.float64) / sum(models)
+    return replace(
+        parts[0],
+        mean=mean.astype(np.float32),
+        std=std.astype(np.float32),
+        out_of_range=np.any([part.out_of_range for part in parts], axis=0),
+        reason=np.max([part.reason for part in parts], axis=0),
+        attention=np.tensordot(shares, np.stack([part.attention for part in parts]), 1).astype(np.float32),
+        distance=np.max([part.distance for part in parts], axis=0),
+    )
+
+
+def pooled(means: Sequence[Array], stds: Sequence[Array], counts: Sequence[int]) -> tuple[Array, Array]:
+    """Mean and sample standard deviation of groups taken together; a NaN spread, of a single one, counts as none."""
+    total = sum(counts)
+    mean: Array = np.asarray(sum(count * part.astype(np.float64) for count, part in zip(counts, means, strict=True)))
+    mean = mean / total
+    within = sum((n - 1) * np.nan_to_num(std.astype(np.float64)) ** 2 for n, std in zip(counts, stds, strict=True))
+    between = sum(n * (part.astype(np.float64) - mean) ** 2 for n, part in zip(counts, means, strict=True))
+    return mean, np.sqrt((within + between) / max(1, total - 1))
 
 
 def clip_means(clips: ClipTable, numbers: Array, batch_size: int = 256) -> Tensor:

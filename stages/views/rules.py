@@ -11,6 +11,11 @@ VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 
+def rgb(colour: str) -> tuple[int, int, int]:
+    """A colour `#rrggbb` as its red, green and blue, 0 to 255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
 def clock_text(time_s: float) -> str:
     """h:mm:ss, or m:ss under an hour."""
     hours, rest = divmod(abs(round(time_s)), 3600)

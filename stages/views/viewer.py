@@ -1,87 +1,67 @@
-"""A page to look at scores beside the recording they were made from: one file, no network."""
+"""A page to look at scores beside the recording they were made from: one file, no network.
+
+`page_head`, a `video_block` for each recording and `page_tail`, one after another, are the page.
+"""
 
 import base64
 import html
 import json
 import os
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
 import numpy as np
 
-from ...cache.predictions import REASONS, PersonPrediction, VideoPrediction
+from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Array, Json
+from .rules import CLOCK_STEPS_S, COLOURS, JOINED_WITHIN, OUT_OF_RANGE, VALUE_STEPS
 
 SCRIPTS = ("data.js", "words.js", "curves.js", "player.js", "app.js", "input.js")
 NOT_LOOKED = 255  # of attention: there was no clip to look at
 ATTENTION_STEPS = 250
 
 
-class ViewerPage:
-    """A page under construction: videos are written as they are done, and the page appears whole at `close`.
-
-    Use as a context manager; it is closed also when the block was left early, with the videos done by then.
-    """
-
-    def __init__(self, path: Path, *, with_video: bool = True) -> None:
-        self.path = path
-        self.videos = 0
-        self._with_video = with_video
-        self._partial = path.with_name(f".{path.name}.partial")
-        head, self._tail = _template(with_video)
-        self._file = self._partial.open("w", encoding="utf-8")
-        self._file.write(head)
-
-    def add(self, prediction: VideoPrediction) -> None:
-        """Put one video on the page."""
-        values = _video_json(prediction, self.path.parent, self._with_video)
-        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        name = html.escape(prediction.video, quote=True)
-        self._file.write(f'<script type="application/json" class="affect-video" data-name="{name}">')
-        self._file.write(text.replace("<", "\\u003c"))
-        self._file.write("</script>\n")
-        self.videos += 1
-
-    def close(self) -> None:
-        """Let the page appear under its name."""
-        if self._file.closed:
-            return
-        self._file.write(self._tail)
-        self._file.close()
-        self._partial.replace(self.path)
-
-    def __enter__(self) -> "ViewerPage":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def page_head(*, with_video: bool = True) -> str:
+    """The page up to its first recording; without video it shows the curves alone."""
+    head = _template().split("@@DATA@@", maxsplit=1)[0]
+    if not with_video:
+        head = head.replace('<html lang="en">', '<html lang="en" data-video="no">')
+    colours = {f"--t{number}": colour for number, colour in enumerate(COLOURS)} | {"--odd": OUT_OF_RANGE}
+    head = head.replace("@@COLOURS@@", " ".join(f"{name}: {colour};" for name, colour in colours.items()))
+    rules = {
+        "targetColours": len(COLOURS),
+        "joinedWithin": JOINED_WITHIN,
+        "valueSteps": VALUE_STEPS,
+        "clockSteps": CLOCK_STEPS_S,
+        "reasons": {int(reason): reason.sentence for reason in ScoreReason},
+    }
+    return f'{head}<script type="application/json" id="affect-rules">{json.dumps(rules)}</script>\n'
 
 
-def write_viewer(predictions: list[VideoPrediction], path: Path, *, with_video: bool = True) -> None:
-    """Write one page that shows all the predictions."""
-    with ViewerPage(path, with_video=with_video) as page:
-        for prediction in predictions:
-            page.add(prediction)
+def video_block(prediction: VideoPrediction, folder: Path, *, with_video: bool = True) -> str:
+    """One recording on the page, which will lie in `folder`; without video neither its address nor face boxes."""
+    values = _video_json(prediction, folder, with_video)
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    name = html.escape(prediction.video, quote=True)
+    return f'<script type="application/json" class="affect-video" data-name="{name}">{text}</script>\n'
 
 
-def _template(with_video: bool) -> tuple[str, str]:
-    """The page before and after its data."""
+def page_tail() -> str:
+    """The page behind its last recording."""
+    return _template().split("@@DATA@@", maxsplit=1)[1]
+
+
+def _template() -> str:
     folder = resources.files(__package__) / "viewer_page"
     text = (folder / "page.html").read_text("utf-8")
-    if not with_video:
-        text = text.replace('<html lang="en">', '<html lang="en" data-video="no">')
     text = text.replace("@@STYLE@@", (folder / "style.css").read_text("utf-8"))
-    text = text.replace("@@SCRIPT@@", "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS))
-    reasons = f'<script type="application/json" id="affect-reasons">{json.dumps(REASONS)}</script>\n'
-    head, tail = text.split("@@DATA@@")
-    return head + reasons, tail
+    return text.replace("@@SCRIPT@@", "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS))
 
 
 def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> dict[str, Json]:
+    targets = zip(prediction.targets, prediction.training_means, strict=True)
     return {
         "name": prediction.video,
         "source": _address(prediction.source, folder) if with_video and prediction.source else None,
@@ -91,38 +71,30 @@ def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> 
         "height": prediction.height_px,
         "models": prediction.models,
         "warnings": list(prediction.warnings),
-        "targets": [
-            {
-                "name": item.name,
-                "low": item.low,
-                "high": item.high,
-                "unit": item.unit,
-                "training_mean": item.training_mean,
-            }
-            for item in prediction.targets
-        ],
+        "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],
         "persons": [_person_json(person, with_video) for person in prediction.persons],
-    }  # fmt: skip
+    }
 
 
 def _person_json(person: PersonPrediction, with_boxes: bool) -> dict[str, Json]:
+    clips = person.clips
     left, right = person.edges_s()
     seen = len(person.face_time_s) if with_boxes else 0
-    attention = np.where(np.isnan(person.attention), NOT_LOOKED, np.rint(person.attention * ATTENTION_STEPS))
+    attention = np.where(np.isnan(clips.attention), NOT_LOOKED, np.rint(clips.attention * ATTENTION_STEPS))
     return {
         "track": person.track,
         "label": person.label,
-        "judged": bool((~np.isnan(person.distance)).any()),
-        "context": person.attention.shape[1],
+        "judged": bool((~np.isnan(clips.distance)).any()),
+        "context": clips.attention.shape[1],
         "start": _packed(person.start_s, "f4"),
         "end": _packed(person.end_s, "f4"),
         "left": _packed(left, "f4"),
         "right": _packed(right, "f4"),
-        "mean": _packed(person.mean.T, "f4"),
-        "std": _packed(person.std.T, "f4"),
-        "coverage": _packed(person.coverage, "f4"),
-        "odd": _packed(person.out_of_range, "u1"),
-        "reason": _packed(person.reason, "u1"),
+        "mean": _packed(clips.mean.T, "f4"),
+        "std": _packed(clips.std.T, "f4"),
+        "coverage": _packed(clips.coverage, "f4"),
+        "odd": _packed(clips.out_of_range, "u1"),
+        "reason": _packed(clips.reason, "u1"),
         "attention": _packed(attention, "u1"),
         "face_time": _packed(person.face_time_s[:seen], "f4"),
         "face_box": _packed(np.clip(np.rint(person.face_box_px[:seen]), -32768, 32767), "i2"),

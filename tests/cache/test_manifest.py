@@ -13,6 +13,7 @@ from affect.cache.manifest import (
     shared_subjects,
     write_manifest,
 )
+from affect.cache.records import Target
 from affect.errors import ManifestError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "videos" / "talking_face.csv"
@@ -31,7 +32,7 @@ def write(folder: Path, text: str, sidecar: str | None = None) -> Path:
 def manifest_of(videos: list[str]) -> Manifest:
     rows = len(videos)
     return Manifest(
-        videos, ["A"] * rows, np.zeros(rows), np.arange(1.0, rows + 1), None, ("valence",), np.zeros((rows, 1))
+        videos, ["A"] * rows, np.zeros(rows), np.arange(1.0, rows + 1), None, (Target("valence"),), np.zeros((rows, 1))
     )
 
 
@@ -42,14 +43,15 @@ def test_a_manifest_keeps_text_as_text_and_empty_cells_as_missing(tmp_path: Path
     assert manifest.start_s.tolist() == [0, 1.5, 0]
     assert manifest.end_s.tolist() == [1.5, 3, np.inf]
     assert manifest.splits == ["train", "train", "test"]
-    assert manifest.targets == ("valence", "arousal")
+    assert manifest.target_names == ("valence", "arousal")
+    assert not any(target.bounded or target.unit for target in manifest.targets), "nothing is known of them"
     np.testing.assert_array_equal(manifest.labels, [[0.5, -0.25], [np.nan, 1], [-1, np.nan]])
 
 
 def test_targets_can_be_chosen_and_other_columns_are_then_not_read(tmp_path: Path) -> None:
     text = "note,arousal,video,subject,start_s,end_s,valence\nhello,1,a.mp4,A,0,1,2\n"
     manifest = read_manifest(write(tmp_path, text), targets=["valence"])
-    assert manifest.targets == ("valence",)
+    assert manifest.target_names == ("valence",)
     assert manifest.labels.tolist() == [[2]]
     assert manifest.splits is None
 
@@ -67,8 +69,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     first = read_manifest(write(tmp_path, GOOD, "targets: {valence: {range: [-1, 1], unit: points}}\n"))
     write_manifest(first, tmp_path / "again" / "copy.csv")
     second = read_manifest(tmp_path / "again" / "copy.csv")
-    assert second.ranges == {"valence": (-1, 1)}
-    assert second.units == {"valence": "points"}
+    assert second.targets == first.targets == (Target("valence", -1, 1, "points"), Target("arousal"))
     assert (second.videos, second.subjects, second.splits) == (first.videos, first.subjects, first.splits)
     np.testing.assert_array_equal(second.labels, first.labels)
     np.testing.assert_array_equal(second.end_s, first.end_s)
@@ -145,7 +146,7 @@ def test_a_sidecar_that_does_not_fit_is_refused(tmp_path: Path, sidecar: str, me
 
 def test_a_given_range_overrides_the_sidecar(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD, "targets: {valence: {range: [0, 1]}}")
-    assert read_manifest(path, ranges={"valence": (-2, 2)}).ranges == {"valence": (-2, 2)}
+    assert read_manifest(path, ranges={"valence": (-2, 2)}).targets == (Target("valence", -2, 2), Target("arousal"))
 
 
 def test_a_target_without_variation_in_training_is_refused(tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_a_video_that_cannot_be_matched_is_named(videos: list[str], message: str
 @pytest.mark.skipif(not REAL.is_file(), reason="the shared recordings are not beside the repository")
 def test_the_real_manifest_reads() -> None:
     manifest = read_manifest(REAL)
-    assert manifest.targets == ("mouth_open", "mouth_width", "corner_lift", "brow_raise", "eye_open")
+    assert manifest.target_names == ("mouth_open", "mouth_width", "corner_lift", "brow_raise", "eye_open")
     assert manifest.labels.shape == (168, 5)
     assert shared_subjects(manifest) == {"B": ["train", "validation", "test"]}
     assert match_videos(manifest, ["talking_face.mp4", "talking_face_2.mp4"])[0] == "talking_face_2.mp4"

@@ -14,7 +14,6 @@ from click.testing import Result
 
 from affect.cache.opening import create_store
 from affect.cache.records import FrameFeatures, VideoInfo
-from affect.pipeline.predict.ensemble import pooled
 from affect.pipeline.runs.folder import load_run
 from affect.stages.features.backbones.published import PUBLISHED, construct, file_keys
 
@@ -102,16 +101,6 @@ def test_checkpoints_of_different_backbones_score_together(
     assert np.isfinite(both).all()
     assert np.abs(first - second).max() > 1e-4
     np.testing.assert_allclose(both, (first + second) / 2, atol=2e-6)
-
-
-def test_groups_pool_to_the_mean_and_spread_of_all_their_members() -> None:
-    scores = np.random.default_rng(0).normal(size=(5, 7, 2))
-    groups = [scores[:3], scores[3:4], scores[4:]]
-    with np.errstate(invalid="ignore"):
-        stds = [group.std(0, ddof=1) if len(group) > 1 else np.full((7, 2), np.nan) for group in groups]
-    mean, std = pooled([group.mean(0) for group in groups], stds, [3, 1, 1])
-    np.testing.assert_allclose(mean, scores.mean(0))
-    np.testing.assert_allclose(std, scores.std(0, ddof=1))
 
 
 def test_a_pickle_that_asks_for_code_is_refused_without_being_run(affect: Affect, tmp_path: Path) -> None:

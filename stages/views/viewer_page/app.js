@@ -83,7 +83,7 @@ function buildLanes() {
   $("lanes").replaceChildren();
   lanes = page.video.targets.map((target, k) => {
     const canvas = lane(target.unit ? `${target.name} (${target.unit})` : target.name, false, height);
-    canvas.previousSibling.style.color = `var(--t${k % 7})`;
+    canvas.previousSibling.style.color = `var(--t${k % RULES.targetColours})`;
     return canvas;
   });
   const looked = page.video.persons.some((person) => person.width > 1);

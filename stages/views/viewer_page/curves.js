@@ -7,7 +7,7 @@ function colours() {
   const style = getComputedStyle(document.documentElement);
   const named = (name) => style.getPropertyValue(name).trim();
   return { ink: named("--ink"), quiet: named("--quiet"), rule: named("--rule"), gap: named("--gap"), odd: named("--odd"),
-    accent: named("--accent"), panel: named("--panel"), targets: [0, 1, 2, 3, 4, 5, 6].map((i) => named("--t" + i)) };
+    accent: named("--accent"), panel: named("--panel"), targets: Array.from({ length: RULES.targetColours }, (_, i) => named("--t" + i)) };
 }
 
 // A canvas fitted to its element, in CSS pixels, cleared.
@@ -28,16 +28,16 @@ function fitted(canvas, height) {
 // A value's height in a lane; ticks of an axis.
 function steps(low, high, most) {
   const raw = (high - low) / most, unit = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((f) => f * unit).find((size) => size >= raw);
+  const step = RULES.valueSteps.map((f) => f * unit).find((size) => size >= raw * 0.999);
   const ticks = [];
   for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n++) ticks.push(n * step);
   return ticks;
 }
 
-const TIME_STEPS = [0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
+const TIME_STEPS = [0.2, 0.5, ...RULES.clockSteps]; // zoomed in, also under a second
 
 function timeTicks(view, width) {
-  const step = TIME_STEPS.find((size) => (view.to - view.from) / size <= width / 75) || 14400;
+  const step = TIME_STEPS.find((size) => (view.to - view.from) / size <= width / 75) || 2 * TIME_STEPS.at(-1);
   const ticks = [];
   for (let n = Math.ceil(view.from / step); n * step <= view.to; n++) ticks.push(n * step);
   return { ticks, digits: step < 1 ? 1 : 0 };
@@ -85,16 +85,17 @@ function dashed(pen, height, from, to, colour) {
 // Stretches with nothing to say (hatched) and unlike the training recordings (tinted), at least a pixel each.
 function shade(pen, person, view, x, width, height, ink) {
   const first = Math.max(0, above(person.left, view.from) - 1), last = above(person.left, view.to);
+  const reach = person.hop * (RULES.joinedWithin - 1); // clips further apart leave a gap
   let gap = null, odd = null;
   const end = (stretch, paint) => { if (stretch) paint(Math.max(MARGIN.left, x(stretch[0])), Math.min(width - MARGIN.right, x(stretch[1]))); };
   const tint = (a, b) => { pen.globalAlpha = b - a < 3 ? 0.4 : 0.22; pen.fillStyle = ink.odd; pen.fillRect(a, 0, Math.max(2, b - a), height); pen.globalAlpha = 1; };
   const hatch = (a, b) => hatched(pen, a, Math.max(a + 1, b), height, ink.gap);
   for (let i = first; i < last; i++) {
     const left = person.left[i], right = person.right[i];
-    if (gap && (person.said[i] || left > gap[1] + person.hop * 0.75)) { end(gap, hatch); gap = null; }
-    if (i > 0 && left > person.right[i - 1] + person.hop * 0.75) end([person.right[i - 1], left], hatch);
+    if (gap && (person.said[i] || left > gap[1] + reach)) { end(gap, hatch); gap = null; }
+    if (i > 0 && left > person.right[i - 1] + reach) end([person.right[i - 1], left], hatch);
     if (!person.said[i]) gap = [gap ? gap[0] : left, right];
-    if (odd && (!person.odd[i] || left > odd[1] + person.hop * 0.75)) { end(odd, tint); odd = null; }
+    if (odd && (!person.odd[i] || left > odd[1] + reach)) { end(odd, tint); odd = null; }
     if (person.odd[i]) odd = [odd ? odd[0] : left, right];
   }
   end(gap, hatch);
@@ -121,7 +122,7 @@ function drawLine(pen, person, k, first, last, x, y, colour, band) {
   const runs = [];
   for (let i = first, from = -1; i <= last; i++) {
     const whole = i < last && !Number.isNaN(mean[i]);
-    const joined = whole && from >= 0 && middle[i] - middle[i - 1] <= person.hop * 1.75;
+    const joined = whole && from >= 0 && middle[i] - middle[i - 1] <= person.hop * RULES.joinedWithin;
     if (from >= 0 && !joined) { runs.push([from, i]); from = -1; }
     if (whole && from < 0) from = i;
   }

@@ -1,6 +1,7 @@
 // Data of the page: one JSON element per recording, unpacked when it is first shown.
 
 const $ = (id) => document.getElementById(id);
+const RULES = JSON.parse($("affect-rules").textContent); // what every picture of scores shares
 const KINDS = { f4: Float32Array, f8: Float64Array, u1: Uint8Array, i2: Int16Array };
 
 function unpack(packed) {
@@ -62,7 +63,7 @@ function clipAt(person, t) {
 // The face's box at time t, between two kept frames in proportion; null where the face was not seen.
 function boxAt(person, t) {
   const after = above(person.face_time, t), before = after - 1;
-  const times = person.face_time, boxes = person.face_box, reach = person.faceStep * 1.75;
+  const times = person.face_time, boxes = person.face_box, reach = person.faceStep * RULES.joinedWithin;
   if (before < 0) return null;
   const last = after >= times.length || times[after] - times[before] > reach;
   if (last && t - times[before] > person.faceStep) return null;

@@ -1,7 +1,5 @@
 // What the page says in words: the panel at the cursor, the summary, the table.
 
-const REASONS = JSON.parse($("affect-reasons").textContent);
-
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) key === "style" ? made.style.cssText = value : made.setAttribute(key, value);
@@ -11,14 +9,14 @@ function element(name, attributes = {}, ...children) {
 
 function remark(person, i) {
   if (i < 0) return "no clip here";
-  if (person.reason[i]) return REASONS[person.reason[i]];
+  if (person.reason[i]) return RULES.reasons[person.reason[i]];
   return person.odd[i] ? "unlike the training recordings: do not rely on it" : "";
 }
 
 function fillPanel(page) {
   const { video, person, clip } = page;
   const rows = video.targets.map((target, k) => {
-    const colour = `var(--t${k % 7})`, value = clip < 0 ? NaN : person.mean[k][clip], spread = clip < 0 ? NaN : person.std[k][clip];
+    const colour = `var(--t${k % RULES.targetColours})`, value = clip < 0 ? NaN : person.mean[k][clip], spread = clip < 0 ? NaN : person.std[k][clip];
     const share = (v) => Math.min(100, Math.max(0, (100 * (v - target.low)) / (target.high - target.low)));
     const meter = element("div", { class: "scale", "aria-hidden": "true" });
     if (!Number.isNaN(value)) {

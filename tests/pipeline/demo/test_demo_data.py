@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from affect.cache.manifest import check_subjects_disjoint, check_targets_vary, read_manifest
+from affect.cache.records import Target
 from affect.errors import InputError
 from affect.pipeline.demo.demo import claim
 from affect.pipeline.demo.face import EYES, LOWER_LIP, MOUTH_CORNERS, PATCH, Face, load_face
@@ -75,7 +76,7 @@ def test_the_videos_are_as_long_as_their_labels_and_look_different(labels: Path)
     check_subjects_disjoint(manifest)
     check_targets_vary(manifest, np.array([split == "train" for split in manifest.splits or []]))
     assert manifest.end_s.max() <= SMALL.seconds
-    assert manifest.ranges == {"valence": (-1, 1), "arousal": (-1, 1)}
+    assert manifest.targets == (Target("valence", -1, 1), Target("arousal", -1, 1))
     means = []
     for name in dict.fromkeys(manifest.videos):
         frames = frames_of(labels.parent / name)

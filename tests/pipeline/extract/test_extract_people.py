@@ -16,7 +16,7 @@ from affect.cache.records import subject_rows
 from affect.configs.subject import Subject
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command
+    from .conftest import Command
 
 SECONDS, RATE = 10, 25
 

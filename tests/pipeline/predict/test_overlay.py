@@ -13,7 +13,6 @@ import pytest
 from affect.cache.predictions import PersonPrediction, VideoPrediction
 from affect.errors import InputError
 from affect.pipeline.predict.overlay import write_overlay
-from affect.pipeline.predict.overlay_picture import OverlayPicture
 
 Person = Callable[..., PersonPrediction]
 Made = Callable[..., VideoPrediction]
@@ -50,20 +49,6 @@ def test_the_box_lies_on_the_face_and_the_curves_under_the_picture(
     edge = picture[267:400, 262:272].max(1).mean(0)
     assert edge[0] > 200 and edge[1] > 150 and edge[2] < 170
     assert picture[484:, :].mean() < 60 and picture[504:, 320:].max() > 150
-
-
-def test_a_score_outside_its_scale_stays_in_its_lane_and_doubts_have_words(person: Person, prediction: Made) -> None:
-    made = prediction(person(1), person(2))
-    made.persons[0].mean[:, 1] = 9  # of 1 to 7
-    made.persons[0].out_of_range[0] = True
-    drawing = OverlayPicture(made, 640, 480)
-    doubtful, sure = (drawing.draw(np.zeros((480, 640, 3), np.uint8), time_s).astype(int) for time_s in (2.5, 12.5))
-    lane = sure[-60:, 320:]
-    orange = np.flatnonzero(((lane[..., 0] > 180) & (lane[..., 2] < 120)).any(1))
-    assert len(orange) and 2 <= orange.min() <= 12  # the curve, not the rim
-    header = slice(480, drawing.height_px - 2 * 60)
-    amber = [int(((image[header, 150:, 0] > 180) & (image[header, 150:, 2] < 80)).sum()) for image in (doubtful, sure)]
-    assert amber[0] > 50 and amber[1] == 0
 
 
 def test_uneven_times_and_odd_sizes_are_kept(person: Person, prediction: Made, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ SIZE, FPS = 1280, 3.125
 PROGRAM = """
 import json, os, re, sys
 from pathlib import Path
-from affect.pipeline.predict.predict import PredictOptions, predict
+from affect.pipeline.predict.predict import PredictOptions
+from affect.tests.predictions import write_predictions
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a thread a core
 video, *words = sys.argv[1:]
-summary = predict([video], *words, options=PredictOptions(device="cpu", stride=1))
+summary = write_predictions([video], *words, options=PredictOptions(device="cpu", stride=1))
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 print(json.dumps([summary.results[0].clips, peak]))
 """

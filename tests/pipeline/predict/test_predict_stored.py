@@ -10,16 +10,21 @@ import pandas as pd
 import pytest
 
 from affect.cache.opening import create_store, open_store
+from affect.cache.predictions import VideoPrediction
 from affect.cache.records import Recipe
+from affect.cache.store import Store
 from affect.errors import InputError, RunError
-from affect.pipeline.predict.predict import PredictListener, PredictOptions, predict, predict_frame
-from affect.pipeline.predict.scorer import Scored
+from affect.pipeline.events import ClipsScored
+from affect.pipeline.predict.output import Output
+from affect.pipeline.predict.outputs import OUTPUTS, Outputs
+from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
+from affect.tests.predictions import write_predictions
 
 CPU = PredictOptions(device="cpu")
 
 
 def test_three_lines_give_the_rows_that_the_command_writes(run: Path, store: Path, tmp_path: Path) -> None:
-    predict(["alone.mp4"], run, tmp_path, store, options=CPU)
+    write_predictions(["alone.mp4"], run, tmp_path, store, options=CPU)
     written = pd.read_csv(
         tmp_path / "predictions.csv", dtype={"out_of_range": "boolean"}, keep_default_na=False, na_values=[""]
     )
@@ -38,7 +43,7 @@ def test_runs_of_the_same_features_score_together_from_one_store(
     recipe = open_store(store).recipe
     for name, folds in (("first", 1), ("second", 3)):  # the first fold is the same
         made_run(tmp_path / "runs" / name, recipe, 12, folds=folds)
-    predict(["alone.mp4"], tmp_path / "runs", tmp_path / "out", store, options=CPU)
+    write_predictions(["alone.mp4"], tmp_path / "runs", tmp_path / "out", store, options=CPU)
     written = pd.read_csv(tmp_path / "out" / "predictions.csv")
     both, first, second = (
         predict_frame("alone.mp4", tmp_path / name, store=store, device="cpu")
@@ -97,7 +102,7 @@ def test_people_are_chosen_by_word(run: Path, store: Path) -> None:
 
 
 def test_a_video_without_people_has_its_rows_and_no_score(run: Path, store: Path, tmp_path: Path) -> None:
-    summary = predict(["empty.mp4"], run, tmp_path, store, options=CPU)
+    summary = write_predictions(["empty.mp4"], run, tmp_path, store, options=CPU)
     rows = pd.read_csv(tmp_path / "predictions.csv")
     assert len(rows) == 3 and rows["valence"].isna().all()
     assert summary.results[0].scored == 0 and not summary.failed
@@ -106,7 +111,7 @@ def test_a_video_without_people_has_its_rows_and_no_score(run: Path, store: Path
 
 
 def test_a_track_that_one_video_lacks_fails_that_video_alone(run: Path, store: Path, tmp_path: Path) -> None:
-    summary = predict(
+    summary = write_predictions(
         ["alone.mp4", "clinic/two.mp4", "missing.mp4"], run, tmp_path, store,
         options=PredictOptions(device="cpu", subject="track:1"),
     )  # fmt: skip
@@ -118,15 +123,12 @@ def test_a_track_that_one_video_lacks_fails_that_video_alone(run: Path, store: P
 
 
 def test_ctrl_c_leaves_what_is_done_readable(run: Path, store: Path, tmp_path: Path) -> None:
-    def interrupt(scored: Scored) -> None:
-        if scored.video == "clinic/two.mp4":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        predict(
-            ["alone.mp4", "clinic/two.mp4", "empty.mp4"], run, tmp_path, store,
-            options=CPU, listener=PredictListener(scored=interrupt),
-        )  # fmt: skip
+    videos = ["alone.mp4", "clinic/two.mp4", "empty.mp4"]
+    with pytest.raises(KeyboardInterrupt), Outputs(tmp_path, CPU) as outputs:
+        for event in predict(videos, run, tmp_path, store, options=CPU):
+            outputs.add(event)
+            if isinstance(event, ClipsScored) and event.video == "clinic/two.mp4":
+                raise KeyboardInterrupt
     for rows in (pd.read_csv(tmp_path / "predictions.csv"), pd.read_parquet(tmp_path / "predictions.parquet")):
         assert set(rows["video"]) == {"alone.mp4", "clinic/two.mp4"}
     summary = json.loads((tmp_path / "summary.json").read_text("utf-8"))
@@ -136,11 +138,71 @@ def test_ctrl_c_leaves_what_is_done_readable(run: Path, store: Path, tmp_path: P
     assert not list(tmp_path.glob(".*"))
 
 
+def test_rows_are_on_disk_block_by_block(
+    made_run: Callable[..., Path], store: Path, store_person: Callable[[Store, str, int], None], tmp_path: Path
+) -> None:
+    recipe = open_store(store).recipe
+    for name in ("first", "second"):
+        made_run(tmp_path / "runs" / name, recipe, 12, folds=1)
+    store_person(create_store(tmp_path / "features", recipe), "long.mp4", 1200)
+    options = PredictOptions(device="cpu", stride=1)
+    written = []
+    with Outputs(tmp_path / "out", options) as outputs:
+        for event in predict(["long.mp4"], tmp_path / "runs", tmp_path / "out", tmp_path / "features", options=options):
+            outputs.add(event)
+            if isinstance(event, ClipsScored):
+                written.append((event.clips, event.of, len(pd.read_csv(tmp_path / "out" / "predictions.csv"))))
+    assert written == [(clips, 1197, clips) for clips in (512, 1024, 1197)]
+
+
+def test_an_output_that_cannot_be_written_fails_its_video_alone(run: Path, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "plots" / "alone.mp4.png").mkdir(parents=True)
+    summary = write_predictions(["alone.mp4", "empty.mp4"], run, tmp_path, store, options=CPU)
+    assert [(result.video, result.status) for result in summary.results] == [
+        ("alone.mp4", "failed"), ("empty.mp4", "done")
+    ]  # fmt: skip
+    assert "is a directory" in summary.failed[0].reason.lower()
+    assert pd.read_csv(tmp_path / "failures.csv")["video"].tolist() == ["alone.mp4"] and summary.complete
+
+
+def test_an_overlay_of_features_alone_fails_and_is_listed(run: Path, store: Path, tmp_path: Path) -> None:
+    options = PredictOptions(device="cpu", overlay=tmp_path / "scores.mp4")
+    summary = write_predictions(["alone.mp4"], run, tmp_path / "out", store, options=options)
+    assert [result.video for result in summary.failed] == ["alone.mp4"]
+    assert "--overlay needs the recording of alone.mp4" in pd.read_csv(tmp_path / "out" / "failures.csv")["reason"][0]
+    assert not (tmp_path / "scores.mp4").exists()
+
+
+def test_an_output_is_added_by_a_class_and_a_line(
+    run: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Names(Output):
+        def add_video(self, prediction: VideoPrediction) -> None:
+            with (self.folder / "names.txt").open("a") as file:
+                file.write(f"{prediction.video}\n")
+
+    monkeypatch.setitem(OUTPUTS, "names", Names)
+    options = PredictOptions(device="cpu", exports=("names",))
+    write_predictions(["alone.mp4", "empty.mp4"], run, tmp_path / "out", store, options=options)
+    assert (tmp_path / "out" / "names.txt").read_text() == "alone.mp4\nempty.mp4\n"
+    with pytest.raises(InputError, match=r"--export srt is not known; expected one of tables, .* names"):
+        Outputs(tmp_path / "out", PredictOptions(exports=("srt",)))
+
+
+def test_a_refused_call_leaves_older_results_alone(run: Path, store: Path, tmp_path: Path) -> None:
+    write_predictions(["alone.mp4"], run, tmp_path, store, options=CPU)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for options in (PredictOptions(device="cpu", subject="nobody"), PredictOptions(device="cpu", stride=0)):
+        with pytest.raises(InputError):
+            write_predictions(["alone.mp4"], run, tmp_path, store, options=options)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_another_videos_scores_are_not_lost_to_a_second_call(run: Path, store: Path, tmp_path: Path) -> None:
-    predict(["alone.mp4"], run, tmp_path, store, options=CPU)
+    write_predictions(["alone.mp4"], run, tmp_path, store, options=CPU)
     with pytest.raises(InputError, match="1 other videos"):
-        predict(["empty.mp4"], run, tmp_path, store, options=CPU)
-    summary = predict(["alone.mp4", "empty.mp4"], run, tmp_path, store, options=CPU)
+        write_predictions(["empty.mp4"], run, tmp_path, store, options=CPU)
+    summary = write_predictions(["alone.mp4", "empty.mp4"], run, tmp_path, store, options=CPU)
     assert len(summary.results) == 2
 
 
@@ -149,7 +211,7 @@ def test_names_are_nowhere_once_they_are_replaced(run: Path, store: Path, tmp_pa
     key.write_text("0123456789abcdef0123456789abcdef")
     options = PredictOptions(device="cpu", key_file=key, exports=("eaf", "vtt"))
     for folder in ("first", "second"):
-        predict(["clinic/two.mp4", "alone.mp4"], run, tmp_path / folder, store, options=options)
+        write_predictions(["clinic/two.mp4", "alone.mp4"], run, tmp_path / folder, store, options=options)
     files = [path for path in (tmp_path / "first").rglob("*") if path.is_file()]
     assert len(files) > 8
     for path in files:
@@ -160,7 +222,7 @@ def test_names_are_nowhere_once_they_are_replaced(run: Path, store: Path, tmp_pa
     names = [pd.read_csv(tmp_path / folder / "video.csv")["video"].tolist() for folder in ("first", "second")]
     assert names[0] == names[1] and all(name.startswith("v-") for name in names[0])
     key.write_text("another key, just as long as that")
-    predict(["alone.mp4"], run, tmp_path / "third", store, options=options)
+    write_predictions(["alone.mp4"], run, tmp_path / "third", store, options=options)
     assert pd.read_csv(tmp_path / "third" / "video.csv")["video"][0] not in names[0]
 
 
@@ -169,7 +231,7 @@ def test_a_missing_or_short_key_is_refused_before_anything_is_written(run: Path,
     for name, words in (("short", "holds 6 bytes"), ("none", "cannot be read")):
         options = PredictOptions(device="cpu", key_file=tmp_path / name)
         with pytest.raises(InputError, match=words):
-            predict(["alone.mp4"], run, tmp_path / "out", store, options=options)
+            write_predictions(["alone.mp4"], run, tmp_path / "out", store, options=options)
     assert not (tmp_path / "out").exists()
 
 
@@ -213,6 +275,6 @@ def test_a_run_that_does_not_fit_is_refused_clearly(
         (tmp_path / "alone.mp4").write_bytes(b"")
     videos = ["alone.mp4"] if asked == store else [str(tmp_path / "alone.mp4")]
     with pytest.raises(RunError, match=words) as caught:
-        predict(videos, where, tmp_path / "out", asked, options=CPU)
+        write_predictions(videos, where, tmp_path / "out", asked, options=CPU)
     assert caught.value.hint
     assert not (tmp_path / "out").exists()

@@ -10,14 +10,18 @@ import pytest
 
 from affect.errors import InputError, RunError
 from affect.pipeline.predict.inputs import find_inputs
-from affect.pipeline.predict.predict import PredictOptions, PredictSummary, predict, predict_frame
+from affect.pipeline.predict.outputs import PredictSummary
+from affect.pipeline.predict.predict import PredictOptions, predict_frame
+from affect.pipeline.workers import let_go
+from affect.stages.features import recipe
+from affect.tests.predictions import write_predictions
 
 
 def _predict(
     video: Path, run: Path, output: Path, store: str | None = None, store_format: str = "zarr"
 ) -> PredictSummary:
     options = PredictOptions(device="cpu", store_format=store_format, stride=2)
-    return predict([video], run, output, store, options=options)
+    return write_predictions([video], run, output, store, options)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,7 @@ def test_bad_files_are_listed_and_the_good_one_is_done(face_video: Path, face_ru
     (folder / "text.mp4").write_text("no video at all\n" * 50)
     (folder / "empty.mp4").write_bytes(b"")
     options = PredictOptions(device="cpu")
-    summary = predict([folder, "nowhere.mp4"], face_run, tmp_path / "out", ":memory:", options=options)
+    summary = write_predictions([folder, "nowhere.mp4"], face_run, tmp_path / "out", ":memory:", options)
     assert {item.video for item in summary.failed} == {"text.mp4", "empty.mp4", "nowhere.mp4"}
     assert all(item.reason for item in summary.failed) and summary.complete
     assert set(pd.read_csv(tmp_path / "out" / "failures.csv")["video"]) == {item.video for item in summary.failed}
@@ -92,7 +96,7 @@ def test_replaced_names_leave_no_features_and_no_path_behind(face_video: Path, f
     bad = tmp_path / "Frau Muster.mp4"
     bad.write_text("no video")
     options = PredictOptions(device="cpu", key_file=key)
-    summary = predict([face_video, bad], face_run, tmp_path / "out", options=options)
+    summary = write_predictions([face_video, bad], face_run, tmp_path / "out", options=options)
     assert len(summary.failed) == 1
     assert not (tmp_path / "out" / "features").exists()
     for path in (tmp_path / "out").rglob("*"):
@@ -106,6 +110,19 @@ def test_a_run_of_other_features_is_refused_before_extraction(run: Path, face_vi
         _predict(face_video, run, tmp_path / "out")
     assert not list((tmp_path / "out" / "features").glob("*.zarr"))
     assert not (tmp_path / "out" / "predictions.csv").exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("store", [None, ":memory:"])
+def test_features_that_this_version_makes_otherwise_are_refused_before_anything_is_made(
+    store: str | None, face_run: Path, face_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go("extractor")  # its recipe is that of before
+    monkeypatch.setattr(recipe, "ALGORITHM", recipe.ALGORITHM + 1)
+    with pytest.raises(RunError, match=f"algorithm {recipe.ALGORITHM - 1} -> {recipe.ALGORITHM}"):
+        _predict(face_video, face_run, tmp_path / "out", store)
+    let_go("extractor")
+    assert not list(tmp_path.iterdir())
 
 
 def test_words_mean_files_folders_patterns_and_ids(face_video: Path, store: Path) -> None:

@@ -22,7 +22,7 @@ def fitted(data: Data, folder: Path, config: Config) -> tuple[list[EpochRecord],
         side: whole.clips_of(rows) for side, rows in make_folds(whole.manifest, config.evaluation, 0)[0].sides.items()
     }
     labels = whole.scaling.to_training(whole.labels)
-    size, targets, length = whole.clips.table.feature_size, whole.manifest.targets, whole.clips.clip_length
+    size, targets, length = whole.clips.table.feature_size, whole.manifest.target_names, whole.clips.clip_length
     spec = ModelSpec(size, targets, length, config.clips.context, config.model)
     clips = LabelledClips(whole.clips, labels, sides["train"], sides["validation"])
     fit = Fit(build_model(spec, 0, "cpu"), clips, config.training, config.loss, 0)

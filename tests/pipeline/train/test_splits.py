@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from affect.cache.manifest import Manifest
+from affect.cache.records import Target
 from affect.configs.load import load_config
 from affect.configs.schema import EvaluationConfig
 from affect.errors import ConfigError, ManifestError
@@ -14,7 +15,7 @@ def manifest(subjects: list[str], splits: list[str] | None = None, videos: list[
     count = len(subjects)
     start = np.arange(count) * 2.0
     return Manifest(
-        videos or [f"{name}.mp4" for name in subjects], subjects, start, start + 2, splits, ("valence",),
+        videos or [f"{name}.mp4" for name in subjects], subjects, start, start + 2, splits, (Target("valence"),),
         np.linspace(-1, 1, count)[:, None],
     )  # fmt: skip
 

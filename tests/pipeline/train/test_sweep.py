@@ -62,7 +62,7 @@ def test_two_ranks_train_to_what_one_process_does(data: Data, tmp_path: Path) ->
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=120)
     train_temporal(data.store, labels, tmp_path / "one", load_config(None, words), device="cpu")
     one, two = (pd.read_csv(tmp_path / name / "predictions.csv") for name in ("one", "two"))
-    for target in data.manifest.targets:
+    for target in data.manifest.target_names:
         assert (one[target] - two[target]).abs().max() < 1e-4 * one[target].std()
 
 

@@ -38,7 +38,7 @@ def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingS
     assert set(table["level"]) == {"clip", "span", "video"}
     spans = table[table["level"] == "span"]
     assert sorted(spans["span"]) == list(range(len(data.manifest)))
-    for number, name in enumerate(data.manifest.targets):
+    for number, name in enumerate(data.manifest.target_names):
         truth = data.manifest.labels[spans["span"].to_numpy(int), number]
         assert np.allclose(spans[f"{name}_label"], truth)
         said = spans[name].to_numpy()
@@ -55,8 +55,8 @@ def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingS
 
 def test_the_run_folder_says_what_made_it_and_loads_again(held_out_people: TrainingSummary, data: Data) -> None:
     run = load_run(held_out_people.run)
-    assert len(run.models) == 8 and run.targets == data.manifest.targets
-    assert run.card.ranges == data.manifest.ranges and run.card.training_mean.keys() == set(run.targets)
+    assert len(run.models) == 8 and run.target_names == data.manifest.target_names
+    assert run.card.targets == data.manifest.targets and run.card.training_mean.keys() == set(run.target_names)
     assert all(not model.training and model.reference.fitted for model in run.models)
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["recipe_digest"] == run.card.recipe.digest and environment["versions"]["torch"]

@@ -7,6 +7,7 @@ import openpyxl
 import pytest
 
 from affect.cache.manifest import Manifest, match_videos, read_manifest
+from affect.cache.records import Target
 from affect.errors import InputError, ManifestError
 from affect.pipeline.prepare_labels import LabelsSummary, ManifestSummary, prepare_labels
 from affect.stages.labels.aff_wild2 import span_rows
@@ -98,7 +99,7 @@ def test_amigos_becomes_a_manifest_and_lists_what_does_not(tmp_path: Path, make_
     manifest = read_manifest(summary.manifest)
     assert spans(manifest) == [("videos/P1_18_face.mp4", "P1", 0, 20), ("videos/P1_18_face.mp4", "P1", 45, 65)]
     np.testing.assert_allclose(manifest.labels, [[0.2, -0.4], [0.7, 0.1]])  # 1.5 is clamped to 1
-    assert manifest.ranges == {"valence": (-1, 1), "arousal": (-1, 1)}
+    assert manifest.targets == (Target("valence", -1, 1), Target("arousal", -1, 1))
     assert listed(summary, "video without labels") == ["videos/P2_18_face.mp4"]
     assert listed(summary, "labels without a video") == ["P3_N1"]
     assert listed(summary, "value outside its scale") == ["P1_18_4"]
@@ -167,11 +168,11 @@ def test_panss_keeps_the_scale_s_units_and_takes_the_table_s_total(tmp_path: Pat
     write_excel(tmp_path / "ratings.xlsx", rows)
     summary = only(prepare_labels("ness", tmp_path, tmp_path / "labels.csv"))
     manifest = read_manifest(summary.manifest)
-    assert manifest.targets == ("n3", "n6", "n1", "total")
+    assert manifest.target_names == ("n3", "n6", "n1", "total")
     assert spans(manifest) == [("P01_visit1.mp4", "007", 0, np.inf), ("P02_visit1.mp4", "2", 0, np.inf)]
     np.testing.assert_allclose(manifest.labels, np.array([[4, 5, 3, 22], [1, 2, np.nan, np.nan]]))
-    assert manifest.ranges == {"n3": (1, 7), "n6": (1, 7), "n1": (1, 7), "total": (7, 49)}
-    assert manifest.units["total"] == "points"
+    assert [(target.low, target.high) for target in manifest.targets] == [(1, 7), (1, 7), (1, 7), (7, 49)]
+    assert manifest.targets[-1].unit == "points"
     assert listed(summary, "value outside its scale") == ["P02_visit1.mp4"] * 2
     assert listed(summary, "labels without a video") == ["P09_visit1"]
     assert listed(summary, "video without labels") == ["P03_visit1.mp4"]
@@ -184,9 +185,9 @@ def test_cains_sums_its_items_where_the_table_has_no_total(tmp_path: Path, make_
     write_csv(tmp_path / "c.csv", [header, ["one.mkv", "A", 0, 1, 2.5, 4], ["two", "B", 1, "", 2, 3]])
     summary = prepare_labels("ness", tmp_path, tmp_path / "labels.csv")
     manifest = read_manifest(only(summary).manifest)
-    assert manifest.targets == ("facial", "vocal", "gestures", "speech", "total")
+    assert manifest.target_names == ("facial", "vocal", "gestures", "speech", "total")
     np.testing.assert_allclose(manifest.labels, [[0, 1, 2.5, 4, 7.5], [1, np.nan, 2, 3, np.nan]])
-    assert manifest.ranges["total"] == (0, 16)
+    assert (manifest.targets[-1].low, manifest.targets[-1].high) == (0, 16)
     again = prepare_labels("cains", tmp_path, tmp_path / "labels.csv")  # what it wrote itself is no table
     assert again.tables == summary.tables
 
@@ -210,9 +211,9 @@ def test_a_table_with_both_instruments_becomes_a_manifest_for_each(tmp_path: Pat
     assert [made.manifest.name for made in summary.manifests] == ["labels-panss.csv", "labels-cains.csv"]
     assert not (tmp_path / "labels.csv").exists()
     panss, cains = (read_manifest(made.manifest) for made in summary.manifests)
-    assert panss.targets == ("n3", "n6", "n1", "total")
+    assert panss.target_names == ("n3", "n6", "n1", "total")
     np.testing.assert_allclose(panss.labels, [[2, 3, 1, 14], [5, 6, 4, 30]])
-    assert cains.targets == ("facial", "vocal", "gestures", "speech", "total")
+    assert cains.target_names == ("facial", "vocal", "gestures", "speech", "total")
     np.testing.assert_allclose(cains.labels, [[0, 1, 2, 3, 6], [4, 4, 4, 4, 16]])
     for made in summary.manifests:
         assert listed(made, "column is ambiguous") == ["total"]  # it says not of which: the sum of the items stands

@@ -1,6 +1,7 @@
 """Clips: which frames, which neighbours, nothing twice, wherever the features lie."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_neighbours_are_whole_clips_on_each_side_inside_the_video(table: Feature
     frames = np.arange(100)
     for number in (0, 5, 40, 84):
         keys, mask = clips.keys(np.array([number]))
-        firsts = keys[0] // 17 - table.frames.first[table.number(["v100"])[0]]
+        firsts = clips.unpack(keys[0])[0] - table.frames.first[table.number(["v100"])[0]]
         wanted = number + 16 * np.arange(-2, 3)
         inside = (wanted >= 0) & (wanted + 16 <= 100)
         assert mask[0].tolist() == inside.tolist()
@@ -123,11 +124,12 @@ def test_neighbours_are_whole_clips_on_each_side_inside_the_video(table: Feature
 
 def test_wrapped_neighbours_go_round_the_videos_own_ring_of_clips(make_video: Any) -> None:
     table = FeatureTable.from_videos({"a": make_video(20), "b": make_video(64, seen=1.0), "c": make_video(5)})
-    clips = dense_clips(table, CLIPS, 16, context_edges="wrap", videos=["b"])
+    ring = replace(CLIPS, context_edges="wrap")
+    clips = dense_clips(table, ring, 16, videos=["b"])
     keys, mask = clips.keys(np.arange(4))
     assert mask.all()
-    assert ((keys // 17 - 20) // 16).tolist() == [[(i + j) % 4 for j in range(-2, 3)] for i in range(4)]
-    short = dense_clips(table, CLIPS, 16, context_edges="wrap", videos=["c"])
+    assert ((clips.unpack(keys)[0] - 20) // 16).tolist() == [[(i + j) % 4 for j in range(-2, 3)] for i in range(4)]
+    short = dense_clips(table, ring, 16, videos=["c"])
     keys, _ = short.keys(np.arange(1))
     assert len(np.unique(keys)) == 1
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from affect.cache.predictions import ClipScores, ScoreReason
 from affect.configs.schema import ClipsConfig, ModelConfig
 from affect.stages.temporal.clips import FeatureTable, dense_clips
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.reference_distribution import ReferenceDistribution
-from affect.stages.temporal.score import ClipScores, ScoreReason, fit_reference, score_blocks, score_clips
+from affect.stages.temporal.score import fit_reference, pool_scores, pooled, score_blocks, score_clips
 
 CLIPS = ClipsConfig(length=8, context=2)
 
@@ -61,6 +62,29 @@ def test_an_ensemble_gives_mean_spread_and_attention_over_its_models(make_video:
     np.testing.assert_allclose(together.attention, np.mean([scores.attention for scores in alone], 0), atol=1e-6)
     assert np.isnan(together.attention[0, :2]).all()
     np.testing.assert_allclose(np.nansum(together.attention, 1), 1, atol=1e-5)
+
+
+def test_groups_pool_to_the_mean_and_spread_of_all_their_members() -> None:
+    scores = np.random.default_rng(0).normal(size=(5, 7, 2))
+    groups = [scores[:3], scores[3:4], scores[4:]]
+    with np.errstate(invalid="ignore"):
+        stds = [group.std(0, ddof=1) if len(group) > 1 else np.full((7, 2), np.nan) for group in groups]
+    mean, std = pooled([group.mean(0) for group in groups], stds, [3, 1, 1])
+    np.testing.assert_allclose(mean, scores.mean(0))
+    np.testing.assert_allclose(std, scores.std(0, ddof=1))
+
+
+def test_groups_of_models_score_together_as_all_of_them_do(make_video: Any) -> None:
+    table = FeatureTable.from_videos({"a": make_video(60), "b": make_video(24, seen=0.0)})
+    clips = dense_clips(table, CLIPS, 8)
+    several = models(3)
+    together = score_clips(several, clips)
+    parts = [score_clips(several[:2], clips), score_clips(several[2:], clips)]
+    found = pool_scores(parts, [2, 1])
+    for name in ("mean", "std", "attention", "coverage", "distance"):
+        np.testing.assert_allclose(getattr(found, name), getattr(together, name), atol=1e-6, err_msg=name)
+    assert (found.reason == together.reason).all() and (found.out_of_range == together.out_of_range).all()
+    assert pool_scores(parts[:1], [2]) is parts[0]
 
 
 def test_where_there_is_nothing_to_say_stands_nan_and_the_reason(make_video: Any) -> None:

@@ -10,11 +10,17 @@ import pytest
 
 from affect.cache.predictions import PersonPrediction, VideoPrediction
 from affect.pipeline.predict.overlay import clock_offset_s
-from affect.stages.views.viewer import write_viewer
+from affect.stages.views.rules import COLOURS, OUT_OF_RANGE
+from affect.stages.views.viewer import page_head, page_tail, video_block
 
 Person = Callable[..., PersonPrediction]
 Made = Callable[..., VideoPrediction]
 Open = Callable[..., Any]
+
+
+def write_viewer(predictions: list[VideoPrediction], path: Path, *, with_video: bool = True) -> None:
+    blocks = [video_block(item, path.parent, with_video=with_video) for item in predictions]
+    path.write_text(page_head(with_video=with_video) + "".join(blocks) + page_tail(), "utf-8")
 
 
 @pytest.fixture
@@ -165,6 +171,14 @@ def test_a_screen_reader_hears_the_scores_at_the_slider(page: Any) -> None:
     assert "no face in the clip" in table.inner_text()
 
 
+def test_the_page_draws_by_the_rules_of_every_picture(page: Any) -> None:
+    colours = page.evaluate(
+        """() => { const style = getComputedStyle(document.documentElement);
+        return ['t0', 't1', 't2', 't3', 't4', 't5', 't6', 't7', 'odd'].map((k) => style.getPropertyValue('--' + k)) }"""
+    )
+    assert colours == [*COLOURS, "", OUT_OF_RANGE]
+
+
 def test_names_cannot_put_anything_on_the_page(
     person: Person, prediction: Made, open_page: Open, tmp_path: Path
 ) -> None:
@@ -205,8 +219,8 @@ def test_three_dense_hours_draw_smoothly_and_lose_no_peak(
     person: Person, prediction: Made, open_page: Open, tmp_path: Path
 ) -> None:
     hours = person(1, duration_s=10_800.0, hop_s=0.32)
-    hours.mean[:, 0] = 0
-    hours.mean[20_000, 0] = 0.9  # a third of a second in three hours
+    hours.clips.mean[:, 0] = 0
+    hours.clips.mean[20_000, 0] = 0.9  # a third of a second in three hours
     write_viewer([prediction(hours, duration_s=10_800.0)], tmp_path / "viewer.html", with_video=False)
     page = open_page(tmp_path / "viewer.html")
     peak = """() => { const canvas = document.querySelector('#lanes canvas'), pen = canvas.getContext('2d');

@@ -1,16 +1,16 @@
 """Scores as annotations: ELAN documents and WebVTT captions, one annotation a clip."""
 
 import contextlib
-import datetime
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
-from ...cache.predictions import REASONS, PersonPrediction, Target, VideoPrediction
-from ..runs.files import write_whole
+from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
+from ...cache.records import Target
 
 EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 SCORES = "scores"  # ELAN's name for the kind of our tiers
@@ -23,20 +23,21 @@ MIME_TYPES = {
 }
 
 
-def write_elan(prediction: VideoPrediction, path: Path) -> None:
-    """Write an `.eaf`: a tier per person and target, and one for remarks; times on the player's clock.
+def elan(prediction: VideoPrediction, folder: Path, date: datetime) -> bytes:
+    """An `.eaf` document: a tier per person and target, and one for remarks; times on the player's clock.
 
+    folder: where the document will lie, to name the recording from there; date: with its time zone.
     ELAN's tiers cannot overlap: where clips do, each annotation covers the stretch its clip alone stands for.
     Source: the EAF 3.0 schema of the Max Planck Institute for Psycholinguistics.
     """
     document = ET.Element("ANNOTATION_DOCUMENT", {
-        "AUTHOR": "affect", "DATE": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "AUTHOR": "affect", "DATE": date.isoformat(timespec="seconds"),
         "FORMAT": "3.0", "VERSION": "3.0", "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
         "xsi:noNamespaceSchemaLocation": EAF_SCHEMA,
     })  # fmt: skip
     header = ET.SubElement(document, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
     if prediction.source is not None:
-        ET.SubElement(header, "MEDIA_DESCRIPTOR", _media(prediction.source, path.parent))
+        ET.SubElement(header, "MEDIA_DESCRIPTOR", _media(prediction.source, folder))
     slots = ET.SubElement(document, "TIME_ORDER")
     written = _Slots()
     for person in prediction.persons:
@@ -49,7 +50,8 @@ def write_elan(prediction: VideoPrediction, path: Path) -> None:
         "GRAPHIC_REFERENCES": "false", "LINGUISTIC_TYPE_ID": SCORES, "TIME_ALIGNABLE": "true",
     })  # fmt: skip
     ET.indent(document)
-    write_whole(path, ET.tostring(document, encoding="utf-8", xml_declaration=True))
+    content: bytes = ET.tostring(document, encoding="utf-8", xml_declaration=True)
+    return content
 
 
 class _Slots:
@@ -92,7 +94,7 @@ def _tiers(prediction: VideoPrediction, person: PersonPrediction) -> Iterator[tu
         rows = [
             (start, end, score_text(person, clip, number, target))
             for clip, (start, end) in enumerate(edges)
-            if start < end and not np.isnan(person.mean[clip, number])
+            if start < end and not np.isnan(person.clips.mean[clip, number])
         ]
         yield prefix + target.name, rows
     remarks = [
@@ -105,8 +107,8 @@ def _tiers(prediction: VideoPrediction, person: PersonPrediction) -> Iterator[tu
         yield prefix + "remarks", remarks
 
 
-def write_webvtt(prediction: VideoPrediction, path: Path) -> None:
-    """Write captions: one cue a clip and person, with every target's score; times on the player's clock."""
+def webvtt(prediction: VideoPrediction) -> str:
+    """Captions: one cue a clip and person, with every target's score; times on the player's clock."""
     cues = []
     for person in prediction.persons:
         who = f"{person.label}\n" if len(prediction.persons) > 1 else ""
@@ -114,28 +116,28 @@ def write_webvtt(prediction: VideoPrediction, path: Path) -> None:
             scores = [
                 f"{target.name} {score_text(person, clip, number, target)}"
                 for number, target in enumerate(prediction.targets)
-                if not np.isnan(person.mean[clip, number])
+                if not np.isnan(person.clips.mean[clip, number])
             ]
             lines = [*scores, *filter(None, [remark(person, clip)])]
             if start < end and lines:
                 text = (who + "\n".join(lines)).replace("&", "&amp;").replace("<", "&lt;")
                 cues.append((start, end, text))
     blocks = [f"{_vtt_time(start)} --> {_vtt_time(end)}\n{text}" for start, end, text in sorted(cues)]
-    write_whole(path, "\n\n".join(["WEBVTT", *blocks]) + "\n")
+    return "\n\n".join(["WEBVTT", *blocks]) + "\n"
 
 
 def score_text(person: PersonPrediction, clip: int, number: int, target: Target) -> str:
     """`0.31 ± 0.05 unit`, without what is unknown."""
-    spread = person.std[clip, number]
-    text = f"{person.mean[clip, number]:z.2f}" + ("" if np.isnan(spread) else f" ± {spread:.2f}")
+    spread = person.clips.std[clip, number]
+    text = f"{person.clips.mean[clip, number]:z.2f}" + ("" if np.isnan(spread) else f" ± {spread:.2f}")
     return f"{text} {target.unit}" if target.unit else text
 
 
 def remark(person: PersonPrediction, clip: int) -> str:
     """Why a clip's score is missing or doubtful; empty where it is neither."""
-    if person.reason[clip]:
-        return REASONS[int(person.reason[clip])]
-    return "unlike the training recordings" if person.out_of_range[clip] else ""
+    if person.clips.reason[clip]:
+        return ScoreReason(person.clips.reason[clip]).sentence
+    return "unlike the training recordings" if person.clips.out_of_range[clip] else ""
 
 
 def _edges_ms(prediction: VideoPrediction, person: PersonPrediction) -> list[tuple[int, int]]:

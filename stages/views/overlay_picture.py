@@ -3,17 +3,16 @@
 import cv2
 import numpy as np
 
-from ...cache.predictions import PersonPrediction, Target, VideoPrediction
-from ...cache.records import Array
-from ...stages.views.plot import COLOURS, JOINED_WITHIN
+from ...cache.predictions import PersonPrediction, VideoPrediction
+from ...cache.records import Array, Target
 from .annotations import remark
+from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, rgb
 
 WINDOW_S = 30.0  # of the running curve
 LEAST_WIDTH_PX = 640  # narrower recordings are enlarged, or nobody could read the scores
 LEAST_TEXT = 0.55  # of the font's size: smaller, the point of a number disappears
-SEEN_WITHIN = 1.75  # kept frames; a box is drawn between two sightings no further apart
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-INK, PAPER, RULE, ODD = (235, 238, 242), (20, 23, 27), (60, 66, 74), (240, 170, 0)
+INK, PAPER, RULE, ODD = (235, 238, 242), (20, 23, 27), (60, 66, 74), rgb(OUT_OF_RANGE)
 BOXES = ((255, 210, 74), (255, 255, 255), (98, 182, 242), (236, 159, 202))  # person by person
 
 
@@ -62,7 +61,7 @@ class OverlayPicture:
         words, clip = told.person.label if len(self._tracks) > 1 else "", told.clip_at(time_s)
         colour, line = BOXES[self._tracks.index(told) % len(BOXES)], round(self._header * 0.75)
         _write(strip, words, (8, line), self._text, colour)
-        if clip >= 0 and told.person.out_of_range[clip]:
+        if clip >= 0 and told.person.clips.out_of_range[clip]:
             _write(strip, remark(told.person, clip), (self._text_px, line), self._text, ODD)
 
     def _draw_box(self, canvas: Array, number: int, box: Array, clip: int) -> None:
@@ -73,7 +72,7 @@ class OverlayPicture:
         person = self._tracks[number].person
         words = [person.label] if len(self._tracks) > 1 else []
         if clip >= 0 and self._tracks[number] is not self._told:
-            scores = zip(self.prediction.targets, person.mean[clip], strict=True)
+            scores = zip(self.prediction.targets, person.clips.mean[clip], strict=True)
             words += [f"{target.name} {value:z.2f}" for target, value in scores if not np.isnan(value)]
         pitch = round(42 * self._text)
         lowest = max(top - 6, pitch * len(words))  # over the face where there is no room above it
@@ -85,12 +84,11 @@ class OverlayPicture:
         target = self.prediction.targets[number]
         top = self._picture + self._header + number * self._lane
         lane = canvas[top : top + self._lane]
-        colour = tuple(int(COLOURS[number % len(COLOURS)][i : i + 2], 16) for i in (1, 3, 5))
-        bright = tuple(min(255, value + 70) for value in colour)
+        bright = tuple(min(255, value + 70) for value in rgb(COLOURS[number % len(COLOURS)]))
         cv2.line(lane, (0, 0), (self._width, 0), RULE, 1)
         _write(lane, target.name, (8, round(self._lane * 0.42)), self._text, bright)
         _write(lane, _score(person, clip, number, target.unit), (8, round(self._lane * 0.86)), self._text, INK)
-        if clip >= 0 and person.out_of_range[clip]:
+        if clip >= 0 and person.clips.out_of_range[clip]:
             cv2.rectangle(lane, (0, 2), (4, self._lane - 2), ODD, -1)
         self._draw_curve(lane[:, self._text_px :], track, number, time_s, bright)
 
@@ -102,7 +100,7 @@ class OverlayPicture:
         first, last = np.searchsorted(middle, [begin - WINDOW_S / 2, begin + WINDOW_S * 1.5])
         x = (middle[first:last] - begin) / WINDOW_S * width
         scale = (height - 10) / (high - low)
-        mean, std = person.mean[first:last, number], np.nan_to_num(person.std[first:last, number])
+        mean, std = person.clips.mean[first:last, number], np.nan_to_num(person.clips.std[first:last, number])
         line = 5 + (high - mean) * scale
         for start, stop in _runs(mean, middle[first:last], track.clip_step_s):
             part = slice(start, stop)
@@ -136,7 +134,7 @@ class _Track:
         if after == 0:
             return None
         since = time_s - self._time_s[after - 1]
-        if after == len(self._time_s) or self._time_s[after] - self._time_s[after - 1] > self._step * SEEN_WITHIN:
+        if after == len(self._time_s) or self._time_s[after] - self._time_s[after - 1] > self._step * JOINED_WITHIN:
             return self._box[after - 1] if since <= self._step else None
         share = since / max(1e-9, self._time_s[after] - self._time_s[after - 1])
         box: Array = self._box[after - 1] * (1 - share) + self._box[after] * share
@@ -147,17 +145,17 @@ def _range(track: "_Track | None", number: int, target: Target) -> tuple[float, 
     """The target's scale, widened to what is outside it: that is shown, not cut off."""
     if track is None:
         return target.low, target.high
-    mean, std = track.person.mean[:, number], np.nan_to_num(track.person.std[:, number])
+    mean, std = track.person.clips.mean[:, number], np.nan_to_num(track.person.clips.std[:, number])
     said = ~np.isnan(mean)
     low, high = (mean - std)[said].min(initial=target.low), (mean + std)[said].max(initial=target.high)
     return float(low), float(high)
 
 
 def _score(person: PersonPrediction, clip: int, number: int, unit: str) -> str:
-    if clip < 0 or np.isnan(person.mean[clip, number]):
+    if clip < 0 or np.isnan(person.clips.mean[clip, number]):
         return "nothing to say"
-    spread = person.std[clip, number]
-    text = f"{person.mean[clip, number]:z.2f}" + ("" if np.isnan(spread) else f" +- {spread:.2f}")
+    spread = person.clips.std[clip, number]
+    text = f"{person.clips.mean[clip, number]:z.2f}" + ("" if np.isnan(spread) else f" +- {spread:.2f}")
     return f"{text} {unit}".rstrip()
 
 

@@ -13,6 +13,7 @@ import click
 
 from .configs.schema import Config
 from .errors import AffectError
+from .pipeline.prepare_labels import DATA_SETS
 
 if TYPE_CHECKING:
     from .pipeline.extract.extract import ExtractionSummary
@@ -415,7 +416,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 
 
 @main.command("prepare-labels")
-@click.argument("data_set", type=click.Choice(["amigos", "omg", "ness", "panss", "cains", "aff-wild2"]))
+@click.argument("data_set", type=click.Choice(DATA_SETS))
 @click.argument("root", metavar="ROOT")
 @click.option("--output", required=True, metavar="FILE.csv", help="The manifest; its sidecar goes beside it.")
 @click.option("--videos", metavar="DIR", help="The folder of recordings; ROOT unless said.")
@@ -427,10 +428,12 @@ def prepare_labels_command(
 ) -> None:
     """A data set's own annotation files to one manifest; what is missing on disk is listed.
 
+    `ness` writes one for each instrument where the table holds PANSS and CAINS: FILE-panss.csv and FILE-cains.csv.
+
     Example: affect prepare-labels amigos AMIGOS/ --output labels.csv
     """
     from .pipeline.prepare_labels import prepare_labels
     from .pipeline.terminal import text
 
-    summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)  # type: ignore[arg-type]
+    summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)
     sys.exit(_say(text.of_labels(summary), as_json, asdict(summary)))

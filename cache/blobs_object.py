@@ -8,7 +8,7 @@ import datetime
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,6 @@ class ObjectFolder(Blobs):
             paths = [item["path"] for batch in obstore.list(self.store) for item in batch]
         return sorted(path.removesuffix(end) for path in paths if path.endswith(end) and not path.startswith("."))
 
-    def prune(self, prefix: str) -> None:
-        pass
-
     def exists(self, key: str, root_file: str | None = None) -> bool:
         with self._mapped(key):
             try:
@@ -111,10 +108,8 @@ class ObjectFolder(Blobs):
         with tempfile.TemporaryDirectory(prefix="affect-", ignore_cleanup_errors=True) as folder:
             yield Path(folder) / "entry"
 
-    def settle(self, path: Path) -> None:
-        pass  # it goes elsewhere, and is composed again if this machine stops before
-
-    def publish(self, path: Path, key: str, root_file: str | None) -> None:
+    def publish(self, path: Path, key: str, root_file: str | None, first: Callable[[], None]) -> None:
+        first()
         with self._mapped(key):
             if root_file is None:
                 with path.open("rb") as file:
@@ -128,10 +123,6 @@ class ObjectFolder(Blobs):
                         f"{self.where}/{key}/{name} was written by another process at the same time",
                         hint="run the same command again; what was stored is kept and resumed",
                     )
-
-    @contextlib.contextmanager
-    def fenced(self) -> Iterator[None]:
-        yield
 
     def _get(self, key: str) -> tuple[bytes | None, str | None]:
         try:

@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import EntryError
-from .blobs import TEMPORARY, Blobs, storage_error
+from .blobs import Blobs
+from .blobs_local import TEMPORARY, storage_error
 from .claims import Claim
 from .ids import check_id
 from .journal import COMMITTED, Journal
@@ -28,29 +29,39 @@ from .layout import (
     write_arrays,
 )
 from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
-from .store import EntryWriter, Look, Store
+from .store import Entry, EntryWriter, Store
 
-LOOKS = 3  # an entry that another run replaces just now may be gone at one look and there at the next
+TRIES = 3  # an entry that another run replaces just now may be gone at one time and there at the next
 
 
 class EntryFormat(Protocol):
     """How the arrays of an entry lie on disk; `ZarrFormat` and `Hdf5Format`."""
 
-    name: str
-    suffix: str
+    name: str  # as in store.json and after --format
+    suffix: str  # of an entry's file or folder, behind its id
     root_file: str | None  # entries are folders, and this file is published last
 
-    def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer: ...
+    def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer:
+        """A new entry at a free path, with room for these arrays and for attributes like those of `info`."""
+        ...
 
-    def head(self, blobs: Blobs, key: str) -> bytes: ...
+    def head(self, blobs: Blobs, key: str) -> bytes:
+        """The bytes that hold an entry's attributes: the same bytes, the same entry. Errors: FileNotFoundError."""
+        ...
 
-    def attributes(self, head: bytes) -> dict[str, Json]: ...
+    def attributes(self, head: bytes) -> dict[str, Json]:
+        """The attributes in those bytes, not yet checked against their seal. Errors: DamageError."""
+        ...
 
     def read(
         self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: Mapping[str, tuple[int, int] | None]
-    ) -> dict[str, Array]: ...
+    ) -> dict[str, Array]:
+        """Arrays by name, each whole (None) or its rows [start, stop). Errors: DamageError naming the array."""
+        ...
 
-    def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]: ...
+    def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]:
+        """What describes the arrays and is not as it was written, one sentence each; empty where all is sound."""
+        ...
 
 
 class FolderStore(Store):
@@ -65,27 +76,27 @@ class FolderStore(Store):
     def ids(self) -> list[str]:
         return self.blobs.entries(self._format.suffix, self._format.root_file)
 
-    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
-        return self._look(entry_id, dict.fromkeys(names))
+    def entry(self, entry_id: str, names: Sequence[str] = ()) -> Entry:
+        return self._entry(entry_id, dict.fromkeys(names))
 
-    def looks(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Look | EntryError]:
+    def entries(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Entry | EntryError]:
         if self.blobs.at_once == 1:
-            yield from super().looks(ids, names)
+            yield from super().entries(ids, names)
             return
         with ThreadPoolExecutor(self.blobs.at_once) as pool:
             rest = iter(ids)
             while some := list(islice(rest, 16 * self.blobs.at_once)):
-                yield from pool.map(partial(self._look_or_error, names), some)
+                yield from pool.map(partial(self._entry_or_error, names), some)
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
         names = [name for name in DTYPES if values or name != "values"]
-        arrays = dict(self._look(entry_id, dict.fromkeys(names)).arrays)
+        arrays = dict(self._entry(entry_id, dict.fromkeys(names)).arrays)
         if not values:
             arrays["values"] = np.zeros((len(arrays["frame"]), 0), DTYPES["values"])
         return FrameFeatures(**arrays)
 
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:
-        return self._look(entry_id, {"values": (start, stop)}).arrays["values"]
+        return self._entry(entry_id, {"values": (start, stop)}).arrays["values"]
 
     def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
         check_id(entry_id)
@@ -110,15 +121,6 @@ class FolderStore(Store):
         found = self._format.damaged_metadata(self.blobs, self.key(entry_id), attributes)
         return found + self._damaged_arrays(entry_id, attributes)
 
-    def delete(self, entry_id: str) -> None:
-        self._standing(entry_id)
-        claim = self._claim(entry_id)
-        try:
-            self.blobs.remove(self.key(entry_id), self._format.root_file)
-            self._drop_journal(entry_id)
-        finally:
-            claim.release()
-
     def stands(self, entry_id: str) -> bool:
         """Whether an entry is there, sound or damaged."""
         return self.blobs.exists(self.key(entry_id), self._format.root_file)
@@ -136,11 +138,12 @@ class FolderStore(Store):
         try:
             with self.blobs.scratch(self.journal_key(entry_id)) as scratch:
                 seal = self._compose(scratch, journal, info)
-                self.blobs.settle(scratch)
-                with self.blobs.fenced():
+
+                def mark() -> None:
                     check()
                     self.blobs.put(f"{journal.key}/{COMMITTED}", seal.encode())
-                    self.blobs.publish(scratch, self.key(entry_id), self._format.root_file)
+
+                self.blobs.publish(scratch, self.key(entry_id), self._format.root_file, mark)
         except DamageError as damage:
             raise EntryError(
                 f"the journal of {entry_id} in {self.location}: {damage}", hint="run the same command again"
@@ -149,22 +152,23 @@ class FolderStore(Store):
     def sweep(self) -> None:
         """Remove what killed runs left behind: journals of entries that stand, and half-removed folders."""
         names = self.blobs.names(".journal")
-        for name in {name.split("/")[0] for name in names if name.startswith(TEMPORARY)}:
+        hidden = {name.split("/")[0] for name in names if name.startswith(TEMPORARY)}
+        empty = {name for name in names if name.endswith("/")}
+        for name in hidden | empty:
             self.blobs.remove(f".journal/{name}")
         files: dict[str, set[str]] = {}
         for name in names:
             entry_id, mark, file = name.rpartition(".journal/")
-            if mark:
+            if mark and file:
                 files.setdefault(entry_id, set()).add(file)
         for entry_id, found in files.items():
             if found == {"claim"} or (COMMITTED in found and self._is_committed(entry_id)):
                 with contextlib.suppress(EntryError):
                     claim = self._claim(entry_id)
                     try:
-                        self._drop_journal(entry_id)
+                        Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, "").clear()
                     finally:
                         claim.release()
-        self.blobs.prune(".journal")
 
     def _compose(self, path: Path, journal: Journal, info: VideoInfo) -> str:
         specs = specs_of(journal.frames, journal.rows, journal.size)
@@ -198,18 +202,10 @@ class FolderStore(Store):
         check_id(entry_id)
         return Claim(self.blobs, f"{self.journal_key(entry_id)}/claim", f"{self.location}/{self.key(entry_id)}")
 
-    def _drop_journal(self, entry_id: str) -> None:
-        Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, "").clear()
-
-    def _standing(self, entry_id: str) -> None:
-        check_id(entry_id)
-        if not self.stands(entry_id):
-            raise self._missing(entry_id)
-
     def _head(self, entry_id: str) -> tuple[bytes, dict[str, Json], VideoInfo]:
         """The bytes that hold an entry's attributes, the attributes, and what they say of the video."""
         check_id(entry_id)
-        for _ in range(LOOKS):
+        for _ in range(TRIES):
             try:
                 head = self._format.head(self.blobs, self.key(entry_id))
                 attributes = self._format.attributes(head)
@@ -221,7 +217,7 @@ class FolderStore(Store):
                 raise self._damaged(entry_id, str(damage)) from damage
         raise self._damaged(entry_id, f"{self._format.root_file} is missing")
 
-    def _look(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Look:
+    def _entry(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Entry:
         """Arrays that belong together, whole or rows [start, stop), also while another run replaces the entry."""
         while True:
             head, attributes, info = self._head(entry_id)
@@ -241,7 +237,7 @@ class FolderStore(Store):
                 raise self._damaged(entry_id, str(failure)) from failure
             if found := contradictions(arrays, frames):
                 raise self._damaged(entry_id, found[0])
-            return Look(entry_id, info, frames, arrays)
+            return Entry(entry_id, info, frames, arrays)
 
     def _is_still(self, entry_id: str, head: bytes) -> bool:
         try:
@@ -287,7 +283,7 @@ class FolderWriter(EntryWriter):
         key = store.journal_key(entry_id)
         self._journal = Journal(store.blobs, key, store.recipe.digest, fingerprint)
         if not overwrite and store.stands(entry_id):
-            # Another run finished it between the look and the claim.
+            # Another run finished it before this one had the claim.
             self._journal.clear()
             raise EntryError(f"{store.location}/{store.key(entry_id)} was stored by another run just now")
         _remove_leftovers(store.blobs, key, store.blobs.names(key))

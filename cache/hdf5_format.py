@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 
 from ..errors import first_line
-from .blobs import Blobs, LocalFolder
+from .blobs import Blobs
+from .blobs_local import LocalFolder
 from .layout import PATHS, ArraySpec, DamageError, attributes_of, spec_in
 from .records import Array, Json, VideoInfo
 
@@ -35,6 +36,7 @@ class Hdf5Format:
     root_file: str | None = None
 
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> "Hdf5Composer":
+        """An entry as a new file at `path`, its user block large enough for the attributes of `info`."""
         return Hdf5Composer(path, specs, info)
 
     def head(self, blobs: Blobs, key: str) -> bytes:
@@ -48,7 +50,7 @@ class Hdf5Format:
         return data[: end if end >= 0 else None]
 
     def attributes(self, head: bytes) -> dict[str, Json]:
-        """Errors: DamageError."""
+        """The attributes in the user block. Errors: DamageError where it holds none."""
         try:
             attributes = json.loads(head)
         except ValueError:
@@ -110,14 +112,17 @@ class Hdf5Composer:
             self._create(spec)
 
     def write(self, name: str, start: int, rows: Array) -> None:
+        """Put rows into an array. Errors: OSError where the disk refused them."""
         if rows.size:
             self._file[PATHS[name]][start : start + len(rows)] = rows
             self._sink.check()
 
     def extra(self) -> dict[str, Json]:
+        """Nothing: the library checks its own metadata."""
         return {}
 
     def finish(self, attributes: dict[str, Json]) -> None:
+        """Write the attributes, close, and write them again as the user block, which comes last on disk."""
         for name, value in attributes.items():
             self._file.attrs[name] = _to_hdf5(value)
         self._file.close()
@@ -128,6 +133,7 @@ class Hdf5Composer:
         self._sink.check()
 
     def abandon(self) -> None:
+        """Close, whatever the state of the file."""
         with contextlib.suppress(*FAILURES):
             self._file.close()
         self._sink.close()

@@ -35,13 +35,17 @@ class ArraySpec:
 class Composer(Protocol):
     """An entry being composed in a file or folder that no reader sees yet."""
 
-    def write(self, name: str, start: int, rows: Array) -> None: ...
+    def write(self, name: str, start: int, rows: Array) -> None:
+        """Put rows [start, start + len(rows)) into an array; they come in order, whole files at a time."""
+        ...
 
     def extra(self) -> dict[str, Json]:
         """What the format adds to the attributes, once every array is written."""
         ...
 
-    def finish(self, attributes: dict[str, Json]) -> None: ...
+    def finish(self, attributes: dict[str, Json]) -> None:
+        """Write the sealed attributes and close: what stands at the path is then a whole entry."""
+        ...
 
     def abandon(self) -> None:
         """Let go of what is open, after a failure."""

@@ -11,7 +11,7 @@ from .ids import check_id
 from .journal import check_order
 from .layout import contradictions
 from .records import Array, FrameFeatures, Recipe, VideoInfo
-from .store import EntryWriter, Look, Store
+from .store import Entry, EntryWriter, Store
 
 
 @dataclass
@@ -36,12 +36,12 @@ class MemoryStore(Store):
     def ids(self) -> list[str]:
         return sorted(self._entries)
 
-    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
-        info, features = self._entry(entry_id)
-        return Look(entry_id, info, len(features.time_s), {name: getattr(features, name) for name in names})
+    def entry(self, entry_id: str, names: Sequence[str] = ()) -> Entry:
+        info, features = self._kept(entry_id)
+        return Entry(entry_id, info, len(features.time_s), {name: getattr(features, name) for name in names})
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
-        found = self._entry(entry_id)[1]
+        found = self._kept(entry_id)[1]
         if values:
             return found
         return FrameFeatures(
@@ -50,7 +50,7 @@ class MemoryStore(Store):
         )  # fmt: skip
 
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:
-        values = self._entry(entry_id)[1].values
+        values = self._kept(entry_id)[1].values
         assert 0 <= start <= stop <= len(values), f"rows {start} to {stop} of {len(values)}"
         return values[start:stop]
 
@@ -59,23 +59,19 @@ class MemoryStore(Store):
         with self._lock:
             if not overwrite and entry_id in self._entries:
                 raise EntryError(f"{self.location}/{entry_id} is stored already", hint="overwrite it, or leave it")
-            self._claim(entry_id)
+            if entry_id in self._claims:
+                raise EntryError(
+                    f"{self.location}/{entry_id} is being written by this process", hint="wait for that writer"
+                )
+            self._claims.add(entry_id)
             progress = self._journals.get(entry_id)
             if progress is None or progress.fingerprint != fingerprint:
                 self._journals[entry_id] = progress = _Progress(fingerprint)
             return _MemoryWriter(self, entry_id, progress)
 
     def verify(self, entry_id: str) -> list[str]:
-        features = self._entry(entry_id)[1]
+        features = self._kept(entry_id)[1]
         return contradictions(features.arrays(), len(features.time_s))
-
-    def delete(self, entry_id: str) -> None:
-        with self._lock:
-            self._entry(entry_id)
-            self._claim(entry_id)
-            self._journals.pop(entry_id, None)
-            del self._entries[entry_id]
-            self._claims.discard(entry_id)
 
     def keep(self, entry_id: str, info: VideoInfo, features: FrameFeatures) -> None:
         """Let an entry appear, its journal gone."""
@@ -90,15 +86,7 @@ class MemoryStore(Store):
         with self._lock:
             self._claims.discard(entry_id)
 
-    def _claim(self, entry_id: str) -> None:
-        if entry_id in self._claims:
-            raise self._busy(entry_id)
-        self._claims.add(entry_id)
-
-    def _busy(self, entry_id: str) -> EntryError:
-        return EntryError(f"{self.location}/{entry_id} is being written by this process", hint="wait for that writer")
-
-    def _entry(self, entry_id: str) -> tuple[VideoInfo, FrameFeatures]:
+    def _kept(self, entry_id: str) -> tuple[VideoInfo, FrameFeatures]:
         check_id(entry_id)
         if entry_id not in self._entries:
             raise EntryError(f"{self.location} holds no entry {entry_id!r}")

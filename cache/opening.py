@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import StoreError
-from .blobs import Blobs, LocalFolder
+from .blobs import Blobs
+from .blobs_local import LocalFolder
 from .folder_store import EntryFormat, FolderStore
 from .records import Json, Recipe
 from .store import Store
@@ -17,7 +18,16 @@ FORMATS = ("zarr", "hdf5")
 
 
 def open_store(location: str | Path) -> Store:
-    """The store at a folder or URL. Errors: StoreError when there is none, or a newer or foreign one."""
+    """The store at a folder or URL.
+
+    Errors: StoreError when there is none, or a newer or foreign one.
+
+    Example:
+        store = open_store("features")
+        for video in store.ids():
+            features = store.read(video)  # a row for each face in each kept frame
+            seconds = features.time_s[features.frame]  # (R,) when each row of features.values (R, D) is shown
+    """
     blobs = blobs_at(str(location))
     try:
         return _opened(blobs, blobs.get(FILE))
@@ -132,11 +142,12 @@ def _format(name: str) -> EntryFormat:
 
 
 def _refuse_foreign(blobs: Blobs) -> None:
-    if isinstance(blobs, LocalFolder) and blobs.root.is_dir():
-        foreign = sorted(item.name for item in blobs.root.iterdir() if not item.name.startswith("."))
+    if isinstance(blobs, LocalFolder):
+        names = sorted(item.name for item in blobs.root.iterdir()) if blobs.root.is_dir() else []
     else:
-        foreign = blobs.names("")[:1]
-    if foreign:
+        names = blobs.names("")
+    # Another run may make the store at this very moment.
+    if foreign := [name for name in names if name != FILE and not name.startswith(".")]:
         raise StoreError(
             f"{blobs.where} is not a store and not empty: it holds {foreign[0]!r}",
             hint="choose a new or empty folder for --store",

@@ -90,6 +90,11 @@ class FrameFeatures:
             assert array.shape == shape, f"{name} has shape {array.shape}, expected {shape}"
             assert array.dtype == DTYPES[name], f"{name} is {array.dtype}, expected {DTYPES[name]}"
 
+    def __repr__(self) -> str:
+        """Shapes in place of numbers."""
+        arrays = ((name, getattr(self, name)) for name in DTYPES)
+        return "\n".join(["FrameFeatures:", *(f"  {name}: {array.shape} {array.dtype}" for name, array in arrays)])
+
     @property
     def size(self) -> int:
         """D."""
@@ -144,7 +149,16 @@ class VideoInfo:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
 
+    def __repr__(self) -> str:
+        duration = "" if self.duration_s is None else f", {self.duration_s:.2f} s"
+        warnings = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return (
+            f"VideoInfo({self.codec} {self.width_px}x{self.height_px}{duration}, {self.decoded_frames} frames decoded"
+            f"{warnings})"
+        )
+
     def to_json(self) -> dict[str, Json]:
+        """Plain values; `from_json` reads them back."""
         values = asdict(self)
         values["persons"] = {str(track): person for track, person in self.persons.items()}
         values["warnings"] = list(self.warnings)
@@ -152,6 +166,7 @@ class VideoInfo:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "VideoInfo":
+        """The info in an entry's attributes, whatever else they hold. Errors: TypeError where a field is missing."""
         known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
         known["persons"] = {int(track): person for track, person in known.get("persons", {}).items()}
         known["warnings"] = tuple(known.get("warnings", ()))

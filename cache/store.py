@@ -13,7 +13,7 @@ from .records import Array, FrameFeatures, Recipe, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Entry:
     """What a store holds of one video, as far as it was asked for."""
 
     id: str
@@ -79,22 +79,22 @@ class Store(ABC):
 
     def info(self, entry_id: str) -> VideoInfo:
         """Errors: EntryError for an id that is not here or whose attributes cannot be read."""
-        return self.look(entry_id).info
+        return self.entry(entry_id).info
 
     @abstractmethod
-    def look(self, entry_id: str, names: Sequence[str] = ()) -> Look:
+    def entry(self, entry_id: str, names: Sequence[str] = ()) -> Entry:
         """What is known of a video with some of its arrays, by their names in FrameFeatures, all of one moment.
 
         Errors: EntryError.
         """
 
-    def looks(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Look | EntryError]:
-        """A look at each of many entries, in order; the error of one that is missing or damaged stands in its place."""
-        return map(partial(self._look_or_error, names), ids)
+    def entries(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Entry | EntryError]:
+        """Each of many entries, in order; the error of one that is missing or damaged stands in its place."""
+        return map(partial(self._entry_or_error, names), ids)
 
-    def _look_or_error(self, names: Sequence[str], entry_id: str) -> Look | EntryError:
+    def _entry_or_error(self, names: Sequence[str], entry_id: str) -> Entry | EntryError:
         try:
-            return self.look(entry_id, names)
+            return self.entry(entry_id, names)
         except EntryError as error:
             return error
 
@@ -116,7 +116,3 @@ class Store(ABC):
     @abstractmethod
     def verify(self, entry_id: str) -> list[str]:
         """What is damaged in an entry: one sentence each, empty when every checksum holds."""
-
-    @abstractmethod
-    def delete(self, entry_id: str) -> None:
-        """Remove an entry, and nothing else."""

@@ -18,7 +18,8 @@ from zarr.errors import BaseZarrError
 from zarr.storage import LocalStore, ObjectStore, WrapperStore
 
 from ..errors import StoreError, first_line
-from .blobs import Blobs, LocalFolder
+from .blobs import Blobs
+from .blobs_local import LocalFolder
 from .blobs_object import ObjectFolder
 from .layout import ArraySpec, DamageError, spec_in
 from .records import Array, Json, VideoInfo
@@ -38,6 +39,7 @@ class ZarrFormat:
     root_file: str | None = ROOT_FILE
 
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> "ZarrComposer":
+        """An entry as a new folder at `path`."""
         return ZarrComposer(path, specs)
 
     def head(self, blobs: Blobs, key: str) -> bytes:
@@ -45,7 +47,7 @@ class ZarrFormat:
         return blobs.get(f"{key}/{ROOT_FILE}")
 
     def attributes(self, head: bytes) -> dict[str, Json]:
-        """Errors: DamageError."""
+        """The attributes in the group's file. Errors: DamageError where it is no Zarr v3 group's."""
         try:
             root = json.loads(head)
             attributes = root["attributes"]
@@ -117,13 +119,15 @@ class ZarrComposer:
             )
 
     def write(self, name: str, start: int, rows: Array) -> None:
+        """Put rows into an array, whole chunks or shards at a time."""
         self._arrays[name][start : start + len(rows)] = rows
 
     def finish(self, attributes: dict[str, Json]) -> None:
+        """Write the root file, which alone makes an entry of the folder."""
         (self._path / ROOT_FILE).write_bytes(_root(attributes))
 
     def abandon(self) -> None:
-        pass
+        """Nothing is open between two writes."""
 
     def extra(self) -> dict[str, Json]:
         """Checksums of the files that carry none of their own."""
@@ -143,7 +147,11 @@ def _sharded_rows(blobs: Blobs, key: str, spec: ArraySpec, start: int, stop: int
 
 
 def _small_rows(blobs: Blobs, key: str, spec: ArraySpec, start: int, stop: int) -> Array:
-    """Rows of an array without shards, past zarr: opening eight arrays of 10,000 entries by zarr takes two minutes."""
+    """Rows of an array without shards, read past zarr, which opens an array anew for each entry.
+
+    Measured: three small arrays of an entry take 1.2 ms this way, 10 ms by zarr, and 33 ms by zarr with consolidated
+    metadata. Training opens these arrays of up to 10,000 entries.
+    """
     tail = "/0" * (len(spec.shape) - 1)
     pieces = [np.zeros((0, *spec.shape[1:]), spec.dtype)]
     for number in range(start // spec.chunk_rows, -(-stop // spec.chunk_rows)):

@@ -176,7 +176,7 @@ def extract_into(
                 raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             outcome = replace(outcome, frames=writer.frames, rows=writer.rows, warnings=info.warnings)
-        status = store.look(source.id, ("status",)).arrays["status"]
+        status = store.entry(source.id, ("status",)).arrays["status"]
         with_face = int((status == FrameStatus.OK).sum())
         yield replace(outcome, face_share=with_face / outcome.frames if outcome.frames else 0.0)
     except BusyError as error:

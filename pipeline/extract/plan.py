@@ -66,7 +66,7 @@ def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bo
 
 def _infos(store: Store, ids: Sequence[str]) -> dict[str, VideoInfo]:
     """What is known of entries; a damaged one is left out, and inspect-cache names it."""
-    return {look.id: look.info for look in store.looks(ids) if not isinstance(look, EntryError)}
+    return {entry.id: entry.info for entry in store.entries(ids) if not isinstance(entry, EntryError)}
 
 
 def _check_stored(source: Source, info: VideoInfo | None) -> VideoOutcome | None:

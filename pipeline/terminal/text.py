@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...stages.features.check import VideoCheck
     from ..demo.demo import DemoSummary
     from ..predict.outputs import PredictSummary
-    from ..prepare_labels import LabelsSummary
+    from ..prepare_labels import LabelsSummary, ManifestSummary
     from ..train.sweep import SweepSummary
     from ..train.train import TrainingSummary
 
@@ -200,17 +200,23 @@ def of_prediction(summary: "PredictSummary") -> Text:
 
 def of_labels(summary: "LabelsSummary") -> Text:
     """What was written, and what is missing or wrong, counted and listed."""
-    splits = ", ".join(f"{rows} {name}" for name, rows in summary.splits.items())
-    more = len(summary.problems) - SPANS_SHOWN
-    lines = [
-        *(f"warning: {warning}" for warning in summary.warnings),
-        *(f"{count} {kind}" for kind, count in summary.counts.items()),
-        *(f"  {item.kind}: {item.name} {item.detail}".rstrip() for item in summary.problems[:SPANS_SHOWN]),
-        *([f"  {more} more, listed in {summary.problems_file}"] if more > 0 else []),
-        f"{summary.rows} spans of {summary.videos} videos and {summary.subjects} subjects"
-        f"{f' ({splits})' if splits else ''} for {', '.join(summary.targets)}; manifest in {summary.manifest}",
-    ]
+    lines = [line for made in summary.manifests for line in _of_manifest(made)]
+    if parts := [made.part for made in summary.manifests if made.part]:
+        lines.append(f"{' and '.join(parts)} stand in one table: a manifest each, for a run each")
     return Text(tuple(lines))
+
+
+def _of_manifest(made: "ManifestSummary") -> Iterator[str]:
+    yield from (f"warning: {warning}" for warning in made.warnings)
+    yield from (f"{count} {kind}" for kind, count in made.counts.items())
+    yield from (f"  {item.kind}: {item.name} {item.detail}".rstrip() for item in made.problems[:SPANS_SHOWN])
+    if (more := len(made.problems) - SPANS_SHOWN) > 0:
+        yield f"  {more} more, listed in {made.problems_file}"
+    splits = ", ".join(f"{rows} {name}" for name, rows in made.splits.items())
+    yield (
+        f"{made.rows} spans of {made.videos} videos and {made.subjects} subjects{f' ({splits})' if splits else ''} "
+        f"for {', '.join(made.targets)}; manifest in {made.manifest}"
+    )
 
 
 def of_demo(summary: "DemoSummary") -> Text:

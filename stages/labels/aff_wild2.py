@@ -3,25 +3,73 @@
 Source: Kollias & Zafeiriou, "Aff-Wild2: Extending the Aff-Wild Database for Affect Recognition", arXiv 1811.07770.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ...cache.records import Array
-from ...errors import ManifestError
-from .tables import LabelRow, Problem, Scale
+from ...cache.records import Array, Target
+from ...errors import ManifestError, VideoError
+from .registry import Reader, ReaderInput
+from .tables import SPLIT_WORDS, LabelRow, Prepared, Problem, VideoFiles, header
 
-SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
+TARGETS = (Target("valence", -1, 1), Target("arousal", -1, 1))
 INVALID = -5.0
 MIN_VALID = 0.5  # least share of a span's frames with a valid annotation
 PERSON_WORDS = ("_left", "_right")  # one annotation file for each of two people in a video
-SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}
 
 
 def split_of(path: Path) -> str | None:
     """The split that a folder above the file names, as Train_Set/1.txt; None where none does."""
     folders = [part.lower() for part in reversed(path.parts[:-1])]
     return next((split for part in folders for word, split in SPLIT_WORDS.items() if part.startswith(word)), None)
+
+
+def fits(file: Path) -> bool:
+    """Whether a text file begins as annotations of valence and arousal do."""
+    return header(file) == ["valence", "arousal"]
+
+
+def timed(tables: Sequence[Path], videos: VideoFiles) -> list[str]:
+    """Every video with annotations of one person: a line belongs to a frame, and a frame has a time."""
+    return [video for table in tables if not _person(table) and (video := _video_of(table, videos))]
+
+
+def read(data: ReaderInput) -> list[Prepared]:
+    """A row for each `span_s` seconds of each annotated video that is there."""
+    rows: list[LabelRow] = []
+    problems: list[Problem] = []
+    used: set[str] = set()
+    for table in data.tables:
+        if person := _person(table):
+            problems.append(Problem("one of several people", table.stem, "whose face it is cannot be told; left out"))
+            used.update(data.videos.with_stem(table.stem.removesuffix(person)))
+            continue
+        video = _video_of(table, data.videos)
+        if video is None:
+            problems.append(Problem("labels without a video", table.stem))
+            continue
+        used.add(video)
+        time_s = data.times[video]
+        if isinstance(time_s, VideoError):
+            problems.append(Problem("video cannot be read", video, time_s.message))
+            continue
+        name, split = data.videos.paths[video], split_of(table)
+        more, wrong = span_rows(
+            read_annotations(table), time_s, data.span_s, video=name, subject=table.stem, split=split
+        )
+        rows += more
+        problems += wrong
+    return [Prepared(tuple(rows), TARGETS, (*problems, *data.videos.unused(used)))]
+
+
+def _person(table: Path) -> str | None:
+    """The end of an annotation file's name that says which of two people it is of."""
+    return next((word for word in PERSON_WORDS if table.stem.endswith(word)), None)
+
+
+def _video_of(table: Path, videos: VideoFiles) -> str | None:
+    return next(iter(videos.with_stem(table.stem)), None)
 
 
 def read_annotations(path: Path) -> Array:
@@ -88,3 +136,6 @@ def _means(sums: list[Array], good: Array, number: int) -> tuple[float, ...]:
 
 def _round(value: float) -> float:
     return round(value, 6)
+
+
+READER = Reader((".txt",), "text files that begin with valence,arousal", fits, read, many=True, timed=timed)

@@ -5,17 +5,19 @@ IEEE Transactions on Affective Computing 2018; `External_Annotations.xlsx`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ...cache.records import Array, Target
+from ...errors import VideoError
+from .registry import Reader, ReaderInput
 from .tables import (
     Cells,
     LabelRow,
     Prepared,
     Problem,
-    Scale,
     VideoFiles,
     drop_repeats,
     number,
@@ -26,8 +28,8 @@ from .tables import (
 )
 
 ANNOTATORS = (1, 2, 3)
-SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
-COLUMNS = {scale.name: [f"{scale.name.title()}_Annotator_{a}" for a in ANNOTATORS] for scale in SCALES}
+TARGETS = (Target("valence", -1, 1), Target("arousal", -1, 1))
+COLUMNS = {target.name: [f"{target.name.title()}_Annotator_{a}" for a in ANNOTATORS] for target in TARGETS}
 SEGMENT_S = 20.0
 SECOND_START_S = 5.0
 NAME = re.compile(r"P0*(?P<user>\d+)_(?P<video>[A-Za-z0-9]+)(?:_.*)?", re.IGNORECASE)
@@ -51,19 +53,38 @@ def video_key(path: str) -> str | None:
     return f"P{found['user']}_{found['video']}".upper() if found else None
 
 
-def read_amigos(path: Path, videos: VideoFiles, durations_s: Mapping[str, float]) -> Prepared:
-    """A row per annotated segment whose video is there. `durations_s`: by the videos' paths below the root.
+def duration_s(time_s: Array) -> float:
+    """From the first frame to the end of the last, taken to last as long as the one before. `time_s`: (F,), F >= 1."""
+    last_s = float(time_s[-1] - time_s[-2]) if len(time_s) > 1 else 0.0
+    return float(time_s[-1]) + last_s
+
+
+def fits(file: Path) -> bool:
+    """Whether a workbook has the name of the published one."""
+    return file.stem.lower().startswith("external_annotations")
+
+
+def timed(tables: Sequence[Path], videos: VideoFiles) -> list[str]:
+    """Every recording: its length makes its segments."""
+    return [path for path in videos.paths if video_key(path) is not None]
+
+
+def read(data: ReaderInput) -> list[Prepared]:
+    """A row per annotated segment whose video is there.
 
     Annotations are clamped to [-1, 1], as published, and averaged over those annotators that gave one.
     """
+    path = data.tables[0]
     table = read_cells(path)
     require_columns(table, ["UserID", "VideoID", "Segment_Index", *COLUMNS["valence"], *COLUMNS["arousal"]], path)
+    errors = {name: found for name, found in data.times.items() if isinstance(found, VideoError)}
+    durations_s = {name: duration_s(found) for name, found in data.times.items() if not isinstance(found, VideoError)}
+    videos = VideoFiles({name: path for name, path in data.videos.paths.items() if name not in errors})
     files: dict[str, str] = {}
-    for name in sorted(videos.paths):
-        if (key := video_key(name)) is not None:
-            files.setdefault(key, name)
+    for name in sorted(durations_s):
+        files.setdefault(str(video_key(name)), name)
     rows: list[LabelRow] = []
-    problems: list[Problem] = []
+    problems = [Problem("video cannot be read", name, error.message) for name, error in errors.items()]
     used: set[str] = set()
     absent: dict[str, int] = {}
     for cells in records(table):
@@ -80,19 +101,22 @@ def read_amigos(path: Path, videos: VideoFiles, durations_s: Mapping[str, float]
             detail = f"{durations_s[file]:.2f} s make segments 1 to {len(spans)}"
             problems.append(Problem("does not fit the video", name, detail))
             continue
-        values = tuple(_mean(cells, scale, name, problems) for scale in SCALES)
+        values = tuple(_mean(cells, target, name, problems) for target in TARGETS)
         if np.isnan(values).all():
             problems.append(Problem("no usable value", name))
             continue
         rows.append(LabelRow(videos.paths[file], f"P{user}", *spans[int(segment) - 1], values))
     problems += [Problem("labels without a video", key, f"{count} segments") for key, count in absent.items()]
-    return Prepared(drop_repeats(rows, problems), SCALES, (*problems, *videos.unused(used)))
+    return [Prepared(drop_repeats(rows, problems), TARGETS, (*problems, *videos.unused(used)))]
 
 
-def _mean(cells: Cells, scale: Scale, name: str, problems: list[Problem]) -> float:
-    given = np.array([number(cells[column], name, column, problems) for column in COLUMNS[scale.name]])
+def _mean(cells: Cells, target: Target, name: str, problems: list[Problem]) -> float:
+    given = np.array([number(cells[column], name, column, problems) for column in COLUMNS[target.name]])
     given = given[~np.isnan(given)]
     for value in given[np.abs(given) > 1]:
-        detail = f"{scale.name} is {value:g}; clamped to -1 to 1"
+        detail = f"{target.name} is {value:g}; clamped to -1 to 1"
         problems.append(Problem("value outside its scale", name, detail))
-    return float(np.clip(given, scale.low, scale.high).mean()) if len(given) else float("nan")
+    return float(np.clip(given, target.low, target.high).mean()) if len(given) else float("nan")
+
+
+READER = Reader((".xlsx",), "External_Annotations.xlsx", fits, read, timed=timed)

@@ -1,25 +1,31 @@
 """Clinical interviews: PANSS negative symptoms and CAINS expression, one row of ratings per interview.
 
+A table may hold both instruments. They become a manifest each: both have a total of their own, and a run has one.
+The data sets `panss` and `cains` are one instrument of a table, `ness` is every one that it holds.
+
 Source: Kay, Fiszbein & Opler, Schizophrenia Bulletin 1987 (PANSS, items 1 to 7, seven negative items);
 Kring et al., American Journal of Psychiatry 2013 (CAINS, items 0 to 4, four expression items).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import numpy as np
+import pandas as pd
 
+from ...cache.records import Target
 from ...errors import ManifestError
+from .registry import Reader, ReaderInput
 from .tables import (
     Cells,
     LabelRow,
     Prepared,
     Problem,
-    Scale,
     VideoFiles,
     drop_repeats,
+    header,
     number,
     plain,
     read_cells,
@@ -28,67 +34,99 @@ from .tables import (
     text,
 )
 
-ScaleName = Literal["panss", "cains"]
 VIDEO_COLUMNS = ("video", "file", "interview", "recording")
 SUBJECT_COLUMNS = ("subject", "patient", "participant", "id", "subjectid", "patientid", "participantid")
+TOTAL_OF_ONE = "total"  # a column's name that says whose total it is only where a table holds one instrument
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A rating scale: its items with the column names they go by, which of them are targets, and its total."""
+    """A rating scale: its items with the column names they go by, which of them are targets, and its total's."""
 
-    items: dict[str, tuple[str, ...]]
-    targets: tuple[str, ...]
-    low: float
+    name: str
+    items: Mapping[str, tuple[str, ...]]
+    rated: tuple[str, ...]
+    total: tuple[str, ...]
+    low: float  # of an item
     high: float
 
     @property
-    def scales(self) -> tuple[Scale, ...]:
-        """The targets and the total, in the scale's own units."""
-        total = Scale("total", self.low * len(self.items), self.high * len(self.items), "points")
-        return (*(Scale(name, self.low, self.high, "points") for name in self.targets), total)
+    def targets(self) -> tuple[Target, ...]:
+        """The rated items and last the total, in the instrument's own units."""
+        total = Target("total", self.low * len(self.items), self.high * len(self.items), "points")
+        return (*(Target(name, self.low, self.high, "points") for name in self.rated), total)
 
 
-INSTRUMENTS: dict[ScaleName, Instrument] = {
-    "panss": Instrument({f"n{n}": (f"n{n}", f"panssn{n}") for n in range(1, 8)}, ("n3", "n6", "n1"), 1, 7),
-    "cains": Instrument(
-        {
-            "facial": ("facial", "facialexpression", "cainsfacial", "exp1", "cains10"),
-            "vocal": ("vocal", "vocalexpression", "cainsvocal", "exp2", "cains11"),
-            "gestures": ("gestures", "expressivegestures", "cainsgestures", "exp3", "cains12"),
-            "speech": ("speech", "quantityofspeech", "cainsspeech", "exp4", "cains13"),
-        },
-        ("facial", "vocal", "gestures", "speech"), 0, 4,
-    ),
-}  # fmt: skip
-TOTALS: dict[ScaleName, tuple[str, ...]] = {
-    "panss": ("pansstotal", "panssnegative", "panssnegativetotal", "negativetotal", "total"),
-    "cains": ("cainstotal", "cainsexpression", "cainsexptotal", "expressiontotal", "total"),
-}
+PANSS = Instrument(
+    "panss",
+    {f"n{n}": (f"n{n}", f"panssn{n}") for n in range(1, 8)},
+    ("n3", "n6", "n1"),
+    ("pansstotal", "panssnegative", "panssnegativetotal", "negativetotal", TOTAL_OF_ONE),
+    1, 7,
+)  # fmt: skip
+CAINS = Instrument(
+    "cains",
+    {
+        "facial": ("facial", "facialexpression", "cainsfacial", "exp1", "cains10"),
+        "vocal": ("vocal", "vocalexpression", "cainsvocal", "exp2", "cains11"),
+        "gestures": ("gestures", "expressivegestures", "cainsgestures", "exp3", "cains12"),
+        "speech": ("speech", "quantityofspeech", "cainsspeech", "exp4", "cains13"),
+    },
+    ("facial", "vocal", "gestures", "speech"),
+    ("cainstotal", "cainsexpression", "cainsexptotal", "expressiontotal", TOTAL_OF_ONE),
+    0, 4,
+)  # fmt: skip
 
 
-def scales_in(path: Path) -> list[ScaleName]:
-    """The instruments of which a table has every target item."""
-    columns = list(read_cells(path).columns)
+def instruments_in(columns: Sequence[str]) -> list[Instrument]:
+    """The instruments of which a table has every rated item."""
     return [
-        name
-        for name, instrument in INSTRUMENTS.items()
-        if all(_column(columns, instrument.items[item]) is not None for item in instrument.targets)
+        instrument
+        for instrument in (PANSS, CAINS)
+        if all(_column(columns, instrument.items[item]) is not None for item in instrument.rated)
     ]
 
 
-def read_ness(path: Path, scale: ScaleName, videos: VideoFiles) -> Prepared:
-    """A row per interview whose video is there, spanning all of it, in the scale's own units.
+def fits(wanted: Sequence[Instrument], file: Path) -> bool:
+    """Whether a table holds one of these instruments; a manifest has such columns too and is none."""
+    if file.suffix.lower() == ".csv" and "start_s" in header(file):
+        return False
+    return any(instrument in wanted for instrument in instruments_in(list(read_cells(file).columns)))
+
+
+def read(wanted: Sequence[Instrument], data: ReaderInput) -> list[Prepared]:
+    """The ratings of each of these instruments that the table holds, a `Prepared` each, named where they are several.
+
+    Errors: ManifestError naming the columns that a table of none of them lacks.
+    """
+    path = data.tables[0]
+    table = read_cells(path)
+    held = instruments_in(list(table.columns))
+    unclear: list[Problem] = []
+    if len(held) > 1:
+        totals = [column for column in table.columns if plain(column) == TOTAL_OF_ONE]
+        table = table.drop(columns=totals)
+        names = [instrument.name for instrument in held]
+        detail = f"of {' or '.join(names)}? call it {' total or '.join(names)} total; left out"
+        unclear = [Problem("column is ambiguous", column, detail) for column in totals]
+    chosen = [instrument for instrument in wanted if instrument in held] or wanted[:1]
+    found = [(instrument, read_instrument(table, path, instrument, data.videos)) for instrument in chosen]
+    return [
+        replace(part, problems=(*unclear, *part.problems), part=instrument.name if len(chosen) > 1 else "")
+        for instrument, part in found
+    ]
+
+
+def read_instrument(table: pd.DataFrame, path: Path, instrument: Instrument, videos: VideoFiles) -> Prepared:
+    """A row per interview whose video is there, spanning all of it, in the instrument's own units.
 
     The total is the table's own, and where it has none the sum of all items. A value outside its scale is left out.
     Errors: ManifestError naming the columns a table lacks.
     """
-    table = read_cells(path)
     columns = list(table.columns)
-    instrument = INSTRUMENTS[scale]
     video_column = _required(columns, VIDEO_COLUMNS, "video", path)
     subject_column = _required(columns, SUBJECT_COLUMNS, "subject", path)
-    for item in instrument.targets:
+    for item in instrument.rated:
         _required(columns, instrument.items[item], item, path)
     rows: list[LabelRow] = []
     problems: list[Problem] = []
@@ -100,27 +138,26 @@ def read_ness(path: Path, scale: ScaleName, videos: VideoFiles) -> Prepared:
             problems.append(Problem("labels without a video", name))
             continue
         used.add(file)
-        values = _ratings(cells, columns, scale, name, problems)
+        values = _ratings(cells, columns, instrument, name, problems)
         if np.isnan(values).all() or not text(cells[subject_column]):
             problems.append(Problem("no usable value", name, "" if text(cells[subject_column]) else "no subject"))
             continue
         rows.append(LabelRow(videos.paths[file], text(cells[subject_column]), 0.0, float("inf"), values))
-    return Prepared(drop_repeats(rows, problems), instrument.scales, (*problems, *videos.unused(used)))
+    return Prepared(drop_repeats(rows, problems), instrument.targets, (*problems, *videos.unused(used)))
 
 
 def _ratings(
-    cells: Cells, columns: Sequence[str], scale: ScaleName, name: str, problems: list[Problem]
+    cells: Cells, columns: Sequence[str], instrument: Instrument, name: str, problems: list[Problem]
 ) -> tuple[float, ...]:
-    """The targets' values, and last the total."""
-    instrument = INSTRUMENTS[scale]
+    """The values of `instrument.targets`."""
     items: dict[str, float] = {}
     for item, names in instrument.items.items():
         column = _column(columns, names)
         value = float("nan") if column is None else number(cells[column], name, column, problems)
-        items[item] = scaled(value, Scale(item, instrument.low, instrument.high), name, problems)
-    column = _column(columns, TOTALS[scale])
+        items[item] = scaled(value, Target(item, instrument.low, instrument.high), name, problems)
+    column = _column(columns, instrument.total)
     total = sum(items.values()) if column is None else number(cells[column], name, column, problems)
-    return (*(items[item] for item in instrument.targets), scaled(total, instrument.scales[-1], name, problems))
+    return (*(items[item] for item in instrument.rated), scaled(total, instrument.targets[-1], name, problems))
 
 
 def _file(name: str, videos: VideoFiles) -> str | None:
@@ -142,3 +179,12 @@ def _required(columns: Sequence[str], names: Sequence[str], what: str, path: Pat
             f"{path}: no column for {what}; the columns are {', '.join(columns)}", hint=f"name it {names[0]}"
         )
     return column
+
+
+def _reader(wanted: Sequence[Instrument], expected: str) -> Reader:
+    return Reader((".csv", ".xlsx"), f"{expected}, one row per interview", partial(fits, wanted), partial(read, wanted))
+
+
+NESS_READER = _reader((PANSS, CAINS), "a table of PANSS or CAINS items")
+PANSS_READER = _reader((PANSS,), "a table with columns n1, n3 and n6")
+CAINS_READER = _reader((CAINS,), "a table with columns facial, vocal, gestures and speech")

@@ -3,19 +3,21 @@
 Source: Barros et al., "The OMG-Emotion Behavior Dataset", IJCNN 2018.
 """
 
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from ...cache.records import Target
+from .registry import Reader, ReaderInput
 from .tables import (
+    SPLIT_WORDS,
     Cells,
     LabelRow,
     Prepared,
     Problem,
-    Scale,
     VideoFiles,
     drop_repeats,
+    header,
     number,
     read_cells,
     records,
@@ -25,9 +27,8 @@ from .tables import (
 )
 
 COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
-SCALES = (Scale("valence", -1, 1), Scale("arousal", -1, 1))
-GIVEN = {"valence": Scale("valence", -1, 1), "arousal": Scale("arousal", 0, 1)}
-SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}
+TARGETS = (Target("valence", -1, 1), Target("arousal", -1, 1))
+GIVEN = {"valence": Target("valence", -1, 1), "arousal": Target("arousal", 0, 1)}  # as the tables have them
 
 
 def split_of(path: Path) -> str | None:
@@ -35,8 +36,13 @@ def split_of(path: Path) -> str | None:
     return next((split for word, split in SPLIT_WORDS.items() if word in path.stem.lower()), None)
 
 
-def read_omg(tables: Sequence[tuple[Path, str | None]], videos: VideoFiles) -> Prepared:
-    """A row per utterance whose video is there, arousal mapped from [0, 1] to 2a - 1. `tables`: each with its split.
+def fits(file: Path) -> bool:
+    """Whether a CSV file has the columns of a table with labels; the test set's published table has none."""
+    return {"utterance", "arousal", "valence"} <= set(header(file))
+
+
+def read(data: ReaderInput) -> list[Prepared]:
+    """A row per utterance whose video is there, arousal mapped from [0, 1] to 2a - 1.
 
     An utterance is a file of its own, `<video>/<utterance>.mp4`, or the span `start` to `end` of `<video>.mp4`.
     A video's speaker counts as one subject.
@@ -44,8 +50,9 @@ def read_omg(tables: Sequence[tuple[Path, str | None]], videos: VideoFiles) -> P
     rows: list[LabelRow] = []
     problems: list[Problem] = []
     used: set[str] = set()
-    for path, split in tables:
-        table = read_cells(path)
+    videos = data.videos
+    for path in data.tables:
+        table, split = read_cells(path), split_of(path)
         require_columns(table, [name for name in COLUMNS if name not in ("link", "EmotionMaxVote")], path)
         for cells in records(table):
             video, utterance = text(cells["video"]), text(cells["utterance"])
@@ -63,7 +70,7 @@ def read_omg(tables: Sequence[tuple[Path, str | None]], videos: VideoFiles) -> P
                 problems.append(Problem("no usable value", name))
                 continue
             rows.append(LabelRow(videos.paths[file], video, start_s, end_s, (valence, 2 * arousal - 1), split))
-    return Prepared(drop_repeats(rows, problems), SCALES, (*problems, *videos.unused(used)))
+    return [Prepared(drop_repeats(rows, problems), TARGETS, (*problems, *videos.unused(used)))]
 
 
 def _place(cells: Cells, videos: VideoFiles, name: str, problems: list[Problem]) -> tuple[str, float, float] | None:
@@ -81,3 +88,6 @@ def _place(cells: Cells, videos: VideoFiles, name: str, problems: list[Problem])
         problems.append(Problem("does not fit the video", name, f"from {start_s:g} to {end_s:g} s"))
         return None
     return whole[0], start_s, end_s
+
+
+READER = Reader((".csv",), f"CSV tables of {','.join(COLUMNS)}", fits, read, many=True)

@@ -26,7 +26,9 @@ Kind = Literal[
     "does not fit the video",
     "one of several people",
     "video cannot be read",
+    "column is ambiguous",
 ]
+SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}  # as data sets say them -> as manifests do
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +53,20 @@ class LabelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """A target's name in the manifest, its lowest and highest value, and its unit."""
-
-    name: str
-    low: float
-    high: float
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    """A data set's labels, and everything that did not become one."""
+    """The labels of one manifest, and everything that did not become one."""
 
     rows: tuple[LabelRow, ...]
-    scales: tuple[Scale, ...]
+    targets: tuple[Target, ...]
     problems: tuple[Problem, ...]
+    part: str = ""  # tells the manifests of one data set apart where there are several
 
     def manifest(self) -> Manifest:
         """The rows as a manifest, in order. Errors: ManifestError where no row is left."""
         if not self.rows:
             first = "; ".join(f"{p.kind}: {p.name} {p.detail}".strip() for p in self.problems[:3])
-            raise ManifestError(f"no label is left to write ({first or 'the tables are empty'})")
+            what = f"label of {self.part}" if self.part else "label"
+            raise ManifestError(f"no {what} is left to write ({first or 'the tables are empty'})")
         splits = [row.split for row in self.rows if row.split is not None]
         if len(splits) not in (0, len(self.rows)):
             lone = next(row for row in self.rows if row.split is None)
@@ -86,7 +80,7 @@ class Prepared:
             start_s=np.array([row.start_s for row in self.rows], np.float64),
             end_s=np.array([row.end_s for row in self.rows], np.float64),
             splits=splits or None,
-            targets=tuple(Target(scale.name, scale.low, scale.high, scale.unit) for scale in self.scales),
+            targets=self.targets,
             labels=np.array([row.values for row in self.rows], np.float64),
         )
 
@@ -120,6 +114,12 @@ def read_cells(path: Path) -> pd.DataFrame:
         raise ManifestError(f"{path} cannot be read as a table: {error}", hint="CSV UTF-8 or .xlsx") from error
     table.columns = [str(name).strip() for name in table.columns]
     return table.dropna(how="all")
+
+
+def header(path: Path) -> list[str]:
+    """The words of a text file's first line, between commas, in lower case."""
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        return [word.strip().lower() for word in lines.readline().split(",")]
 
 
 def records(table: pd.DataFrame) -> list[Cells]:
@@ -156,12 +156,12 @@ def number(cell: object, name: str, column: str, problems: list[Problem]) -> flo
         return float("nan")
 
 
-def scaled(value: float, scale: Scale, name: str, problems: list[Problem]) -> float:
-    """The value; NaN and a problem where it lies outside its scale."""
-    if np.isnan(value) or scale.low <= value <= scale.high:
+def scaled(value: float, target: Target, name: str, problems: list[Problem]) -> float:
+    """The value; NaN and a problem where it lies outside its target's range."""
+    if np.isnan(value) or target.low <= value <= target.high:
         return value
     problems.append(
-        Problem("value outside its scale", name, f"{scale.name} is {value:g}; {scale.low:g} to {scale.high:g}")
+        Problem("value outside its scale", name, f"{target.name} is {value:g}; {target.low:g} to {target.high:g}")
     )
     return float("nan")
 

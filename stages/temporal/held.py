@@ -65,11 +65,11 @@ class VideoFrames:
     def stored_in(cls, store: Store, ids: Sequence[str], subject: Subject) -> dict[str, "VideoFrames"]:
         """Id -> the frames of one person, read without any features. Errors: EntryError."""
         videos = {}
-        for look in store.looks(ids, ("time_s", *arrays_for(subject))):
-            if isinstance(look, EntryError):
-                raise look
-            row = subject_rows(look.arrays, look.frames, look.info.persons, subject).astype(np.int32)
-            videos[look.id] = cls(look.arrays["time_s"], row, len(look.arrays["frame"]), look.info.fingerprint)
+        for entry in store.entries(ids, ("time_s", *arrays_for(subject))):
+            if isinstance(entry, EntryError):
+                raise entry
+            row = subject_rows(entry.arrays, entry.frames, entry.info.persons, subject).astype(np.int32)
+            videos[entry.id] = cls(entry.arrays["time_s"], row, len(entry.arrays["frame"]), entry.info.fingerprint)
         return videos
 
 

@@ -136,14 +136,13 @@ def test_thirty_killed_runs(uninterrupted: tuple[str, Path], tmp_path: Path, see
 # The moment between an entry's appearing and its journal's going is too short to hit by chance.
 DIES = """
 import os, signal, sys
-from affect.cache import blobs
+from affect.cache import blobs_local
 from affect.cache import folder_store
 from affect.cache import journal
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-class Dying(blobs.LocalFolder):
-    def publish(self, path, key, root_file):
-        {before}
-        super().publish(path, key, root_file)
+class Dying(blobs_local.LocalFolder):
+    def publish(self, path, key, root_file, first):
+        super().publish(path, key, root_file, lambda: (first(), {before}))
         {after}
 import affect.cache.opening
 affect.cache.opening.LocalFolder = Dying
@@ -155,7 +154,7 @@ def test_a_kill_on_either_side_of_the_rename_is_harmless(
     uninterrupted: tuple[str, Path], tmp_path: Path, moment: str
 ) -> None:
     store_format, whole = uninterrupted
-    dies = DIES.format(before="die()" if moment == "before" else "", after="die()" if moment == "after" else "")
+    dies = DIES.format(before="die()" if moment == "before" else "None", after="die()" if moment == "after" else "")
     location = str(tmp_path / "store")
     dead = subprocess.run([sys.executable, "-c", dies + WORKER, location, store_format, "0"], check=False)
     assert dead.returncode == -signal.SIGKILL

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from affect.cache import create_store, entry_id, open_store
+from affect.cache.blobs_local import LocalFolder
 from affect.cache.records import Recipe
 from affect.errors import StoreError
 
@@ -112,6 +113,23 @@ def test_two_runs_that_make_one_store_at_once_agree_on_it(tmp_path: Path) -> Non
     digest = open_store(tmp_path / "store").recipe.digest
     assert made.count(digest) == 4
     assert sum("made with another recipe" in line for line in made) == 4
+
+
+def test_a_store_that_another_run_made_just_now_is_not_a_foreign_folder(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_store(tmp_path / "store", recipe)
+    monkeypatch.setattr(LocalFolder, "exists", lambda *_: False)  # as it was a moment before
+    assert create_store(tmp_path / "store", recipe).recipe == recipe
+
+
+def test_folders_that_a_killed_run_left_empty_go(tmp_path: Path, recipe: Recipe) -> None:
+    create_store(tmp_path / "store", recipe)
+    (tmp_path / "store" / ".journal" / "visit" / "a.mp4.journal").mkdir(parents=True)
+    (tmp_path / "store" / ".journal" / ".tmp-1" / "values").mkdir(parents=True)
+    create_store(tmp_path / "store", recipe)
+    left = {path.relative_to(tmp_path / "store").as_posix() for path in (tmp_path / "store").rglob("*")}
+    assert left == {"store.json", ".journal", ".journal/.lock"}
 
 
 def test_an_object_store_that_cannot_be_reached_is_an_error_with_a_hint(recipe: Recipe, s3: str) -> None:

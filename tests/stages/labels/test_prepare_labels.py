@@ -8,10 +8,11 @@ import pytest
 
 from affect.cache.manifest import Manifest, match_videos, read_manifest
 from affect.cache.records import Target
-from affect.errors import InputError, ManifestError, VideoError
-from affect.pipeline.prepare_labels import LabelsSummary, duration_s, frame_times_s, prepare_labels
+from affect.errors import InputError, ManifestError
+from affect.pipeline.prepare_labels import LabelsSummary, ManifestSummary, prepare_labels
 from affect.stages.labels.aff_wild2 import span_rows
-from affect.stages.labels.amigos import segments, video_key
+from affect.stages.labels.amigos import duration_s, segments, video_key
+from affect.stages.labels.registry import READERS, Reader, reader_of
 
 MakeVideo = Callable[..., Path]
 
@@ -34,7 +35,13 @@ def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     return path
 
 
-def listed(summary: LabelsSummary, kind: str) -> list[str]:
+def only(summary: LabelsSummary) -> ManifestSummary:
+    (made,) = summary.manifests
+    assert made.part == ""
+    return made
+
+
+def listed(summary: ManifestSummary, kind: str) -> list[str]:
     assert summary.counts.get(kind, 0) == sum(problem.kind == kind for problem in summary.problems)
     return [problem.name for problem in summary.problems if problem.kind == kind]
 
@@ -88,7 +95,7 @@ def test_amigos_becomes_a_manifest_and_lists_what_does_not(tmp_path: Path, make_
         [1, 18, 1, 0, 0, 0, 0, 0, 0],
     ]
     write_excel(tmp_path / "External_Annotations.xlsx", rows)
-    summary = prepare_labels("amigos", tmp_path, tmp_path / "labels.csv")
+    summary = only(prepare_labels("amigos", tmp_path, tmp_path / "labels.csv"))
     manifest = read_manifest(summary.manifest)
     assert spans(manifest) == [("videos/P1_18_face.mp4", "P1", 0, 20), ("videos/P1_18_face.mp4", "P1", 45, 65)]
     np.testing.assert_allclose(manifest.labels, [[0.2, -0.4], [0.7, 0.1]])  # 1.5 is clamped to 1
@@ -128,7 +135,7 @@ def test_omg_keeps_its_split_and_maps_arousal(tmp_path: Path, make_video: MakeVi
         ],
     )
     write_csv(tmp_path / "omg_TestVideos_WithoutLabels.csv", [OMG[:5], [link, 0, 1, "zzz", "utterance_1.mp4"]])
-    summary = prepare_labels("omg", tmp_path, tmp_path / "out" / "labels.csv")
+    summary = only(prepare_labels("omg", tmp_path, tmp_path / "out" / "labels.csv"))
     manifest = read_manifest(summary.manifest)
     assert spans(manifest) == [("../a1b/utterance_1.mp4", "a1b", 0, np.inf), ("../c2d.mp4", "c2d", 1.25, 4.5)]
     assert manifest.splits == ["train", "validation"]
@@ -159,7 +166,7 @@ def test_panss_keeps_the_scale_s_units_and_takes_the_table_s_total(tmp_path: Pat
         [4, "P09_visit1", 1, 1, 1, 7],
     ]
     write_excel(tmp_path / "ratings.xlsx", rows)
-    summary = prepare_labels("ness", tmp_path, tmp_path / "labels.csv")
+    summary = only(prepare_labels("ness", tmp_path, tmp_path / "labels.csv"))
     manifest = read_manifest(summary.manifest)
     assert manifest.target_names == ("n3", "n6", "n1", "total")
     assert spans(manifest) == [("P01_visit1.mp4", "007", 0, np.inf), ("P02_visit1.mp4", "2", 0, np.inf)]
@@ -177,7 +184,7 @@ def test_cains_sums_its_items_where_the_table_has_no_total(tmp_path: Path, make_
     header = ["video", "subject", "Facial Expression", "Vocal Expression", "Expressive Gestures", "Quantity of Speech"]
     write_csv(tmp_path / "c.csv", [header, ["one.mkv", "A", 0, 1, 2.5, 4], ["two", "B", 1, "", 2, 3]])
     summary = prepare_labels("ness", tmp_path, tmp_path / "labels.csv")
-    manifest = read_manifest(summary.manifest)
+    manifest = read_manifest(only(summary).manifest)
     assert manifest.target_names == ("facial", "vocal", "gestures", "speech", "total")
     np.testing.assert_allclose(manifest.labels, [[0, 1, 2.5, 4, 7.5], [1, np.nan, 2, 3, np.nan]])
     assert (manifest.targets[-1].low, manifest.targets[-1].high) == (0, 16)
@@ -185,18 +192,56 @@ def test_cains_sums_its_items_where_the_table_has_no_total(tmp_path: Path, make_
     assert again.tables == summary.tables
 
 
-def test_a_table_with_both_instruments_asks_which(tmp_path: Path, make_video: MakeVideo) -> None:
+BOTH = ["video", "subject", "n1", "n3", "n6", "facial", "vocal", "gestures", "speech"]
+
+
+def test_a_table_with_both_instruments_becomes_a_manifest_for_each(tmp_path: Path, make_video: MakeVideo) -> None:
+    for name in "abc":
+        make_video(tmp_path / f"{name}.mp4", 2)
+    rows: list[list[object]] = [
+        [*BOTH, "PANSS total", "total"],
+        ["a", "A", 1, 2, 3, 0, 1, 2, 3, 14, 99],
+        ["b", "B", 4, 5, 6, "", "", "", "", 30, 99],
+        ["c", "C", "", "", "", 4, 4, 4, 4, "", 99],
+    ]
+    table = write_csv(tmp_path / "t.csv", rows)
+    summary = prepare_labels("ness", tmp_path, tmp_path / "labels.csv")
+    assert summary.tables == (table,)
+    assert [made.part for made in summary.manifests] == ["panss", "cains"]
+    assert [made.manifest.name for made in summary.manifests] == ["labels-panss.csv", "labels-cains.csv"]
+    assert not (tmp_path / "labels.csv").exists()
+    panss, cains = (read_manifest(made.manifest) for made in summary.manifests)
+    assert panss.target_names == ("n3", "n6", "n1", "total")
+    np.testing.assert_allclose(panss.labels, [[2, 3, 1, 14], [5, 6, 4, 30]])
+    assert cains.target_names == ("facial", "vocal", "gestures", "speech", "total")
+    np.testing.assert_allclose(cains.labels, [[0, 1, 2, 3, 6], [4, 4, 4, 4, 16]])
+    for made in summary.manifests:
+        assert listed(made, "column is ambiguous") == ["total"]  # it says not of which: the sum of the items stands
+        assert made.problems_file == made.manifest.with_name(f"{made.manifest.stem}-problems.csv")
+    assert [listed(made, "no usable value") for made in summary.manifests] == [["c"], ["b"]]
+    again = prepare_labels("ness", tmp_path, tmp_path / "labels.csv")  # what it wrote itself is no table
+    assert again == summary
+
+
+def test_one_instrument_of_a_table_with_both_may_be_asked_for(tmp_path: Path, make_video: MakeVideo) -> None:
     make_video(tmp_path / "a.mp4", 2)
-    names = ["video", "subject", "n1", "n3", "n6", "facial", "vocal", "gestures", "speech"]
-    table = write_csv(tmp_path / "t.csv", [names, ["a", "A", 1, 2, 3, 0, 1, 2, 3]])
-    with pytest.raises(InputError, match="holds panss and cains"):
-        prepare_labels("ness", tmp_path, tmp_path / "labels.csv")
-    assert prepare_labels("cains", tmp_path, tmp_path / "labels.csv").targets[0] == "facial"
-    write_csv(tmp_path / "u.csv", [names, ["a", "A", 1, 2, 3, 0, 1, 2, 3]])
+    table = write_csv(tmp_path / "t.csv", [BOTH, ["a", "A", 1, 2, 3, 0, 1, 2, 3]])
+    assert only(prepare_labels("cains", tmp_path, tmp_path / "labels.csv")).targets[0] == "facial"
+    write_csv(tmp_path / "u.csv", [BOTH, ["a", "A", 1, 2, 3, 0, 1, 2, 3]])
     with pytest.raises(InputError, match="holds 2 tables"):
         prepare_labels("panss", tmp_path, tmp_path / "labels.csv")
-    chosen = prepare_labels("panss", tmp_path, tmp_path / "labels.csv", table=table)
+    chosen = only(prepare_labels("panss", tmp_path, tmp_path / "labels.csv", table=table))
     assert chosen.targets == ("n3", "n6", "n1", "total")
+
+
+def test_an_instrument_that_nobody_was_rated_by_is_named_and_nothing_is_written(
+    tmp_path: Path, make_video: MakeVideo
+) -> None:
+    make_video(tmp_path / "a.mp4", 2)
+    write_csv(tmp_path / "t.csv", [BOTH, ["a", "A", 1, 2, 3, "", "", "", ""]])
+    with pytest.raises(ManifestError, match="no label of cains is left to write"):
+        prepare_labels("ness", tmp_path, tmp_path / "labels.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "t.csv"]
 
 
 def test_aff_wild2_frames_become_spans_on_the_video_s_own_clock(tmp_path: Path, make_video: MakeVideo) -> None:
@@ -208,7 +253,7 @@ def test_aff_wild2_frames_become_spans_on_the_video_s_own_clock(tmp_path: Path, 
     write_csv(tmp_path / "Train_Set" / "video2_left.txt", [("valence", "arousal"), (0, 0)])
     write_csv(tmp_path / "Validation_Set" / "gone.txt", [("valence", "arousal"), (0, 0)])
     (tmp_path / "README.txt").write_text("not annotations")
-    summary = prepare_labels("aff-wild2", tmp_path, tmp_path / "labels.csv", span_s=1.0)
+    summary = only(prepare_labels("aff-wild2", tmp_path, tmp_path / "labels.csv", span_s=1.0))
     manifest = read_manifest(summary.manifest)
     # The second second has two valid frames of ten: left out. The last frame stands 2 s later than its number says.
     assert [(start, end) for _, _, start, end in spans(manifest)] == [(0, 1), (2, 3), (3, 4), (5, 6)]
@@ -234,22 +279,30 @@ def test_a_line_that_is_no_pair_of_numbers_is_named(tmp_path: Path, make_video: 
         prepare_labels("aff-wild2", tmp_path, tmp_path / "labels.csv")
 
 
-def test_times_are_counted_from_the_first_frame(tmp_path: Path, make_video: MakeVideo) -> None:
-    path = make_video(tmp_path / "late.mkv", 6, fps=4, gap_s=1.0, start_s=3.0)
-    np.testing.assert_allclose(frame_times_s(path), [0, 0.25, 0.5, 0.75, 1.0, 2.25], atol=1e-3)
-    assert duration_s(make_video(tmp_path / "even.mp4", 10, fps=4)) == pytest.approx(2.5, abs=1e-3)
-    (tmp_path / "empty.mp4").touch()
-    with pytest.raises(VideoError, match=r"empty\.mp4"):
-        frame_times_s(tmp_path / "empty.mp4")
+def test_a_recording_lasts_to_the_end_of_its_last_frame() -> None:
+    assert duration_s(np.arange(10) / 4) == 2.5
+    assert duration_s(np.zeros(1)) == 0
 
 
-@pytest.mark.parametrize("data_set", ["amigos", "omg", "ness", "panss", "cains", "aff-wild2"])
+@pytest.mark.parametrize("name", READERS)
+def test_every_data_set_that_is_offered_has_a_reader(name: str) -> None:
+    reader = reader_of(name)
+    assert isinstance(reader, Reader)
+    assert reader.suffixes and all(suffix == suffix.lower() and suffix.startswith(".") for suffix in reader.suffixes)
+
+
+def test_a_data_set_without_a_reader_is_refused_with_those_that_have_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no data set 'afew'; expected amigos, omg, ness, panss, cains, aff-wild2"):
+        prepare_labels("afew", tmp_path, tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("data_set", READERS)
 def test_a_folder_without_the_data_set_says_what_was_looked_for(tmp_path: Path, data_set: str) -> None:
     write_csv(tmp_path / "shopping.csv", [["what", "price"], ["bread", 2]])
     with pytest.raises(InputError, match="holds no annotations of"):
-        prepare_labels(data_set, tmp_path, tmp_path / "labels.csv")  # type: ignore[arg-type]
+        prepare_labels(data_set, tmp_path, tmp_path / "labels.csv")
     with pytest.raises(InputError, match="is not a folder"):
-        prepare_labels(data_set, tmp_path / "none", tmp_path / "labels.csv")  # type: ignore[arg-type]
+        prepare_labels(data_set, tmp_path / "none", tmp_path / "labels.csv")
 
 
 def test_a_table_that_is_none_and_one_without_its_columns_are_refused(tmp_path: Path, make_video: MakeVideo) -> None:

@@ -75,4 +75,8 @@ def test_every_option_named_in_the_text_exists() -> None:
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+        if target.startswith("https://"):
+            continue
+        file, _, heading = target.partition("#")
+        assert (ROOT / file).exists(), target
+        assert not heading or f"\n## {heading.capitalize()}\n" in (ROOT / file).read_text("utf-8"), target

@@ -21,7 +21,7 @@ from affect.cache.opening import store_exists
 from affect.cache.records import FrameFeatures
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command, Running
+    from .conftest import Command, Running
 
 Same = Callable[..., None]
 BLOCKS = 10  # of 32 frames, in 300

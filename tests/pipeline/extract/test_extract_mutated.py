@@ -14,7 +14,7 @@ import pytest
 from affect.cache import open_store
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command
+    from .conftest import Command
 
 Film = Callable[..., Path]
 VIDEO_LIMIT_S = 90.0  # a mutated second of video; the machine may be busy

@@ -10,7 +10,7 @@ import pytest
 from affect.cache import open_store
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command
+    from .conftest import Command
 
 Film = Callable[..., Path]
 NAMES = [

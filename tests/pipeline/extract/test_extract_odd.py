@@ -10,7 +10,7 @@ import pytest
 from affect.cache import open_store
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command, Ended
+    from .conftest import Command, Ended
 
 Film = Callable[..., Path]
 FFV1 = ("-c:v", "ffv1", "-pix_fmt")

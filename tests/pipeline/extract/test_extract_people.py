@@ -15,7 +15,7 @@ from affect.cache import open_store
 from affect.cache.records import select
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command
+    from .conftest import Command
 
 SECONDS, RATE = 10, 25
 

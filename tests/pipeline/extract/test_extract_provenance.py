@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command
+    from .conftest import Command
 
 FORMATS = pytest.mark.parametrize("store_format", ["zarr", "hdf5"])
 

@@ -19,7 +19,7 @@ from affect.errors import ConfigError
 from affect.pipeline import workers as launch
 
 if TYPE_CHECKING:
-    from tests.pipeline.extract.conftest import Command
+    from .conftest import Command
 
 Film = Callable[..., Path]
 Same = Callable[..., None]

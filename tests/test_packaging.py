@@ -61,7 +61,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
     for folder in (*FOLDERS, "."):
         for path in (ROOT / folder).glob("*.py" if folder == "." else "**/*.py"):
             for name in imported(path) - sys.stdlib_module_names:
-                assert {home.lower() for home in homes.get(name, [name])} & declared, (
+                assert {home.lower().replace("_", "-") for home in homes.get(name, [name])} & declared, (
                     f"{path.relative_to(ROOT)}: {name}"
                 )
 

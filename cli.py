@@ -1,12 +1,13 @@
 """The `affect` command: what a user types, words in, words out, exit codes. No arrays, no torch at import."""
 
+import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,10 +16,11 @@ from .errors import AffectError
 
 if TYPE_CHECKING:
     from .pipeline.extract.extract import ExtractionSummary
-    from .pipeline.terminal.text import Words
+    from .pipeline.terminal.text import Text
     from .pipeline.workers import Workers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Summary = TypeVar("Summary")
 
 
 class AffectGroup(click.Group):
@@ -114,11 +116,10 @@ def extract_features(
 
     Example: affect extract-features interviews/ --store features --jobs 2
     """
-    from .pipeline.extract.extract import extract_videos
+    from .pipeline.extract.extract import ExtractionSummary, extract
     from .pipeline.extract.plan import plan_only
     from .pipeline.extract.videos import find_videos
-    from .pipeline.terminal import text as words
-    from .pipeline.terminal.bars import extraction_bar
+    from .pipeline.terminal import text
 
     flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
@@ -126,15 +127,17 @@ def extract_features(
     sources = find_videos(videos)
     if dry_run:
         rows = plan_only(sources, store, overwrite=overwrite)
-        _say(words.Words(tuple(words.table(["video", "would be"], rows))), as_json, {"videos": rows})
-    with extraction_bar(enabled=not as_json) as listener:
-        summary = extract_videos(
-            sources, store, settings, store_format=store_format, device=device,
-            workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify, listener=listener,
-        )  # fmt: skip
+        sys.exit(_say(text.Text(tuple(text.table(["video", "would be"], rows))), as_json, {"videos": rows}))
+    events = extract(
+        sources, store, settings, store_format=store_format, device=device,
+        workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify,
+    )  # fmt: skip
+    summary = _last(events, ExtractionSummary, as_json)
     _write_failures(summary)
     outcomes = [asdict(outcome) for outcome in summary.outcomes]
-    _say(words.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
+    sys.exit(
+        _say(text.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
+    )
 
 
 def _load(config: str | None, words: Sequence[str]) -> Config:
@@ -165,8 +168,18 @@ def _write_failures(summary: "ExtractionSummary") -> None:
         click.echo(f"warning: {path} could not be written: {error.strerror}", err=True)
 
 
-def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:
-    """Print a summary, as words or as JSON, and end with 1 where something failed."""
+def _last(events: "Generator[Any, None, None]", kind: type[Summary], as_json: bool) -> Summary:
+    """The summary that a command's stream ends with; on the way its events are drawn."""
+    from .pipeline.terminal.bars import bars
+
+    with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
+        *_, summary = drawn
+    assert isinstance(summary, kind), "a command's last event is its summary"
+    return summary
+
+
+def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
+    """Print a summary, as text or as JSON; the exit code, 1 where something failed."""
     if as_json:
         click.echo(_printable(json.dumps(value, ensure_ascii=False, default=str)))
     else:
@@ -176,7 +189,7 @@ def _say(said: "Words", as_json: bool, value: dict[str, Any]) -> NoReturn:
             click.echo(_printable(line), err=True)
         for line in said.lines[-1:]:
             click.echo(_printable(line))
-    sys.exit(1 if said.failures else 0)
+    return 1 if said.failures else 0
 
 
 def _printable(text: str) -> str:
@@ -195,10 +208,10 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
     Example: affect inspect-cache features --verify
     """
     from .pipeline.extract.inspect import inspect_store
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
 
     report = inspect_store(store, tracks=tracks, verify=verify)
-    _say(words.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report))
+    sys.exit(_say(text.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report)))
 
 
 @main.command("check-videos")
@@ -213,18 +226,19 @@ def check_videos_command(
 
     The exit code is 1 if something would go wrong. Example: affect check-videos interviews/
     """
+    from .pipeline.events import Planned
     from .pipeline.extract.check import check_videos
     from .pipeline.extract.videos import find_videos
-    from .pipeline.terminal import text as words
-    from .pipeline.terminal.bars import counting_bar
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
 
     sources = find_videos(videos)
-    with counting_bar("videos read", len(sources), enabled=not as_json) as count:
-        checks = check_videos(
-            sources, _load(config, overrides).features, workers=_workers(jobs, "loky", None),
-            finished=lambda check: count(),
-        )  # fmt: skip
-    _say(words.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]})
+    settings = _load(config, overrides).features
+    events = check_videos(sources, settings, workers=_workers(jobs, "loky", None))
+    with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
+        found = {event.path: event for event in drawn if not isinstance(event, Planned)}
+    checks = [found[str(source.path)] for source in sources]
+    sys.exit(_say(text.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]}))
 
 
 @main.command("train-temporal")
@@ -257,7 +271,7 @@ def train_temporal(
 
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
     from .pipeline.terminal.bars import training_bar
     from .pipeline.train.sweep import expand_grid, sweep
     from .pipeline.train.train import train_temporal as train
@@ -267,7 +281,7 @@ def train_temporal(
             store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
             resume=resume, mirrored=mirrored,
         )  # fmt: skip
-        _say(words.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]})
+        sys.exit(_say(text.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]}))
     with training_bar(enabled=not as_json) as listener:
         summary = train(
             store, labels, run, _load(config, overrides), device=device,
@@ -275,7 +289,7 @@ def train_temporal(
         )  # fmt: skip
     failed = {item.name: item.reason for item in summary.failed}
     value = {"run": run, "seconds": summary.seconds, "metrics": summary.metrics, "failed": failed}
-    _say(words.of_training(summary), as_json, value)
+    sys.exit(_say(text.of_training(summary), as_json, value))
 
 
 @main.command("predict")
@@ -319,7 +333,7 @@ def predict_command(
     Example: affect predict interview.mp4 --run runs/first --output out
     """
     from .pipeline.predict.predict import PredictListener, PredictOptions, predict
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
     from .pipeline.terminal.bars import extraction_bar
 
     options = PredictOptions(
@@ -328,7 +342,7 @@ def predict_command(
     )  # fmt: skip
     with extraction_bar(enabled=not as_json) as listener:
         summary = predict(videos, run, output, store, options=options, listener=PredictListener(extraction=listener))
-    _say(words.of_prediction(summary), as_json, asdict(summary))
+    sys.exit(_say(text.of_prediction(summary), as_json, asdict(summary)))
 
 
 @main.command("report")
@@ -394,7 +408,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
     Example: affect demo --output demo
     """
     from .pipeline.demo.demo import DemoListener, run_demo
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
     from .pipeline.terminal.bars import extraction_bar, training_bar
 
     listener = DemoListener()
@@ -405,7 +419,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
             training=lambda: training_bar(enabled=True),
         )
     summary = run_demo(output, seed, device=device, jobs=jobs, listener=listener)
-    _say(words.of_demo(summary), as_json, asdict(summary))
+    sys.exit(_say(text.of_demo(summary), as_json, asdict(summary)))
 
 
 @main.command("prepare-labels")
@@ -424,7 +438,7 @@ def prepare_labels_command(
     Example: affect prepare-labels amigos AMIGOS/ --output labels.csv
     """
     from .pipeline.prepare_labels import prepare_labels
-    from .pipeline.terminal import text as words
+    from .pipeline.terminal import text
 
     summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)  # type: ignore[arg-type]
-    _say(words.of_labels(summary), as_json, asdict(summary))
+    sys.exit(_say(text.of_labels(summary), as_json, asdict(summary)))

@@ -2,21 +2,20 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError, DeviceError, first_line
 
-Result = TypeVar("Result")
+Value = TypeVar("Value")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
 DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "RayActorError"}
 ANSWER_S = 30  # a scheduler, or a first worker, that takes longer is not there
 Backend = Literal["loky", "dask", "ray"]
-
-
-class WorkerDiedError(Exception):
-    """A worker process ended without an answer: killed, out of memory, or crashed in a library."""
+_of_this_thread = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,42 @@ class Workers:
     def threads(self) -> int:
         """CPU threads for each task: this machine's cores shared among the jobs; one on a cluster, which gives every
         core a task."""
-        return max(1, len(os.sched_getaffinity(0)) // self.jobs) if self.backend == "loky" else 1
+        return max(1, cores() // self.jobs) if self.backend == "loky" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A task without an answer: its worker process ended, also when the task was tried alone."""
+
+    task: Any
+    reason: str
+
+
+class _WorkerDiedError(Exception):
+    """A worker process was killed, ran out of memory, or crashed in a library; every task under way is lost."""
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def held(kind: str, key: Hashable, make: Callable[[], Value]) -> Value:
+    """This thread's own `make()`, the same object for as long as `key` stays the same.
+
+    One object a kind: another key frees the one before, and the end of the thread frees all.
+    """
+    if getattr(_of_this_thread, kind, (None,))[0] != key:
+        let_go(kind)
+        setattr(_of_this_thread, kind, (key, make()))
+    value: Value = getattr(_of_this_thread, kind)[1]
+    return value
+
+
+def let_go(kind: str) -> None:
+    """Free what this thread holds of a kind."""
+    if hasattr(_of_this_thread, kind):
+        delattr(_of_this_thread, kind)
 
 
 def resolve_device(name: str) -> str:
@@ -78,33 +112,120 @@ def spread_devices(device: str, jobs: int) -> list[str]:
     return [f"cuda:{worker % count}" for worker in range(jobs)]
 
 
-def run_all(workers: Workers, function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]]) -> Iterator[Result]:
-    """Results of `function(*task)` in the order they finish. `function` must live in the package.
+def run_all(
+    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: Sequence[Any]
+) -> Generator[Any, None, None]:
+    """Every event of `function(task)` for every task, as they come; a `Died` for a task that ends its worker.
 
-    Errors: WorkerDiedError, with which every task that is under way is lost.
+    `function` is a generator function of this package, and its last event is its answer; from a cluster only the
+    answers come. A death takes along every task under way, and which one caused it is not known: each of those is
+    tried once more, alone. Closing the generator ends the processes here at once; a cluster finishes what it is at.
     """
+    if workers.in_process:
+        for task in tasks:
+            yield from function(task)
+        return
+    rounds = [list(tasks)]
+    while rounds:
+        waiting = dict(enumerate(rounds.pop(0)))
+        alone = len(waiting) == 1
+        try:
+            with contextlib.closing(_run_together(workers, function, dict(waiting))) as events:
+                for number, event, is_answer in events:
+                    if is_answer:
+                        del waiting[number]
+                    yield event
+        except _WorkerDiedError as death:
+            left = list(waiting.values())
+            if alone and left:
+                yield Died(left[0], f"its worker process died: {death}\nHint: fewer --jobs need less memory")
+            else:
+                rounds = [[task] for task in left[: workers.jobs]] + [left[workers.jobs :]] + rounds
+
+
+def _run_together(
+    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: dict[int, Any]
+) -> Generator[tuple[int, Any, bool], None, None]:
+    """(task number, event, whether it is the answer) of tasks that share a pool. Errors: _WorkerDiedError."""
+    if not tasks:
+        return
+    if workers.backend != "loky":
+        with contextlib.closing(_answers(workers, function, tasks, None)) as answers:
+            yield from ((number, answer, True) for number, answer in answers)
+        return
+    import multiprocessing
+
+    arrived: SimpleQueue[tuple[int, Any, bool] | BaseException | None] = SimpleQueue()
+    with multiprocessing.Manager() as manager:
+        channel = manager.Queue()
+
+        def pass_on_events() -> None:
+            for number, event in iter(channel.get, None):
+                arrived.put((number, event, False))
+
+        def pass_on_answers() -> None:
+            try:
+                for number, answer in _answers(workers, function, tasks, channel):
+                    arrived.put((number, answer, True))
+                arrived.put(None)
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the events are read
+                arrived.put(error)
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (pass_on_events, pass_on_answers)]
+        for thread in threads:
+            thread.start()
+        answered = set()
+        try:
+            while (item := arrived.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                if item[2]:
+                    answered.add(item[0])
+                elif item[0] in answered:
+                    continue  # overtaken on its way
+                yield item
+        finally:
+            _end_processes(kill=len(answered) < len(tasks))
+            channel.put(None)
+            for thread in threads:
+                thread.join()
+
+
+def _answers(
+    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: dict[int, Any], channel: Any
+) -> Generator[tuple[int, Any], None, None]:
+    """(task number, answer) in the order they are finished; what comes before an answer goes into the channel."""
     import joblib
 
-    if workers.in_process:
-        yield from (function(*task) for task in tasks)
-        return
-    calls = (joblib.delayed(function)(*task) for task in tasks)
+    calls = (joblib.delayed(_run_one)(function, number, task, channel) for number, task in tasks.items())
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.jobs
-    with _backend(workers), _deaths_named():
-        yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
+    with _backend(workers):
+        try:
+            yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
+        except Exception as error:
+            # Named by word: Dask and Ray may not be installed.
+            if DEATHS.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+                raise
+            raise _WorkerDiedError(str(error).split("\n")[0]) from error
 
 
-@contextlib.contextmanager
-def _deaths_named() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        # Named by word: Dask and Ray may not be installed.
-        if DEATHS.isdisjoint(kind.__name__ for kind in type(error).__mro__):
-            raise
-        raise WorkerDiedError(str(error).split("\n")[0]) from error
+def _run_one(function: Callable[[Any], Iterator[Any]], number: int, task: Any, channel: Any) -> tuple[int, Any]:
+    """The task's answer, in the worker."""
+    last = None
+    for event in function(task):
+        if channel is not None and last is not None:
+            channel.put((number, last))
+        last = event
+    return number, last
+
+
+def _end_processes(kill: bool) -> None:
+    """End joblib's processes here, which would hold their networks for minutes more; at once where they are busy."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=kill)
 
 
 @contextlib.contextmanager
@@ -118,8 +239,7 @@ def _backend(workers: Workers) -> Iterator[None]:
         with _dask_cluster(str(workers.scheduler)), joblib.parallel_config("dask"):
             yield
     else:
-        _join_ray(workers.scheduler)
-        with joblib.parallel_config("ray"):
+        with _ray_cluster(workers.scheduler), joblib.parallel_config("ray"):
             yield
 
 
@@ -145,18 +265,38 @@ def _dask_cluster(address: str) -> Iterator[None]:
         yield
 
 
-def _join_ray(address: str | None) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use over the network
+@contextlib.contextmanager
+def _ray_cluster(address: str | None) -> Iterator[None]:
     ray = _optional("ray", "ray")
     _optional("ray.util.joblib", "ray").register_ray()
+    joined = not ray.is_initialized()
+    if joined:
+        try:
+            with _environment("RAY_USAGE_STATS_ENABLED", "0"):  # Ray would report its use over the network
+                ray.init(address=address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"--scheduler {address}: no Ray cluster answers ({first_line(error)})",
+                hint="start one with `ray start --head`, and `ray start --address ADDRESS` on each machine",
+            ) from error
     try:
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(
-            f"--scheduler {address}: no Ray cluster answers ({first_line(error)})",
-            hint="start one with `ray start --head`, and `ray start --address ADDRESS` on each machine",
-        ) from error
-    _require_cores(int(ray.cluster_resources().get("CPU", 0)), "the Ray cluster")
+        _require_cores(int(ray.cluster_resources().get("CPU", 0)), "the Ray cluster")
+        yield
+    finally:
+        if joined:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment, for a while; one that is set stays as it is."""
+    known = name in os.environ
+    os.environ.setdefault(name, value)
+    try:
+        yield
+    finally:
+        if not known:
+            os.environ.pop(name, None)
 
 
 def _require_cores(cores: int, where: str) -> None:

@@ -1,43 +1,49 @@
 """`affect check-videos`: what would go wrong with a folder of videos, before a long run finds out."""
 
-import functools
-import threading
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...configs.schema import FeaturesConfig
-from ..workers import Workers, resolve_device, run_all
+from ..events import Planned
+from ..workers import Died, Workers, held, let_go, resolve_device, run_all
 from .videos import Source
 
 if TYPE_CHECKING:
-    from ...stages.features.check import VideoCheck, VideoChecker
+    from ...stages.features.check import VideoCheck
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """One video for a worker, with all the worker needs to know."""
+
+    source: Source
+    config: FeaturesConfig
+    device: str
 
 
 def check_videos(
-    sources: Sequence[Source],
-    config: FeaturesConfig,
-    *,
-    device: str = "auto",
-    workers: Workers | None = None,
-    finished: Callable[["VideoCheck"], None] = lambda check: None,
-) -> list["VideoCheck"]:
-    """One check a video, in the order of `sources`; every frame is decoded, some are searched for faces."""
-    workers, device = workers or Workers(), resolve_device(device)
-    checks = {}
-    for check in run_all(workers, check_one, [(source, config, device) for source in sources]):
-        checks[check.path] = check
-        finished(check)
-    return [checks[str(source.path)] for source in sources]
+    sources: Sequence[Source], config: FeaturesConfig, *, device: str = "auto", workers: Workers | None = None
+) -> "Generator[Planned | VideoCheck, None, None]":
+    """A check of each video as it is done; every frame is decoded, some are searched for faces."""
+    from ...stages.features.check import VideoCheck
+
+    device = resolve_device(device)
+    yield Planned(len(sources))
+    tasks = [CheckTask(source, config, device) for source in sources]
+    with contextlib.closing(run_all(workers or Workers(), check_one, tasks)) as events:
+        for event in events:
+            if isinstance(event, Died):
+                yield VideoCheck(str(event.task.source.path), readable=False, problems=(event.reason,))
+            else:
+                yield event
+    let_go("checker")
 
 
-def check_one(source: Source, config: FeaturesConfig, device: str) -> "VideoCheck":
+def check_one(task: CheckTask) -> "Generator[VideoCheck, None, None]":
     """Check one video in this process; what a worker runs."""
-    return _checker(config, device, threading.get_ident()).check(source.path)
-
-
-@functools.lru_cache(maxsize=2)
-def _checker(config: FeaturesConfig, device: str, thread: int) -> "VideoChecker":
-    """The detector and the measured costs of this worker thread, kept for its next video."""
     from ...stages.features.check import VideoChecker
 
-    return VideoChecker(config, device)
+    checker = held("checker", (task.config, task.device), lambda: VideoChecker(task.config, task.device))
+    yield checker.check(task.source.path)

@@ -1,39 +1,26 @@
-"""`affect extract-features`: videos into a store, each once, resumed where it stopped, and never lied about."""
+"""`affect extract-features`: the features of every video in a store, each made once."""
 
 import contextlib
-import functools
-import multiprocessing
-import queue as queue_module
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.opening import create_store, open_store
-from ...cache.records import FrameStatus
+from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...errors import BusyError, EntryError, VideoError
-from ..workers import WorkerDiedError, Workers, resolve_device, run_all, spread_devices
-from .plan import VideoOutcome, plan
+from ..events import Moved, Planned, VideoOutcome
+from ..workers import Died, Workers, held, let_go, resolve_device, run_all, spread_devices
+from .plan import Todo, plan
 from .videos import Source
 
 if TYPE_CHECKING:
     from ...stages.features.stream import FeatureExtractor
 
 BUSY_POLL_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Where the extraction of one video stands."""
-
-    id: str
-    position_s: float
-    duration_s: float | None
-    frames: int  # kept so far
 
 
 @dataclass(slots=True)
@@ -50,15 +37,6 @@ class ExtractionSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """What a caller may want to hear of a run while it goes."""
-
-    planned: Callable[[int], None] = lambda videos: None
-    moved: Callable[[Moved], None] = lambda moved: None
-    finished: Callable[[VideoOutcome], None] = lambda outcome: None
-
-
-@dataclass(frozen=True, slots=True)
 class ExtractionTask:
     """One video for a worker, with all the worker needs to know."""
 
@@ -70,7 +48,10 @@ class ExtractionTask:
     overwrite: bool
 
 
-def extract_videos(
+Event = Planned | Moved | VideoOutcome | ExtractionSummary
+
+
+def extract(
     sources: Sequence[Source],
     location: str,
     config: FeaturesConfig,
@@ -80,68 +61,84 @@ def extract_videos(
     workers: Workers | None = None,
     overwrite: bool = False,
     verify: bool = False,
-    listener: Listener | None = None,
-) -> ExtractionSummary:
+) -> Generator[Event, None, None]:
     """Every video of `sources` in the store at `location`; a failed one does not stop the others.
 
-    `verify` reads the checksums of what is stored, and extracts again what is damaged.
-    Errors: StoreError for a store of another recipe, DeviceError, WeightsError.
+    `verify` reads the checksums of what is stored, and extracts again what is damaged. The last event is the summary.
+    Errors, before anything is made: StoreError for a store of another recipe, DeviceError, WeightsError.
     """
-    workers, listener = workers or Workers(), listener or Listener()
-    started = time.monotonic()
+    workers, started = workers or Workers(), time.monotonic()
     device = resolve_device(device)
-    recipe = _extractor(config, device, workers.threads, threading.get_ident()).recipe
+    recipe = recipe_of(config, device, workers)
     store = create_store(location, recipe, store_format, _weights_file(config))
+    if not workers.in_process:
+        let_go("extractor")  # each worker loads its own
     summary = ExtractionSummary(location)
-
-    def finish(outcome: VideoOutcome) -> None:
-        summary.outcomes.append(outcome)
-        listener.finished(outcome)
-
-    todo = plan(store, sources, overwrite=overwrite, verify=verify, finish=finish)
-    listener.planned(len(todo))
-    devices = spread_devices(device, workers.jobs)
-    while todo:
-        busy: list[Source] = []
-        tasks = [
-            ExtractionTask(source, location, config, devices[number % len(devices)], workers.threads, overwrite or redo)
-            for number, (source, redo) in enumerate(todo)
-        ]
-        with _heard_here(workers, listener.moved) as moved:
-            for task, outcome in _outcomes(workers, tasks, moved):
-                if outcome.status == "busy":
-                    busy.append(task.source)
-                else:
-                    finish(outcome)
-        if busy:  # another run is on them: wait for it to finish, or to die
-            time.sleep(BUSY_POLL_S)
-        todo = plan(store, busy, overwrite=False, verify=False, finish=finish)
+    try:
+        every = _extract_all(store, sources, config, device, workers, overwrite=overwrite, verify=verify)
+        with contextlib.closing(every) as events:
+            for event in events:
+                if isinstance(event, VideoOutcome):
+                    summary.outcomes.append(event)
+                yield event
+    finally:
+        let_go("extractor")
     summary.seconds = time.monotonic() - started
-    return summary
+    yield summary
 
 
-def _outcomes(
-    workers: Workers, tasks: Sequence[ExtractionTask], moved: Callable[[Moved], None] | None
-) -> Iterator[tuple[ExtractionTask, VideoOutcome]]:
-    """One outcome a task, whatever becomes of the workers.
+def recipe_of(config: FeaturesConfig, device: str, workers: Workers | None = None) -> Recipe:
+    """What would make the features of a store under these settings. Errors: ConfigError, WeightsError."""
+    return extractor_of(config, device, (workers or Workers()).threads).recipe
 
-    A death takes every video along that was under way, and which one caused it is not known: each of those is then
-    tried alone, and listed as failed where its worker dies again.
-    """
-    rounds = [list(tasks)]
-    while rounds:
-        waiting = {task.source.id: task for task in rounds.pop(0)}
-        alone = len(waiting) == 1
-        try:
-            for outcome in run_all(workers, extract_one, [(task, moved) for task in waiting.values()]):
-                yield waiting.pop(outcome.id), outcome
-        except WorkerDiedError as death:
-            left = list(waiting.values())
-            if alone and left:
-                reason = f"its worker process died: {death}\nHint: fewer --jobs need less memory"
-                yield left[0], VideoOutcome(left[0].source.id, str(left[0].source.path), "failed", reason)
+
+def extractor_of(config: FeaturesConfig, device: str, threads: int) -> "FeatureExtractor":
+    """The detector and the backbone of this thread, loaded once and kept for its next video."""
+    from ...stages.features.stream import FeatureExtractor
+
+    return held("extractor", (config, device, threads), lambda: FeatureExtractor(config, device, threads))
+
+
+def _extract_all(
+    store: Store,
+    sources: Sequence[Source],
+    config: FeaturesConfig,
+    device: str,
+    workers: Workers,
+    *,
+    overwrite: bool,
+    verify: bool,
+) -> Generator[Planned | Moved | VideoOutcome, None, None]:
+    """Outcomes of all sources; a video that another run is on is waited for until that run ends or dies."""
+    devices = spread_devices(device, workers.jobs)
+    waiting, asked = {source.id: source for source in sources}, True
+    while waiting:
+        todo: list[Todo] = []
+        for step in plan(store, list(waiting.values()), overwrite=overwrite and asked, verify=verify and asked):
+            if isinstance(step, Todo):
+                todo.append(step)
             else:
-                rounds = [[task] for task in left[: workers.jobs]] + [left[workers.jobs :]] + rounds
+                yield step
+        if asked:
+            yield Planned(len(todo))
+        tasks = [
+            ExtractionTask(
+                step.source, store.location, config, devices[number % len(devices)], workers.threads, step.replaces
+            )
+            for number, step in enumerate(todo)
+        ]
+        known, waiting, asked = waiting, {}, False
+        with contextlib.closing(run_all(workers, extract_one, tasks)) as events:
+            for event in events:
+                if isinstance(event, Died):
+                    source = event.task.source
+                    yield VideoOutcome(source.id, str(source.path), "failed", event.reason)
+                elif isinstance(event, VideoOutcome) and event.status == "busy":
+                    waiting[event.id] = known[event.id]
+                else:
+                    yield event
+        if waiting:
+            time.sleep(BUSY_POLL_S)
 
 
 def _weights_file(config: FeaturesConfig) -> str | None:
@@ -151,86 +148,46 @@ def _weights_file(config: FeaturesConfig) -> str | None:
     return str(Path(config.weights).resolve())
 
 
-@contextlib.contextmanager
-def _heard_here(workers: Workers, moved: Callable[[Moved], None]) -> Iterator[Callable[[Moved], None] | None]:
-    """`moved` as something a worker can call; None on a cluster, where only finished videos are heard of."""
-    if workers.in_process:
-        yield moved
-    elif workers.backend != "loky":
-        yield None
-    else:
-        with multiprocessing.Manager() as manager:
-            queue: queue_module.Queue[Moved | None] = manager.Queue()
-
-            def relay_all() -> None:
-                for item in iter(queue.get, None):
-                    moved(item)
-
-            relay = threading.Thread(target=relay_all, daemon=True)
-            relay.start()
-            yield queue.put
-            queue.put(None)
-            relay.join()
-
-
-def extract_one(task: ExtractionTask, moved: Callable[[Moved], None] | None = None) -> VideoOutcome:
+def extract_one(task: ExtractionTask) -> Generator[Moved | VideoOutcome, None, None]:
     """Extract one video in this process; what a worker runs."""
-    extractor = _extractor(task.config, task.device, task.threads, threading.get_ident())
-    return extract_into(open_store(task.store), task.source, extractor, overwrite=task.overwrite, moved=moved)
+    extractor = extractor_of(task.config, task.device, task.threads)
+    yield from extract_into(open_store(task.store), task.source, extractor, overwrite=task.overwrite)
 
 
 def extract_into(
-    store: Store,
-    source: Source,
-    extractor: "FeatureExtractor",
-    *,
-    overwrite: bool = False,
-    moved: Callable[[Moved], None] | None = None,
-) -> VideoOutcome:
-    """One video's features in `store`, resumed from its journal if there is one."""
+    store: Store, source: Source, extractor: "FeatureExtractor", *, overwrite: bool = False
+) -> Generator[Moved | VideoOutcome, None, None]:
+    """One video's features in `store`, resumed from its journal if there is one; its outcome comes last."""
     from ...stages.features.fingerprint import fingerprint
 
-    path = str(source.path)
+    outcome = VideoOutcome(source.id, str(source.path), "done")
     try:
         if not source.path.is_file():
-            raise VideoError(f"{path} is not a file that can be read; expected a video")
+            raise VideoError(f"{source.path} is not a file that can be read; expected a video")
         found = _stamp(source.path)
         mark = fingerprint(source.path)
         with store.writer(source.id, mark, overwrite=overwrite) as writer:
-            stream = extractor.stream(source.path, writer.state, writer.frames)
-            try:
+            with contextlib.closing(extractor.stream(source.path, writer.state, writer.frames)) as stream:
                 for block, state in stream:
                     writer.append(block, state)
-                    if moved is not None:
-                        moved(Moved(source.id, stream.position_s, stream.duration_s, writer.frames))
+                    yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)
                 info = stream.info(mark)
-            finally:
-                stream.close()
             if _stamp(source.path) != found and fingerprint(source.path) != mark:
-                raise VideoError(f"{path} changed while it was read", hint="run again once it is complete")
+                raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
-            frames, rows = writer.frames, writer.rows
+            outcome = replace(outcome, frames=writer.frames, rows=writer.rows, warnings=info.warnings)
         status = store.look(source.id, ("status",)).arrays["status"]
         with_face = int((status == FrameStatus.OK).sum())
+        yield replace(outcome, face_share=with_face / outcome.frames if outcome.frames else 0.0)
     except BusyError as error:
-        return VideoOutcome(source.id, path, "busy", str(error))
+        yield replace(outcome, status="busy", reason=str(error))
     except (VideoError, EntryError, OSError, MemoryError) as error:
-        if isinstance(error, EntryError) and not overwrite and source.id in store.ids():
-            # Another run finished it since this one made its plan; the next plan looks at what it stored.
-            return VideoOutcome(source.id, path, "busy", str(error))
-        return VideoOutcome(source.id, path, "failed", str(error) or type(error).__name__)
-    share = with_face / frames if frames else 0.0
-    return VideoOutcome(source.id, path, "done", "", frames, rows, share, info.warnings)
+        # Another run may have finished it since this one made its plan; the next plan looks at what it stored.
+        finished = isinstance(error, EntryError) and not overwrite and source.id in store.ids()
+        reason = str(error) or type(error).__name__
+        yield VideoOutcome(source.id, str(source.path), "busy" if finished else "failed", reason)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
-
-
-@functools.lru_cache(maxsize=2)
-def _extractor(config: FeaturesConfig, device: str, threads: int, thread: int) -> "FeatureExtractor":
-    """The detector and backbone of this worker thread, loaded once and kept for its next video."""
-    from ...stages.features.stream import FeatureExtractor
-
-    return FeatureExtractor(config, device, threads)

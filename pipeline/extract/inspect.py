@@ -1,6 +1,6 @@
 """`affect inspect-cache`: what a store holds, what made it, who is in each video, and what is damaged."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,13 +54,7 @@ class StoreReport:
     damaged: Mapping[str, tuple[str, ...]]  # id -> what is wrong
 
 
-def inspect_store(
-    location: str,
-    *,
-    tracks: bool = False,
-    verify: bool = False,
-    looked_at: Callable[[str], None] = lambda entry_id: None,
-) -> StoreReport:
+def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) -> StoreReport:
     """What the store at `location` holds. Errors: StoreError where there is none."""
     store = open_store(location)
     videos: list[StoredVideo] = []
@@ -68,7 +62,6 @@ def inspect_store(
     damaged: dict[str, tuple[str, ...]] = {}
     versions: dict[str, set[str]] = {}
     for entry_id in store.ids():
-        looked_at(entry_id)
         problems = tuple(store.verify(entry_id)) if verify else ()
         if problems:
             damaged[entry_id] = problems

@@ -1,9 +1,8 @@
 """What a run of `extract-features` has to do: which videos are new, stored already, changed, damaged or renamed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -11,23 +10,18 @@ from ...cache.opening import open_store, store_exists
 from ...cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
 from ...errors import EntryError
+from ..events import VideoOutcome
 from .videos import Source
 
 COPY_FRAMES = 512
 
 
 @dataclass(frozen=True, slots=True)
-class VideoOutcome:
-    """What became of one video."""
+class Todo:
+    """A video to extract."""
 
-    id: str
-    path: str
-    status: Literal["done", "skipped", "failed", "busy"]
-    reason: str = ""  # why it was skipped or failed; empty when done
-    frames: int = 0
-    rows: int = 0
-    face_share: float = 0.0  # of kept frames, with at least one face's row
-    warnings: tuple[str, ...] = ()
+    source: Source
+    replaces: bool  # an entry that is damaged, or to be made again
 
 
 def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> list[tuple[str, str]]:
@@ -47,35 +41,27 @@ def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> l
     return [(source.id, words(source)) for source in sources]
 
 
-def plan(
-    store: Store,
-    sources: Sequence[Source],
-    *,
-    overwrite: bool,
-    verify: bool,
-    finish: Callable[[VideoOutcome], None],
-) -> list[tuple[Source, bool]]:
-    """Videos to extract, each with whether a damaged entry has to give way; the rest is finished here."""
+def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bool) -> Iterator[Todo | VideoOutcome]:
+    """For each video either what is to be done, or its outcome where nothing is."""
     if overwrite:
-        return [(source, True) for source in sources]
+        yield from (Todo(source, replaces=True) for source in sources)
+        return
     stored = set(store.ids())
     missing = [source for source in sources if source.id not in stored]
     # What is not here may stand under another name; so then every entry is looked at.
     known = _infos(store, sorted(stored) if missing else [source.id for source in sources])
     same = _find_same_content(known, missing)
-    todo: list[tuple[Source, bool]] = []
     for source in sources:
         if source.id in same:
-            old = same[source.id]
-            _copy_entry(store, old, source.id)
-            finish(VideoOutcome(source.id, str(source.path), "skipped", f"the same content is stored as {old}; copied"))
+            _copy_entry(store, same[source.id], source.id)
+            reason = f"the same content is stored as {same[source.id]}; copied"
+            yield VideoOutcome(source.id, str(source.path), "skipped", reason)
             continue
         outcome = _check_stored(source, known.get(source.id)) if source.id in stored else None
         if outcome is None or (verify and outcome.status == "skipped" and store.verify(source.id)):
-            todo.append((source, source.id in stored))
+            yield Todo(source, replaces=source.id in stored)
         else:
-            finish(outcome)
-    return todo
+            yield outcome
 
 
 def _infos(store: Store, ids: Sequence[str]) -> dict[str, VideoInfo]:

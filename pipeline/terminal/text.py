@@ -23,14 +23,14 @@ SPANS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Text:
     """`lines` for the output, `failures` for the error stream; a failure makes the exit code 1."""
 
     lines: tuple[str, ...]
     failures: tuple[str, ...] = ()
 
 
-def of_extraction(summary: ExtractionSummary) -> Words:
+def of_extraction(summary: ExtractionSummary) -> Text:
     """What became of each video; skipped ones by reason."""
     done, skipped, failed = summary.of("done"), summary.of("skipped"), summary.of("failed")
     reasons: dict[str, list[str]] = {}
@@ -46,14 +46,14 @@ def of_extraction(summary: ExtractionSummary) -> Words:
         f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {summary.seconds:.1f} s; "
         f"features in {summary.store}",
     ]
-    return Words(tuple(lines), tuple(f"failed: {item.id}: {item.reason}" for item in failed))
+    return Text(tuple(lines), tuple(f"failed: {item.id}: {item.reason}" for item in failed))
 
 
 def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids) if len(ids) <= NAMES_SHOWN else f"{', '.join(ids[:3])}, ... {ids[-1]}"
 
 
-def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Words:
+def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
     """What a store holds: its recipe, and a row a video or a row a track."""
     hours = sum(video.end_s for video in report.videos) / 3600
     rows = sum(video.rows for video in report.videos)
@@ -75,7 +75,7 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Words:
         failures.append(f"Hint: affect extract-features VIDEOS --store {report.location} --verify extracts them again")
     elif verified:
         lines.append("every checksum holds")
-    return Words(tuple(lines), tuple(failures))
+    return Text(tuple(lines), tuple(failures))
 
 
 def _tracks(report: StoreReport) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _videos(report: StoreReport) -> Iterator[str]:
     return table(columns, rows)
 
 
-def of_checks(checks: Sequence["VideoCheck"]) -> Words:
+def of_checks(checks: Sequence["VideoCheck"]) -> Text:
     """What was found out about videos that are still to be extracted."""
     readable = [check for check in checks if check.readable]
     columns = ["video", "size", "rotation", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]
@@ -120,12 +120,10 @@ def of_checks(checks: Sequence["VideoCheck"]) -> Words:
         f"{len(readable)} of {len(checks)} can be read; extraction would take about {hours:.2f} hours with one job "
         f"here, and {disk:.3f} GB",
     ]
-    return Words(
-        tuple(lines), tuple(f"problem: {item.path}: {problem}" for item in checks for problem in item.problems)
-    )
+    return Text(tuple(lines), tuple(f"problem: {item.path}: {problem}" for item in checks for problem in item.problems))
 
 
-def of_training(summary: "TrainingSummary") -> Words:
+def of_training(summary: "TrainingSummary") -> Text:
     """Warnings first, then held-out scores, then what was not used."""
     failed = summary.failed
     trained = len(summary.outcomes) - len(failed)
@@ -138,7 +136,7 @@ def of_training(summary: "TrainingSummary") -> Words:
         f"{trained} folds trained, {len(summary.resumed)} done before, {len(failed)} failed "
         f"in {summary.seconds:.1f} s; run in {summary.run}",
     ]
-    return Words(tuple(lines), tuple(f"failed: fold {item.name}: {item.reason}" for item in failed))
+    return Text(tuple(lines), tuple(f"failed: fold {item.name}: {item.reason}" for item in failed))
 
 
 def of_metrics(metrics: dict[str, Any]) -> list[str]:
@@ -158,7 +156,7 @@ def of_metrics(metrics: dict[str, Any]) -> list[str]:
     return [f"held out: {level['rows']} spans of {level['subjects']} subjects", *table(columns, rows)]
 
 
-def of_sweep(summary: "SweepSummary") -> Words:
+def of_sweep(summary: "SweepSummary") -> Text:
     """A row a setting; the choice looks at validation alone."""
     chosen = summary.chosen
     rows = [
@@ -172,10 +170,10 @@ def of_sweep(summary: "SweepSummary") -> Words:
         *table(["setting", "validation CCC", "held-out CCC", "PCC", "RMSE", ""], rows),
         *([f"chosen on validation: {chosen.run}"] if chosen else []),
     ]
-    return Words(tuple(lines), tuple(f"failed: {item.name}: {item.reason}" for item in summary.outcomes if item.reason))
+    return Text(tuple(lines), tuple(f"failed: {item.name}: {item.reason}" for item in summary.outcomes if item.reason))
 
 
-def of_prediction(summary: "PredictSummary") -> Words:
+def of_prediction(summary: "PredictSummary") -> Text:
     """What was scored, and how far it may be trusted."""
     done = [item for item in summary.results if item.status == "done"]
     rows = [
@@ -189,10 +187,10 @@ def of_prediction(summary: "PredictSummary") -> Words:
         f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
         f"open {summary.output}/viewer.html",
     ]
-    return Words(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
+    return Text(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
 
 
-def of_labels(summary: "LabelsSummary") -> Words:
+def of_labels(summary: "LabelsSummary") -> Text:
     """What was written, and what is missing or wrong, counted and listed."""
     splits = ", ".join(f"{rows} {name}" for name, rows in summary.splits.items())
     more = len(summary.problems) - SPANS_SHOWN
@@ -204,10 +202,10 @@ def of_labels(summary: "LabelsSummary") -> Words:
         f"{summary.rows} spans of {summary.videos} videos and {summary.subjects} subjects"
         f"{f' ({splits})' if splits else ''} for {', '.join(summary.targets)}; manifest in {summary.manifest}",
     ]
-    return Words(tuple(lines))
+    return Text(tuple(lines))
 
 
-def of_demo(summary: "DemoSummary") -> Words:
+def of_demo(summary: "DemoSummary") -> Text:
     """Scores on subjects that training never saw, and where to look next."""
     times = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in summary.seconds.items())
     places = [("videos", summary.videos), ("labels", summary.labels), ("features", summary.store),
@@ -217,7 +215,7 @@ def of_demo(summary: "DemoSummary") -> Words:
         *(f"{name}: {path}" for name, path in places),
         f"{times}; open {summary.viewer}",
     ]
-    return Words(tuple(lines))
+    return Text(tuple(lines))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -118,9 +118,7 @@ def made_prediction() -> VideoPrediction:
 
 def test_the_metric_is_evaluated_with_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     code, line, shown = blocks("A metric")
-    exec(compile(code, "metrics", "exec"), metrics.__dict__)
-    monkeypatch.delattr(metrics, "bias")
-    monkeypatch.setattr(metrics, "bias", None, raising=False)
+    monkeypatch.setattr(metrics, "bias", None, raising=False)  # so that it is taken away again
     exec(compile(code, "metrics", "exec"), metrics.__dict__)
     register(metrics.METRICS, line, metrics, monkeypatch)
     register(rules.METRICS, shown, rules, monkeypatch)

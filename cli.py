@@ -4,7 +4,7 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .pipeline.workers import Workers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Summary = TypeVar("Summary")
 
 
 class AffectGroup(click.Group):
@@ -116,10 +115,12 @@ def extract_features(
 
     Example: affect extract-features interviews/ --store features --jobs 2
     """
+    from .pipeline.events import summary_of
     from .pipeline.extract.extract import ExtractionSummary, extract
     from .pipeline.extract.plan import plan_only
     from .pipeline.extract.videos import find_videos
     from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
 
     flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
@@ -132,7 +133,7 @@ def extract_features(
         sources, store, settings, store_format=store_format, device=device,
         workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify,
     )  # fmt: skip
-    summary = _last(events, ExtractionSummary, as_json)
+    summary = summary_of(bars(events, enabled=not as_json), ExtractionSummary)
     _write_failures(summary)
     outcomes = [asdict(outcome) for outcome in summary.outcomes]
     sys.exit(
@@ -166,16 +167,6 @@ def _write_failures(summary: "ExtractionSummary") -> None:
             csv.writer(file).writerows([("id", "path", "reason"), *rows])
     except OSError as error:
         click.echo(f"warning: {path} could not be written: {error.strerror}", err=True)
-
-
-def _last(events: "Generator[Any, None, None]", kind: type[Summary], as_json: bool) -> Summary:
-    """The summary that a command's stream ends with; on the way its events are drawn."""
-    from .pipeline.terminal.bars import bars
-
-    with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
-        *_, summary = drawn
-    assert isinstance(summary, kind), "a command's last event is its summary"
-    return summary
 
 
 def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:

@@ -23,7 +23,8 @@ from affect.benchmarks.hardware import hardware, write_result
 from affect.benchmarks.trained import Trained, train_once
 from affect.configs.load import load_config
 from affect.pipeline.demo.film import make_demo_data
-from affect.pipeline.extract.extract import extract
+from affect.pipeline.events import summary_of
+from affect.pipeline.extract.extract import ExtractionSummary, extract
 from affect.pipeline.extract.videos import find_videos
 from affect.pipeline.workers import Workers
 
@@ -92,8 +93,8 @@ def demo_features(folder: Path, seed: int, jobs: int) -> tuple[Path, Path]:
     if not labels.exists():
         make_demo_data(place, seed)
     sources = find_videos([str(place / "videos")])
-    for _ in extract(sources, str(store), load_config(PRESET).features, device="cpu", workers=Workers(jobs)):
-        pass
+    events = extract(sources, str(store), load_config(PRESET).features, device="cpu", workers=Workers(jobs))
+    summary_of(events, ExtractionSummary)
     return store, labels
 
 

@@ -17,7 +17,8 @@ import distributed
 from affect.benchmarks.extraction_speed import make_video
 from affect.benchmarks.hardware import hardware, median, ratio, write_result
 from affect.configs.load import load_config
-from affect.pipeline.extract.extract import extract
+from affect.pipeline.events import summary_of
+from affect.pipeline.extract.extract import ExtractionSummary, extract
 from affect.pipeline.extract.videos import find_videos
 from affect.pipeline.workers import Workers
 
@@ -68,7 +69,8 @@ def seconds_with(workers: int, folder: Path, name: str) -> float:
         for kind in ("warm-up", "videos"):
             started = time.perf_counter()
             store = folder / f"store-{kind}-{name}"
-            *_, summary = extract(find_videos([str(folder / kind)]), str(store), config, workers=chosen)
+            events = extract(find_videos([str(folder / kind)]), str(store), config, workers=chosen)
+            summary = summary_of(events, ExtractionSummary)
             assert [outcome.status for outcome in summary.outcomes] == ["done", "done"], summary
         return time.perf_counter() - started
 

@@ -4,8 +4,22 @@ A command is a generator. Whoever runs it loops over its events: the terminal dr
 shows what it likes, a test keeps them all. Closing the generator ends the work and keeps what is done.
 """
 
+import contextlib
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
+
+Summary = TypeVar("Summary")
+
+
+def summary_of(events: Generator[Any, None, None], kind: type[Summary]) -> Summary:
+    """The summary, of this kind, that a command's stream ends with; every other event is let pass."""
+    last = None
+    with contextlib.closing(events):
+        for event in events:
+            last = event
+    assert isinstance(last, kind), f"the stream ended with {last!r}"
+    return last
 
 
 @dataclass(frozen=True, slots=True)

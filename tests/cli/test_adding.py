@@ -111,8 +111,8 @@ def made_prediction() -> VideoPrediction:
     none, near = np.full((3, 1), np.nan, np.float32), np.array([0.5, 0.6, np.nan], np.float32)
     seen = np.array([1, 1, 0], np.float32)
     clips = ClipScores(np.arange(3), mean, none, np.ones((3, 1), np.float32), seen, reason, near, near > 1)
-    start_s = np.array([0.0, 5.0, 10.0])
-    person = PersonPrediction(0, start_s, start_s + 5, clips, start_s, np.tile(np.float32([0, 0, 9, 9]), (3, 1)))
+    start_s, box = np.array([0.0, 5.0, 10.0]), np.array([0, 0, 9, 9], np.float32)
+    person = PersonPrediction(0, start_s, start_s + 5, clips, start_s, np.tile(box, (3, 1)))
     return VideoPrediction("day.mp4", None, 15.0, 320, 240, (Target("mood", 0, 10),), (5.0,), (person,))
 
 

@@ -17,8 +17,9 @@ import torch
 from affect.cache.predictions import ClipScores, PersonPrediction, ScoreReason, VideoPrediction
 from affect.cache.records import Target
 from affect.errors import ConfigError
+from affect.pipeline.events import ScoresPlanned
 from affect.pipeline.predict.outputs import OUTPUTS, Outputs
-from affect.pipeline.predict.predict import PredictOptions, ScoresPlanned
+from affect.pipeline.predict.predict import PredictOptions
 from affect.pipeline.prepare_labels import prepare_labels
 from affect.stages.features.backbones.load import NAMED, load_backbone
 from affect.stages.features.embed import Embedder

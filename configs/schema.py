@@ -18,7 +18,7 @@ def _require(condition: bool, key: str, value: object, expected: str) -> None:
 class FacesConfig:
     """How faces are found, followed and cut out. With `detector: none`, each kept frame is one row: the whole frame."""
 
-    detector: Literal["centerface", "none"] = "centerface"
+    detector: Literal["centerface", "none"] = "centerface"  # none: the frames are faces already, or are used whole
     input_width_px: int = 320  # width to which a frame is reduced for the detector, pixels, 64 to 640
     start_score: float = 0.5  # detection score at which a track starts, 0 to 1
     continue_score: float = 0.35  # detection score at which a track continues, 0 to start_score
@@ -124,7 +124,7 @@ class LossConfig:
 class TrainingConfig:
     """How the weights are found. Early stopping watches the inner validation split."""
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # adamw: no decay of biases and norms; sgd: plain, decay of everything
     learning_rate: float = 3e-4  # the highest, after warm-up; above 0
     weight_decay: float = 1e-2  # at least 0
     schedule: Literal["cosine", "step", "constant"] = "cosine"  # of the learning rate after warm-up
@@ -168,9 +168,9 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, slots=True)
 class LabelsConfig:
-    """Which columns of the manifest are targets; empty: every column that is not one of the manifest's own."""
+    """Which columns of the manifest are targets, and their ranges."""
 
-    targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()  # names of columns; empty: every column that is not one of the manifest's own
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # target -> [low, high], in its own unit
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ class LabelsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything a run depends on besides its inputs; saved, resolved, as the run folder's config.yaml."""
+    """Everything that a run depends on besides its inputs. Its config.yaml has all of it, also the defaults."""
 
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)

@@ -57,7 +57,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
         re.split(r"[<>=\[]", item)[0].lower()
         for item in [*PROJECT["project"]["dependencies"], *extras["dask"], *extras["ray"]]
     }
-    homes = metadata.packages_distributions() | {"distributed": ["dask"], "google": ["onnx"]}  # which bring them
+    homes = dict(metadata.packages_distributions()) | {"distributed": ["dask"], "google": ["onnx"]}  # which bring them
     for folder in (*FOLDERS, "."):
         for path in (ROOT / folder).glob("*.py" if folder == "." else "**/*.py"):
             for name in imported(path) - sys.stdlib_module_names:

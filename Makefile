@@ -1,4 +1,6 @@
-# `make demo` and `make test` work in a fresh clone with python3.11, venv and make; nothing has to be set up first.
+# `make demo` and `make test` work in a fresh clone on Linux, with Python 3.11 or newer, venv and make. The first call makes
+# .venv and downloads several gigabytes: the package for `make demo`, and for all others what development needs as well
+# (Dask, Ray, a local S3 server, the linters).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,13 +9,17 @@ BIN := $(VENV)/bin
 
 install: $(VENV)/installed
 
-$(VENV)/installed: pyproject.toml
+$(BIN)/affect: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/installed: $(BIN)/affect
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/affect
 	touch $@
 
-demo: install
+demo: $(BIN)/affect
 	$(BIN)/affect demo --output demo
 
 test: install

@@ -40,7 +40,7 @@ class AffectGroup(click.Group):
 @click.group(cls=AffectGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="affect")
 def main() -> None:
-    """Affect over time from long videos: cached face features, then a temporal model.
+    """Affect over time from long videos: stored face features, then a model on top of them.
 
     \b
     affect check-videos interviews/
@@ -53,9 +53,9 @@ def main() -> None:
 def config_options(command: Command) -> Command:
     """`--config` and `--set`."""
     command = click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting, as training.epochs=20. Repeatable."
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. training.epochs=20. Repeatable."
     )(command)
-    return click.option("--config", metavar="PRESET|FILE", help="A preset's name or a YAML file.")(command)
+    return click.option("--config", metavar="PRESET|FILE", help="The name of a preset, or a YAML file.")(command)
 
 
 def worker_options(command: Command) -> Command:
@@ -63,9 +63,9 @@ def worker_options(command: Command) -> Command:
     command = click.option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler or Ray head.")(command)
     command = click.option(
         "--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True,
-        help="Who runs the jobs: processes here, or a cluster.",
+        help="Where jobs run. loky: processes on this machine; dask, ray: a cluster.",
     )(command)  # fmt: skip
-    command = click.option("--jobs", default=1, show_default=True, metavar="N", help="Processes at once.")(command)
+    command = click.option("--jobs", default=1, show_default=True, metavar="N", help="Parallel processes.")(command)
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")(command)
 
 
@@ -76,16 +76,18 @@ def json_option(command: Command) -> Command:
 
 @main.command("extract-features")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
-@click.option("--store", required=True, metavar="DIR|s3://...", help="Where the features go; made when missing.")
-@click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Of a new store; zarr unless said.")
+@click.option("--store", required=True, metavar="DIR|s3://...", help="The store for the features; new or not.")
+@click.option(
+    "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Format of a new store; zarr by default."
+)
 @click.option("--backbone", metavar="NAME", help="efficientnet-lite0, resnet50-vggface2, any torchvision name, ...")
 @click.option("--weights", metavar="FILE", help="The backbone's weights; their sha256 becomes part of the recipe.")
-@click.option("--faces", type=click.Choice(["centerface", "none"]), help="none: whole frames, or ready-made crops.")
-@click.option("--sample-fps", metavar="FPS|source", help="Frames kept a second, 3.125 by default; source: all.")
+@click.option("--faces", type=click.Choice(["centerface", "none"]), help="Face detector; none: use whole frames.")
+@click.option("--sample-fps", metavar="FPS|source", help="Kept frames a second; 3.125 by default; source: all.")
 @worker_options
 @config_options
-@click.option("--overwrite", is_flag=True, help="Extract again what is stored already.")
-@click.option("--verify", is_flag=True, help="Check every stored checksum, and extract again what is damaged.")
+@click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
+@click.option("--verify", is_flag=True, help="Check all stored checksums; extract damaged videos again.")
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @json_option
 def extract_features(
@@ -108,9 +110,9 @@ def extract_features(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Stage one: a row of features for every face and kept frame, stored once.
+    """Stage one: store features of every face in every kept frame.
 
-    Runs again at once over what is stored, and goes on inside a video where it was stopped.
+    Videos that are stored already are skipped. A video that was interrupted continues where it stopped.
 
     Example: affect extract-features interviews/ --store features --jobs 2
     """
@@ -191,11 +193,11 @@ def _printable(text: str) -> str:
 
 @main.command("inspect-cache")
 @click.argument("store", metavar="STORE")
-@click.option("--tracks", is_flag=True, help="List every track: when, whose, how large, how much of the video.")
-@click.option("--verify", is_flag=True, help="Check every checksum; name what is damaged and exit with 1.")
+@click.option("--tracks", is_flag=True, help="List every track: time, person, face size, share of the video.")
+@click.option("--verify", is_flag=True, help="Check every checksum; list what is damaged, and exit with 1.")
 @json_option
 def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> None:
-    """What a store holds, what made it, and whether it is whole.
+    """Show what is in a store, how it was made, and whether it is intact.
 
     Example: affect inspect-cache features --verify
     """
@@ -208,15 +210,15 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
 @main.command("check-videos")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
-@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos at once.")
+@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos read in parallel.")
 @config_options
 @json_option
 def check_videos_command(
     *, videos: tuple[str, ...], jobs: int, config: str | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Read videos through once and say what would go wrong, before a ten-hour run.
+    """Read every video once and list what would go wrong, before a long extraction.
 
-    Exits with 1 when something would. Example: affect check-videos interviews/
+    The exit code is 1 if something would go wrong. Example: affect check-videos interviews/
     """
     from .pipeline.events import Planned
     from .pipeline.extract.check import check_videos
@@ -234,11 +236,11 @@ def check_videos_command(
 
 
 @main.command("train-temporal")
-@click.option("--store", required=True, metavar="DIR|s3://...", help="Features, from extract-features.")
-@click.option("--labels", required=True, metavar="FILE.csv", help="The manifest: video, subject, span, targets.")
-@click.option("--run", required=True, metavar="DIR", help="The run folder; made here.")
-@click.option("--mirrored", metavar="DIR", help="A store of the same videos with features.view=hflip, mixed in.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--store", required=True, metavar="DIR|s3://...", help="The features, from extract-features.")
+@click.option("--labels", required=True, metavar="FILE.csv", help="The label table: video, subject, span, targets.")
+@click.option("--run", required=True, metavar="DIR", help="A new folder for the run.")
+@click.option("--mirrored", metavar="DIR", help="Train also on this store, made with features.view=hflip.")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
 @worker_options
 @config_options
 @json_option
@@ -257,9 +259,9 @@ def train_temporal(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Stage two: clip Transformer, context attention and relational loss on stored features.
+    """Stage two: train a clip Transformer with context attention and relational loss on stored features.
 
-    A list of values in --set runs the grid and chooses on validation: --set loss.relational_weight=0,0.5,1
+    Several values in --set train all combinations; the best on validation is chosen: --set model.layers=1,2
 
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
@@ -289,19 +291,21 @@ def train_temporal(
 
 @main.command("predict")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|ID...")
-@click.option("--run", required=True, metavar="DIR", help="A trained or imported run.")
-@click.option("--output", required=True, metavar="DIR", help="Where tables, plots and the viewer go.")
-@click.option("--store", metavar="DIR|s3://...", help="Features to read and fill; OUTPUT/features unless said.")
-@click.option("--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Of a new store.")
-@click.option("--stride", type=click.IntRange(min=1), metavar="FRAMES", help="Kept frames between clips; 1 is dense.")
-@click.option("--subject", metavar="WHO", help="main, largest, track:N or all; as the run was trained unless said.")
-@click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A video with boxes and curves.")
-@click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN, or as captions.")
-@click.option("--no-video", is_flag=True, help="The viewer shows the curves alone.")
-@click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Keyed hashes for names.")
-@click.option("--overwrite", is_flag=True, help="Extract again what is stored already.")
+@click.option("--run", required=True, metavar="DIR", help="A run, or a folder of runs to average.")
+@click.option("--output", required=True, metavar="DIR", help="For tables, plots and the viewer.")
+@click.option("--store", metavar="DIR|s3://...", help="Features to read and add to; OUTPUT/features by default.")
+@click.option(
+    "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Format of a new store; zarr by default."
+)
+@click.option("--stride", type=click.IntRange(min=1), metavar="FRAMES", help="Kept frames from clip to clip.")
+@click.option("--subject", metavar="WHO", help="main, largest, track:N or all; by default as trained.")
+@click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A copy with boxes and curves.")
+@click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN; as captions.")
+@click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
+@click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
+@click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted at once.")
+@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted in parallel.")
 @json_option
 def predict_command(
     *,
@@ -321,7 +325,7 @@ def predict_command(
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Scores over time for new videos, or for ids in a store, with what is needed to trust or reject them.
+    """Score new videos, or videos of a store, over time; with what you need to trust or reject each score.
 
     Example: affect predict interview.mp4 --run runs/first --output out
     """
@@ -343,9 +347,9 @@ def predict_command(
 
 @main.command("report")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--output", metavar="FILE.html", help="For several runs; RUN/report.html holds a single one's.")
+@click.option("--output", metavar="FILE.html", help="For several runs. One run has RUN/report.html.")
 def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
-    """A run as one page; several runs side by side, with paired differences and their intervals.
+    """Show a run as one page, or compare several runs, with paired differences and their intervals.
 
     Example: affect report runs/full runs/no-context --output compared.html
     """
@@ -359,13 +363,13 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
 
 @main.command("import-checkpoint")
 @click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="pid_X.pth.tar...")
-@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The run folder; made here.")
+@click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the run.")
 @click.option(
     "--context-edges", type=click.Choice(["wrap", "mask"]), default="wrap", show_default=True,
-    help="wrap: as published; mask: nothing lies before a video's beginning.",
+    help="Neighbours beyond a video's ends. wrap: from its other end, as published; mask: none.",
 )  # fmt: skip
 @click.option("--clip-length", type=int, metavar="FRAMES", help="16 for valence and arousal, else 32, as published.")
-@click.option("--context", default=2, show_default=True, metavar="CLIPS", help="On each side.")
+@click.option("--context", default=2, show_default=True, metavar="CLIPS", help="Neighbours on each side.")
 @config_options
 def import_checkpoint(
     *,
@@ -377,9 +381,9 @@ def import_checkpoint(
     config: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Checkpoints of the paper's code to a run that predict can use; several make an ensemble.
+    """Turn checkpoints of the paper's code into a run for predict; several become an ensemble.
 
-    Nothing in the files is executed. Example: affect import-checkpoint pid_1.pth.tar --run runs/published
+    No code in the files is run. Example: affect import-checkpoint pid_1.pth.tar --run runs/published
     """
     from .pipeline.runs.import_checkpoint import import_checkpoints
 
@@ -393,13 +397,13 @@ def import_checkpoint(
 
 
 @main.command("demo")
-@click.option("--output", default="demo", show_default=True, metavar="DIR", help="Everything the demo makes.")
-@click.option("--seed", default=0, show_default=True, help="Of the videos and of training.")
+@click.option("--output", default="demo", show_default=True, metavar="DIR", help="For everything that is made.")
+@click.option("--seed", default=0, show_default=True, help="For the videos and for training.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted at once.")
+@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted in parallel.")
 @json_option
 def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:
-    """The whole chain on small videos made here: a real photograph's face, moved in known ways.
+    """Run everything on small videos that are made here: the face of a photograph, moved in known ways.
 
     Example: affect demo --output demo
     """
@@ -418,15 +422,15 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 @main.command("prepare-labels")
 @click.argument("data_set", type=click.Choice(DATA_SETS))
 @click.argument("root", metavar="ROOT")
-@click.option("--output", required=True, metavar="FILE.csv", help="The manifest; its sidecar goes beside it.")
-@click.option("--videos", metavar="DIR", help="The folder of recordings; ROOT unless said.")
-@click.option("--table", metavar="FILE", help="The annotation file; looked for under ROOT unless said.")
-@click.option("--span-s", default=2.0, show_default=True, metavar="S", help="Of a span, where every frame has a label.")
+@click.option("--output", required=True, metavar="FILE.csv", help="The label table; ranges and units go beside it.")
+@click.option("--videos", metavar="DIR", help="The folder of recordings; ROOT by default.")
+@click.option("--table", metavar="FILE", help="The annotation file; searched for under ROOT by default.")
+@click.option("--span-s", default=2.0, show_default=True, metavar="S", help="Span length, if every frame has a label.")
 @json_option
 def prepare_labels_command(
     *, data_set: str, root: str, output: str, videos: str | None, table: str | None, span_s: float, as_json: bool
 ) -> None:
-    """A data set's own annotation files to one manifest; what is missing on disk is listed.
+    """Make a label table from the annotation files of a data set, and list what is missing on disk.
 
     `ness` writes one for each instrument where the table holds PANSS and CAINS: FILE-panss.csv and FILE-cains.csv.
 

@@ -1,4 +1,7 @@
-"""Every setting, its default, and its range. A preset or `--set a.b=c` says only what differs."""
+"""Every setting with its default. The comment beside it gives meaning, unit and range.
+
+A preset or `--set a.b=c` says only what differs. What each default is worth, as measured: docs/defaults.md.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,17 +17,18 @@ def _require(condition: bool, key: str, value: object, expected: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FacesConfig:
-    """How faces are found, followed and cut out. With `detector: none` every kept frame is one whole-frame row."""
+    """How faces are found, followed and cut out. With `detector: none`, each kept frame is one row: the whole frame."""
 
-    detector: Literal["centerface", "none"] = "centerface"
-    input_width_px: int = 320  # of the detector's input; 14-20 px faces are still found at 320
-    start_score: float = 0.5  # a track starts at this detection score
-    continue_score: float = 0.35  # and goes on at this one
-    min_iou: float = 0.3  # between a track's last box and its next
-    max_gap_s: float = 2.0  # a track survives this long without a detection
-    cut_threshold: float = 30.0  # mean absolute difference of 32x24 grey thumbnails, 0-255
-    min_face_px: int = 12  # smaller faces are kept as status "too small"
-    crop: Literal["aligned", "box"] = "aligned"
+    detector: Literal["centerface", "none"] = "centerface"  # none: the frames are faces already, or are used whole
+    input_width_px: int = 320  # width to which a frame is reduced for the detector, pixels, 64 to 640
+    start_score: float = 0.5  # detection score at which a track starts, 0 to 1
+    continue_score: float = 0.35  # detection score at which a track continues, 0 to start_score
+    min_iou: float = 0.3  # overlap over union of a track's last box and its next, at least; 0 to 1
+    max_gap_s: float = 2.0  # a track ends after this long without a detection, seconds, at least 0
+    # A new shot begins where the thumbnails of two frames differ by more than this on average, grey levels, 0 to 255.
+    cut_threshold: float = 30.0
+    min_face_px: int = 12  # shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame
+    crop: Literal["aligned", "box"] = "aligned"  # eyes at a fixed place and level, or a square around the box
 
     def __post_init__(self) -> None:
         _require(64 <= self.input_width_px <= 640, "features.faces.input_width_px", self.input_width_px, "64 to 640")
@@ -42,12 +46,12 @@ class FacesConfig:
 class FeaturesConfig:
     """Stage one. Everything here is part of a store's recipe."""
 
-    backbone: str = "efficientnet-lite0"
-    weights: str | None = None
-    preprocessing: Literal["own", "paper"] = "own"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    view: Literal["plain", "hflip"] = "plain"
-    sample_fps: float | Literal["source"] = 3.125  # every 8th frame at 25 fps, as in the paper
+    backbone: str = "efficientnet-lite0"  # a name that --backbone takes (README: Other backbones)
+    weights: str | None = None  # the backbone's file; "random", for tests; None: the weights that come with the name
+    preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
+    view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
+    sample_fps: float | Literal["source"] = 3.125  # kept frames a second, above 0 to 1000; source: every frame
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:
@@ -64,12 +68,12 @@ class FeaturesConfig:
 class ClipsConfig:
     """How a labelled span becomes clips, and which clips are a clip's context."""
 
-    length: int = 16  # frames a clip
-    hop: int | None = None  # frames between clip starts; None: length, no overlap
-    context: int = 2  # clips on each side; 0 turns context attention off (docs/ablation.md says when it pays)
-    context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: nothing, or its other end as published
-    subject: str = "main"  # main | largest | track:N
-    min_valid: float = 0.0  # least share of frames with a face for a clip to train or be scored
+    length: int = 16  # kept frames of a clip, 1 to 1000
+    hop: int | None = None  # kept frames from clip to clip of a span, at least 1; None: length, so no overlap
+    context: int = 2  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
+    context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: no neighbour, or one from its other end
+    subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
+    min_valid: float = 0.0  # share of a clip's frames that must show the person, to train or be scored; 0 to 1
 
     def __post_init__(self) -> None:
         _require(1 <= self.length <= 1000, "clips.length", self.length, "1 to 1000 frames")
@@ -89,21 +93,18 @@ def _is_one_person(word: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The stage-two network. Widths follow the features unless `width` narrows them.
+    """The stage-two network. Its width is that of the features, unless `width` reduces it."""
 
-    Evidence beside a default, here and below: by how much the demo's held-out CCC of .90 changes with another value,
-    with its 95 % interval over five seeds (docs/defaults.md).
-    """
-
-    width: int | None = None  # of everything after the reduction; None: the features' own size
-    layers: int = 2  # as published; one is better by .040 [.020, .060] on the demo's 78 clips, so it has one
-    heads: int = 16
-    feed_forward: int = 2048
-    encoder_dropout: float = 0.1  # as published; 0 makes no difference: -.007 [-.033, +.019]
-    dropout: float = 0.2  # after positions, in the context block and in the head; 0: +.001 [-.019, +.020], none
-    attention_scale: Literal["standard", "published"] = "standard"  # published: -.005 [-.023, +.014], no difference
-    head_inner_relu: bool = True  # relu before the head's linear layer: valence/arousal yes, PANSS and CAINS no
-    total_target: str | None = None  # this target reads the whole head, the others a slice each
+    width: int | None = None  # of all layers after the first, a multiple of heads; None: as many as the features
+    layers: int = 2  # of the clip Transformer, at least 1
+    heads: int = 16  # of its self-attention, at least 1
+    feed_forward: int = 2048  # width of its feed-forward layers, at least 1
+    encoder_dropout: float = 0.1  # share dropped in the clip Transformer, 0 to below 1
+    dropout: float = 0.2  # share dropped after positions, in the context block and in the head, 0 to below 1
+    # Attention to the context: logits divided by sqrt(width), or multiplied by it as in the authors' code.
+    attention_scale: Literal["standard", "published"] = "standard"
+    head_inner_relu: bool = True  # ReLU before the head's linear layer; the published PANSS and CAINS heads have none
+    total_target: str | None = None  # the target that reads the whole head; each other target reads a part of it
 
     def __post_init__(self) -> None:
         for name in ("layers", "heads", "feed_forward"):
@@ -116,11 +117,11 @@ class ModelConfig:
 class LossConfig:
     """`regression` over targets plus `relational_weight` times the relational loss."""
 
-    regression: Literal["ccc", "rmse"] = "ccc"  # rmse: -.016 [-.083, +.051], no difference that five seeds show
-    relational_weight: float = 1.0  # 0: -.030 [-.072, +.013], no difference that five seeds show; see docs/ablation.md
-    label_similarity: Literal["cosine", "distance"] = "cosine"  # distance: -.009 [-.030, +.011], no difference
-    contrastive_epochs: int = 0  # unsupervised pre-training on two cached views
-    contrastive_temperature: float = 0.07
+    regression: Literal["ccc", "rmse"] = "ccc"  # 1 - CCC, or the root of the mean squared error
+    relational_weight: float = 1.0  # at least 0; 0: no relational loss
+    label_similarity: Literal["cosine", "distance"] = "cosine"  # of two clips' labels, in the relational loss
+    contrastive_epochs: int = 0  # of pre-training without labels; 0: none
+    contrastive_temperature: float = 0.07  # of its softmax, above 0
 
     def __post_init__(self) -> None:
         _require(self.relational_weight >= 0, "loss.relational_weight", self.relational_weight, "at least 0")
@@ -133,28 +134,22 @@ class LossConfig:
 class TrainingConfig:
     """How the weights are found. Early stopping watches the inner validation split."""
 
-    # The published training as a whole learns nothing in the demo's few steps: CCC .00 instead of .90.
-    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd at its best rate, .3: -.007 [-.063, +.049], no difference
-    learning_rate: float = 3e-4  # of the paper's width; the demo's 1e-3 times 3: -.010 [-.046, +.025], by 3: -.005
-    weight_decay: float = 1e-2  # 0: -.006 [-.021, +.010], no difference, nor 1e-1; 10 is for few labels, as in `small`
-    schedule: Literal["cosine", "step", "constant"] = "cosine"  # step: -.022 [-.044, .000]; constant: +.001, none
-    warmup: float = 0.05  # share of all steps; 0: -.014 [-.040, +.011], no difference
-    step_epochs: int = 5  # `step`: epochs between decays by `step_factor`
-    step_factor: float = 0.1
-    epochs: int = 50
-    # Epochs without a better validation score; 0: train to the end, at no gain (.000 [-.010, +.010]) in twice the time.
-    patience: int = 10
-    # Whose weights: the best epoch on validation, or the last, which never stops early. On the demo last: -.009 [-.019,
-    # +.001]; on real recordings with too small a validation, a held-out PCC of .80 instead of .74: the preset `small`.
-    keep: Literal["best", "last"] = "best"
-    batch_size: int = 32  # 8: -.007 [-.040, +.026]; 128: -.018 [-.057, +.022]; no difference
-    accumulate: int = 1  # batches per optimiser step
-    clip_norm: float = 1.0  # of the gradient; 0 turns clipping off: -.014 [-.047, +.019], no difference
-    # Features by the training subjects' mean and floored standard deviation. Without: +.023 [+.004, +.042] on the
-    # demo's one face, but held-out PCC .73 instead of .80 on real recordings.
-    standardise: bool = True
-    precision: Literal["fp32", "bf16"] = "fp32"
-    seed: int = 0
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # adamw: no decay of biases and norms; sgd: plain, decay of everything
+    learning_rate: float = 3e-4  # the highest, after warm-up; above 0
+    weight_decay: float = 1e-2  # at least 0
+    schedule: Literal["cosine", "step", "constant"] = "cosine"  # of the learning rate after warm-up
+    warmup: float = 0.05  # share of all steps in which the learning rate rises, 0 to below 1
+    step_epochs: int = 5  # schedule step: epochs between two reductions, at least 1
+    step_factor: float = 0.1  # schedule step: what each reduction multiplies the learning rate by
+    epochs: int = 50  # at most; at least 1
+    patience: int = 10  # epochs without a better validation score before training stops; 0: it never stops early
+    keep: Literal["best", "last"] = "best"  # best epoch on validation, or the last one, which never stops early
+    batch_size: int = 32  # clips, at least 1
+    accumulate: int = 1  # batches for each step of the optimiser, at least 1
+    clip_norm: float = 1.0  # largest norm of the gradient, at least 0; 0: any
+    standardise: bool = True  # features minus the training clips' mean, over their (floored) standard deviation
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: mixed precision
+    seed: int = 0  # of the first weights, the batches, dropout, and the division of subjects
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "epochs", "batch_size", "accumulate", "step_epochs"):
@@ -168,12 +163,13 @@ class TrainingConfig:
 class EvaluationConfig:
     """Which subjects train, choose and test. No subject is ever on two sides unless `allow_shared_subjects`."""
 
+    # split: as the manifest or test_subjects say; leave-one-subject-out: a fold for each subject; k-fold: `folds` folds
     protocol: Literal["split", "leave-one-subject-out", "k-fold"] = "split"
-    folds: int = 5  # k-fold: grouped by subject
-    validation_share: float = 0.2  # of the training subjects, when the manifest names no validation split
-    test_subjects: tuple[str, ...] = ()  # `split`: these subjects test, whatever the manifest says
-    allow_shared_subjects: bool = False
-    bootstrap: int = 1000  # resamples over subjects for the intervals
+    folds: int = 5  # k-fold: how many, at least 2; subjects stay whole
+    validation_share: float = 0.2  # of the training subjects, where the manifest names no validation; between 0 and 1
+    test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
+    allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
+    bootstrap: int = 1000  # resamples of subjects for the intervals; 0: no intervals
 
     def __post_init__(self) -> None:
         _require(self.folds >= 2, "evaluation.folds", self.folds, "at least 2")
@@ -182,10 +178,10 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, slots=True)
 class LabelsConfig:
-    """The manifest's targets. Empty: every column that is not one of the manifest's own."""
+    """Which columns of the manifest are targets, and their ranges."""
 
-    targets: tuple[str, ...] = ()
-    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # target -> (low, high), its own units
+    targets: tuple[str, ...] = ()  # names of columns; empty: every column that is not one of the manifest's own
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # target -> [low, high], in its own unit
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.ranges.items():
@@ -194,7 +190,7 @@ class LabelsConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything a run depends on besides its inputs; saved, resolved, as the run folder's config.yaml."""
+    """Everything that a run depends on besides its inputs. Its config.yaml has all of it, also the defaults."""
 
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     labels: LabelsConfig = field(default_factory=LabelsConfig)

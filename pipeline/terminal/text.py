@@ -103,7 +103,7 @@ def _videos(report: StoreReport) -> Iterator[str]:
 def of_checks(checks: Sequence["VideoCheck"]) -> Text:
     """What was found out about videos that are still to be extracted."""
     readable = [check for check in checks if check.readable]
-    columns = ["video", "size", "turned", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]
+    columns = ["video", "size", "rotation", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]
     rows = [
         [
             Path(check.path).name, f"{check.width_px}x{check.height_px}", str(check.rotation_deg),

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from affect.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PLACES = r"(?<![\w/.-])(?:benchmarks|cache|configs|docs|pipeline|stages|tests)/[\w./-]*\w"
 RECORDINGS = ROOT.parent / "shared" / "videos"
 
 
@@ -39,3 +41,9 @@ def test_every_link_of_the_docs_leads_somewhere() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = set(re.findall(PLACES, page.read_text("utf-8")))
+    assert {name for name in named if not (ROOT / name).exists()} == set()

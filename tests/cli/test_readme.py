@@ -1,4 +1,4 @@
-"""Every command and snippet of the README runs, in the order a newcomer would type them."""
+"""Every command and snippet of the README runs, in the order a newcomer would type them, and says what is shown."""
 
 import os
 import re
@@ -23,8 +23,16 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.S)
 
 
-def commands() -> list[str]:
-    return [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+def commands() -> list[tuple[str, list[str]]]:
+    """Each command, and the lines that the README shows below it."""
+    pieces = [piece.splitlines() for block in blocks("console") for piece in re.split(r"^\$ ", block, flags=re.M)[1:]]
+    return [(command, [line for line in shown if line != "..."]) for command, *shown in pieces]
+
+
+def words(line: str) -> list[str]:
+    """What does not depend on the videos: no numbers, nothing in brackets, no mark of the chosen row."""
+    text = line.partition("(")[0].partition("<-")[0]
+    return [word for word in text.split() if re.fullmatch(r"\D*[A-Za-z]\D*", word) and word != "to"]
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +58,17 @@ def test_there_are_commands_to_run() -> None:
 def test_every_command_of_the_readme_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for command in commands():
+    for command, shown in commands():
         if command in MAKE:
             assert f"\n{command.split()[1]}:" in makefile
             continue
-        program, *words = command.split()
+        program, *arguments = command.split()
         assert program == "affect"
-        result = CliRunner().invoke(main, words)
+        result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+        said = [words(line) for line in result.output.splitlines()]
+        for line in shown:
+            assert words(line) in said, f"{command}\nshown: {line}\nfound:\n{result.output}"
     for snippet in blocks("python"):
         subprocess.run([sys.executable, "-c", snippet], check=True, env={**os.environ, "MPLBACKEND": "Agg"})
 
@@ -75,4 +86,8 @@ def test_every_option_named_in_the_text_exists() -> None:
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+        if target.startswith("https://"):
+            continue
+        file, _, heading = target.partition("#")
+        assert (ROOT / file).exists(), target
+        assert not heading or f"\n## {heading.capitalize()}\n" in (ROOT / file).read_text("utf-8"), target

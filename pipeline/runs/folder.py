@@ -81,8 +81,12 @@ class RunFolder:
             tree = yaml.safe_load(self.config_file.read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise RunError(f"{self.config_file} cannot be read: {error}") from error
+        if not isinstance(tree, dict):
+            raise RunError(
+                f"{self.config_file} is no configuration: it holds {tree!r}; expected sections of key: value"
+            )
         try:
-            return config_from_dict(tree if isinstance(tree, dict) else {"": tree})
+            return config_from_dict(tree)
         except AffectError as error:
             raise RunError(f"{self.config_file} is no configuration: {error.message}") from error
 

@@ -174,6 +174,10 @@ def _check_fit(state: Mapping[str, Tensor], spec: ModelSpec, source: str) -> Non
         "unexpected": [key for key in state if key not in wanted],
         "of another shape": wrong,
     }
-    found = [f"{what}: {'; '.join(keys[:SHOWN])}{' ...' * (len(keys) > SHOWN)}" for what, keys in lines.items() if keys]
+    found = [
+        f"{what}: {'; '.join(keys[:SHOWN])}{' ...' if len(keys) > SHOWN else ''}"
+        for what, keys in lines.items()
+        if keys
+    ]
     if found:
         raise WeightsError(f"{source} does not fit the published network. " + ". ".join(found))

@@ -1,14 +1,19 @@
 """`context_edges` belongs to the clips; files of format 1 and older command lines have it in the section `model`."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from affect.cache.records import Recipe, Target
 from affect.configs.load import config_from_dict, config_to_dict, load_config
-from affect.configs.schema import ClipsConfig, Config
+from affect.configs.schema import ClipsConfig, Config, ModelConfig
 from affect.errors import ConfigError
 from affect.pipeline.runs.folder import RunFolder
+from affect.pipeline.runs.model_file import ModelCard
+from affect.stages.temporal.model import ModelSpec
+from affect.stages.temporal.scaling import LabelScaling
 
 
 @pytest.mark.parametrize(
@@ -37,6 +42,16 @@ def test_a_run_s_config_has_it_where_format_1_has_it(tmp_path: Path) -> None:
         "attention_scale", "context_edges", "head_inner_relu"
     ]  # fmt: skip
     assert folder.config() == config == config_from_dict(config_to_dict(config))
+
+
+def test_a_model_file_has_it_in_its_specification() -> None:
+    clips, target = ClipsConfig(length=4, context_edges="wrap"), Target("valence", -1.0, 1.0, "points")
+    spec = ModelSpec(8, ("valence",), 4, 2, ModelConfig(heads=2))
+    card = ModelCard(spec, Recipe({}), clips, LabelScaling.from_ranges([target]), (target,))
+    values = json.loads(json.dumps(card.to_json()))
+    assert values["spec"]["config"]["context_edges"] == "wrap" and "context_edges" not in values["clips"]
+    assert values["ranges"] == {"valence": [-1.0, 1.0]} and values["units"] == {"valence": "points"}
+    assert ModelCard.from_json(values) == card
 
 
 def test_two_different_ones_in_a_file_and_a_wrong_one_are_refused() -> None:

@@ -196,9 +196,10 @@ class Session:
         self.listener.finished(result)
 
     def _write(self, prediction: VideoPrediction) -> None:
+        from ...stages.features.video.choice import clock_offset_s
         from ...stages.views.plot import plot_person
         from .annotations import write_elan, write_webvtt
-        from .overlay import clock_offset_s, write_overlay
+        from .overlay import write_overlay
 
         recording = prediction.source
         if recording is not None:

@@ -21,7 +21,8 @@ from affect.cache.records import Array
 from affect.errors import VideoError
 from affect.stages.features.fingerprint import fingerprint
 from affect.stages.features.video.clock import Sampler
-from affect.stages.features.video.decode import Frame, Video, open_video
+from affect.stages.features.video.decode import Video, open_video
+from affect.stages.features.video.frame import Frame
 
 STEADY = [n / 25 for n in range(75)]
 VARIABLE = [n / 25 for n in range(75) if n < 20 or n % 7 == 0]
@@ -130,7 +131,7 @@ def test_other_pixel_formats_show_the_same_picture(videos: dict[str, Path], name
 def test_a_frame_squeezed_into_a_square_is_its_centre(videos: dict[str, Path]) -> None:
     video, frames = read(videos["rotated"])
     assert frames[0].square(60).shape == (60, 60, 3)
-    np.testing.assert_array_equal(video.centre_px(), [0, 20, 120, 140])
+    np.testing.assert_array_equal(video.shape.centre_px(), [0, 20, 120, 140])
     whole = frames[0].rgb()[20:140].reshape(60, 2, 60, 2, 3).mean((1, 3))
     assert np.corrcoef(whole.ravel(), frames[0].square(60).ravel())[0, 1] > 0.98
 
@@ -218,7 +219,7 @@ def test_the_first_frame_at_or_after_each_grid_time_is_kept() -> None:
 
 
 def test_every_frame_is_kept_at_the_rate_of_the_source() -> None:
-    sampler = Sampler(None)
+    sampler = Sampler("source")
     assert all(sampler.keeps(time) for time in (0.0, 0.0, 0.001, 7.0))
 
 

@@ -46,6 +46,9 @@ def main() -> None:
     affect train-temporal --store features --labels labels.csv --run runs/first
     affect predict new.mp4 --run runs/first --output out
     """
+    from .pipeline.workers import own_process
+
+    own_process()
 
 
 def config_options(command: Command) -> Command:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError, DeviceError, first_line
+from ..stages.features.heap import share_one_heap
 
 Result = TypeVar("Result")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
@@ -88,12 +89,25 @@ def run_all(workers: Workers, function: Callable[..., Result], tasks: Sequence[t
     if workers.in_process:
         yield from (function(*task) for task in tasks)
         return
-    calls = (joblib.delayed(function)(*task) for task in tasks)
+    if workers.backend == "loky":  # whose processes are ours; a cluster's may do other work besides
+        calls = (joblib.delayed(_in_own_process)(function, *task) for task in tasks)
+    else:
+        calls = (joblib.delayed(function)(*task) for task in tasks)
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.jobs
     with _backend(workers), _deaths_named():
         yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
+
+
+def own_process() -> None:
+    """Set this process up for our work alone: the program calls it, an import never does."""
+    share_one_heap()
+
+
+def _in_own_process(function: Callable[..., Result], *task: Any) -> Result:
+    own_process()
+    return function(*task)
 
 
 @contextlib.contextmanager

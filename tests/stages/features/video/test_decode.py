@@ -149,6 +149,27 @@ def test_what_follows_damage_is_read_and_marked_until_it_heals(videos: dict[str,
     assert not video.cut_short
 
 
+@pytest.mark.parametrize("lost", [30, 60, 70])
+def test_damage_ends_at_the_next_key_frame(key_every_second: Path, tmp_path: Path, lost: int) -> None:
+    """What comes from there on is built on nothing that is missing."""
+    with av.open(str(key_every_second)) as container:
+        packets = list(container.demux(container.streams.video[0]))
+    keys = [number for number, packet in enumerate(packets) if packet.size and packet.is_keyframe]
+    assert keys == [0, 25, 50, 75]
+    content, position = bytearray(key_every_second.read_bytes()), packets[lost].pos
+    assert position is not None
+    content[position : position + packets[lost].size] = bytes(packets[lost].size)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(bytes(content))
+    video, frames = read(path)
+    damaged_s = [frame.time_s for frame in frames if frame.damaged]
+    next_key = next(key for key in keys if key > lost)
+    assert video.bad_packets == 1
+    assert damaged_s[0] == pytest.approx((lost + 1) / 25, abs=0.001)
+    assert damaged_s[-1] == pytest.approx((next_key - 1) / 25, abs=0.001)
+    assert video.damaged_frames == len(damaged_s) == next_key - 1 - lost
+
+
 def test_a_truncated_file_says_how_much_is_missing(videos: dict[str, Path]) -> None:
     video, _ = read(videos["truncated"])
     assert video.cut_short

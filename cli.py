@@ -1,7 +1,6 @@
 """The `affect` command: what a user types, words in, words out, exit codes. No arrays, no torch at import."""
 
 import contextlib
-import csv
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +15,6 @@ from .errors import AffectError
 from .pipeline.prepare_labels import DATA_SETS
 
 if TYPE_CHECKING:
-    from .pipeline.extract.extract import ExtractionSummary
     from .pipeline.terminal.text import Text
     from .pipeline.workers import Workers
 
@@ -48,6 +46,9 @@ def main() -> None:
     affect train-temporal --store features --labels labels.csv --run runs/first
     affect predict new.mp4 --run runs/first --output out
     """
+    from .pipeline.workers import own_process
+
+    own_process()
 
 
 def config_options(command: Command) -> Command:
@@ -135,7 +136,6 @@ def extract_features(
         workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify,
     )  # fmt: skip
     summary = summary_of(bars(events, enabled=not as_json), ExtractionSummary)
-    _write_failures(summary)
     outcomes = [asdict(outcome) for outcome in summary.outcomes]
     sys.exit(
         _say(text.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
@@ -152,22 +152,6 @@ def _workers(jobs: int, backend: str, scheduler: str | None) -> "Workers":
     from .pipeline.workers import Workers
 
     return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
-
-
-def _write_failures(summary: "ExtractionSummary") -> None:
-    """`failures.csv` in a local store, or none where nothing failed. The same reasons are printed in any case."""
-    path = Path(summary.store, "failures.csv")
-    rows = [(outcome.id, outcome.path, outcome.reason) for outcome in summary.of("failed")]
-    if "://" in summary.store or not (rows or path.exists()):
-        return
-    try:
-        if not rows:
-            path.unlink()
-            return
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            csv.writer(file).writerows([("id", "path", "reason"), *rows])
-    except OSError as error:
-        click.echo(f"warning: {path} could not be written: {error.strerror}", err=True)
 
 
 def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:

@@ -27,6 +27,7 @@ from torchvision.models import resnet50
 from affect.benchmarks.hardware import alternating, hardware, median, ratio, write_result
 from affect.configs.load import load_config
 from affect.pipeline.workers import Workers
+from affect.stages.features.one_thread import compute_alone
 from affect.stages.features.stream import FeatureExtractor
 from affect.stages.features.video.decode import open_video
 
@@ -39,7 +40,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     words = parser.parse_args()
     machine = hardware()
-    own_threads = torch.get_num_threads()
     threads = Workers().threads
     with tempfile.TemporaryDirectory() as folder:
         video = make_video(Path(folder), words.seconds)
@@ -52,13 +52,8 @@ def main() -> None:
         short_frames = sum(len(block.time_s) for block, _ in every.stream(short))
         short_crops = np.random.default_rng(0).integers(0, 256, (short_frames, 224, 224, 3), np.uint8)
 
-        def run_plain() -> None:
-            torch.set_num_threads(own_threads)
-            plain_loop(video)
-            torch.set_num_threads(1)
-
         jobs = {
-            "plain loop fp32": run_plain,
+            "plain loop fp32": lambda: plain_loop(video),
             "affect fp32": lambda: read_through(whole["fp32"], video),
             "affect bf16": lambda: read_through(whole["bf16"], video),
             "backbone alone fp32": lambda: embed_alone(whole["fp32"], crops),
@@ -133,7 +128,7 @@ def decode_alone(video: Path, size_px: int) -> None:
 def embed_alone(made: FeatureExtractor, crops: np.ndarray) -> None:
     """The backbone on pictures that lie ready, with as many threads as a stream would give it."""
     parts = [crops[start : start + 32] for start in range(0, len(crops), 32)]
-    with ThreadPoolExecutor(made.threads) as pool:
+    with ThreadPoolExecutor(made.threads, initializer=compute_alone) as pool:
         list(pool.map(made.embedder.embed, parts))
 
 

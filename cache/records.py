@@ -173,6 +173,35 @@ class VideoInfo:
         return cls(**known)
 
 
+@dataclass(frozen=True, slots=True)
+class VideoCheck:
+    """One video, looked through from start to end. Unreadable: only `path` and `problems` hold."""
+
+    path: str
+    readable: bool
+    problems: tuple[str, ...]  # what would go wrong, in sentences
+    notes: tuple[str, ...] = ()  # what is unusual and does no harm
+    codec: str = ""
+    pixel_format: str = ""
+    width_px: int = 0  # upright
+    height_px: int = 0
+    rotation_deg: int = 0
+    pixel_aspect: float = 1.0
+    duration_s: float | None = None  # as the container claims
+    decoded_s: float = 0.0
+    average_fps: float | None = None
+    variable_rate: bool = False
+    header_frames: int | None = None
+    decoded_frames: int = 0
+    kept_frames: int = 0
+    bad_packets: int = 0
+    cut_short: bool = False
+    face_rate: float | None = None  # share of the sampled frames with a face; None with faces none
+    projected_s: float = 0.0  # time of extraction on this machine, one worker
+    projected_memory_bytes: int = 0  # of one worker
+    projected_disk_bytes: int = 0  # of the stored features
+
+
 def arrays_for(subject: Subject) -> tuple[str, ...]:
     """Names of the arrays that `subject_rows` needs."""
     return ("frame", "track", "box_px") if subject.kind == "largest" else ("frame", "track")

@@ -18,7 +18,7 @@ class Subject:
     ask for; track: the person that this track belongs to, with every track linked to it.
     """
 
-    kind: Literal["main", "largest", "all", "track"]
+    kind: Literal["main", "largest", "all", "track"]  # how the person is chosen
     track: int | None = None  # of kind "track" alone
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError, DeviceError, first_line
+from ..stages.features.heap import share_one_heap
 
 Value = TypeVar("Value")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
@@ -213,12 +214,19 @@ def _answers(
 
 def _run_one(function: Callable[[Any], Iterator[Any]], number: int, task: Any, channel: Any) -> tuple[int, Any]:
     """The task's answer, in the worker."""
+    if channel is not None:  # a process of ours; a cluster's may do other work besides
+        own_process()
     last = None
     for event in function(task):
         if channel is not None and last is not None:
             channel.put((number, last))
         last = event
     return number, last
+
+
+def own_process() -> None:
+    """Set this process up for our work alone: the program calls it, an import never does."""
+    share_one_heap()
 
 
 def _end_processes(kill: bool) -> None:

@@ -3,15 +3,12 @@
 import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ...cache.records import VideoCheck
 from ...configs.schema import FeaturesConfig
 from ..events import Planned
 from ..workers import Died, Workers, held, let_go, resolve_device, run_all
 from .videos import Source
-
-if TYPE_CHECKING:
-    from ...stages.features.check import VideoCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +22,8 @@ class CheckTask:
 
 def check_videos(
     sources: Sequence[Source], config: FeaturesConfig, *, device: str = "auto", workers: Workers | None = None
-) -> "Generator[Planned | VideoCheck, None, None]":
+) -> Generator[Planned | VideoCheck, None, None]:
     """A check of each video as it is done; every frame is decoded, some are searched for faces."""
-    from ...stages.features.check import VideoCheck
-
     device = resolve_device(device)
     yield Planned(len(sources))
     tasks = [CheckTask(source, config, device) for source in sources]
@@ -41,7 +36,7 @@ def check_videos(
     let_go("checker")
 
 
-def check_one(task: CheckTask) -> "Generator[VideoCheck, None, None]":
+def check_one(task: CheckTask) -> Generator[VideoCheck, None, None]:
     """Check one video in this process; what a worker runs."""
     from ...stages.features.check import VideoChecker
 

@@ -1,6 +1,7 @@
 """`affect extract-features`: the features of every video in a store, each made once."""
 
 import contextlib
+import csv
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ class ExtractionSummary:
     store: str
     outcomes: list[VideoOutcome] = field(default_factory=list)
     seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)  # of the run as a whole
 
     def of(self, status: str) -> list[VideoOutcome]:
         """Outcomes with this status."""
@@ -83,8 +85,25 @@ def extract(
                 yield event
     finally:
         let_go("extractor")
+    _write_failures(summary)
     summary.seconds = time.monotonic() - started
     yield summary
+
+
+def _write_failures(summary: ExtractionSummary) -> None:
+    """`failures.csv` in a local store, or none where nothing failed. The same reasons are in the summary anyway."""
+    path = Path(summary.store, "failures.csv")
+    rows = [(outcome.id, outcome.path, outcome.reason) for outcome in summary.of("failed")]
+    if "://" in summary.store or not (rows or path.exists()):
+        return
+    try:
+        if not rows:
+            path.unlink()
+            return
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            csv.writer(file).writerows([("id", "path", "reason"), *rows])
+    except OSError as error:
+        summary.warnings.append(f"{path} could not be written: {error.strerror}")
 
 
 def recipe_of(config: FeaturesConfig, device: str, workers: Workers | None = None) -> Recipe:

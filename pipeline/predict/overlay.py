@@ -12,7 +12,8 @@ import av.error
 import numpy as np
 
 from ...cache.predictions import VideoPrediction
-from ...errors import InputError, VideoError
+from ...errors import InputError
+from ...stages.features.video.choice import open_container
 from ...stages.views.overlay_picture import OverlayPicture
 from ..workers import cores
 
@@ -56,23 +57,6 @@ def write_overlay(prediction: VideoPrediction, path: Path) -> None:
         partial.replace(path)
 
 
-def clock_offset_s(path: Path) -> float:
-    """What a player shows at the first video frame: how much later the picture begins than the file's first stream.
-
-    Errors: VideoError where the file cannot be read.
-    """
-    try:
-        with av.open(
-            f"file:{path.absolute()}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
-        ) as file:
-            track = next(iter(file.streams.video), None)
-            if track is None or track.start_time is None or file.start_time is None or track.time_base is None:
-                return 0.0
-            return max(0.0, float(track.start_time * track.time_base) - file.start_time / av.time_base)
-    except av.error.FFmpegError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror})") from error
-
-
 def _video_track(out: av.container.OutputContainer, drawing: OverlayPicture, fps: float | None) -> Any:
     codec = "libvpx" if out.format.name == "webm" else "libx264"
     options = {} if codec == "libvpx" else {"crf": "21", "preset": "veryfast"}
@@ -92,7 +76,7 @@ class _Sound:
 
     def __init__(self, source: Path, out: av.container.OutputContainer, stack: ExitStack) -> None:
         self._out = out
-        file = stack.enter_context(av.open(f"file:{source.absolute()}", options={"protocol_whitelist": "file"}))
+        file = stack.enter_context(open_container(source))
         self._start_s = (file.start_time or 0) / av.time_base
         track: Any = next(iter(file.streams.audio), None)
         copied = track is not None and track.codec_context is not None and track.codec.name in _codecs(out)

@@ -190,7 +190,7 @@ def _score_outcome(
 
 
 def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | None) -> Generator[Scoring, None, None]:
-    from .overlay import clock_offset_s
+    from ...stages.features.video.choice import clock_offset_s
 
     try:
         for event in scorer.score(stores, entry, source):

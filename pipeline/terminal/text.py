@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.predictions import Metrics
+from ...cache.records import VideoCheck
 from ...stages.views.rules import METHODS, METRICS
 from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
 
 if TYPE_CHECKING:
-    from ...stages.features.check import VideoCheck
     from ..demo.demo import DemoSummary
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
@@ -45,6 +45,7 @@ def of_extraction(summary: ExtractionSummary) -> Text:
         ),
         *(f"skipped {len(ids)}: {reason} ({_some(ids)})" for reason, ids in reasons.items()),
         *(f"warning: {item.id}: {warning}" for item in done for warning in item.warnings),
+        *(f"warning: {warning}" for warning in summary.warnings),
         f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {summary.seconds:.1f} s; "
         f"features in {summary.store}",
     ]
@@ -100,7 +101,7 @@ def _videos(report: StoreReport) -> Iterator[str]:
     return table(columns, rows)
 
 
-def of_checks(checks: Sequence["VideoCheck"]) -> Text:
+def of_checks(checks: Sequence[VideoCheck]) -> Text:
     """What was found out about videos that are still to be extracted."""
     readable = [check for check in checks if check.readable]
     columns = ["video", "size", "rotation", "s", "fps", "header", "decoded", "kept", "faces", "time", "memory", "disk"]

@@ -2,17 +2,20 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
+
+from .one_thread import compute_alone
 
 Item = TypeVar("Item")
 
 
 class Background(Generic[Item]):
-    """Items of `source()`, made in a thread; what the thread raises is raised here, in its place."""
+    """Items of a generator, made in a thread, which computes alone; what it raises is raised here, in its place."""
 
-    def __init__(self, source: Callable[[], Generator[Item, None, None]], ahead: int, name: str) -> None:
-        self._source = source
+    def __init__(self, items: Generator[Item, None, None], ahead: int, name: str) -> None:
+        """`ahead`: items that may wait to be asked for. The thread starts now, and closes the generator."""
+        self._items = items
         self._ahead = ahead
         self._ready: deque[Item] = deque()
         self._changed = threading.Condition()
@@ -48,15 +51,15 @@ class Background(Generic[Item]):
         self._thread.join()
 
     def _run(self) -> None:
-        items = self._source()
         try:
-            for item in items:
+            compute_alone()
+            for item in self._items:
                 if not self._put(item):
                     break
         except BaseException as error:  # noqa: BLE001  (handed to the consumer, whatever it is)
             self._error = error
         finally:
-            items.close()
+            self._items.close()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()

@@ -7,53 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from ...cache.records import Array
+from ...cache.records import Array, VideoCheck
 from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
 from .backbones.load import Backbone, load_backbone
 from .embed import Embedder
-from .faces.detect import CenterFace
+from .faces.detect import CenterFace, few_faces
 from .faces.follow import LOOK_EVERY_S
+from .one_thread import one_thread
 from .video.clock import Sampler
 from .video.decode import Video, open_video
 
-_SAMPLE_FACES = 24  # frames looked at, spread through the video
-_LEAST_FACE_RATE = 0.2
+_SAMPLES = 24  # frames in which faces are sought, spread through the video
+_MOST_SAMPLES = 4 * _SAMPLES  # where it is longer than its container claims
 _VARIABLE = 0.1  # of the mean step; steps that differ more make a variable rate
 _RAM_BASE_BYTES = 700 << 20  # Python, torch, the detector and a backbone's activations, measured
 _ROW_BYTES = 4 + 8 + 16 + 4 + 40  # everything of a row but its values
 _FRAME_BYTES = 8 + 8 + 1
-
-
-@dataclass(frozen=True, slots=True)
-class VideoCheck:
-    """One video, looked through from start to end. Unreadable: only `path` and `problems` hold."""
-
-    path: str
-    readable: bool
-    problems: tuple[str, ...]  # what would go wrong, in sentences
-    notes: tuple[str, ...] = ()  # what is unusual and does no harm
-    codec: str = ""
-    pixel_format: str = ""
-    width_px: int = 0  # upright
-    height_px: int = 0
-    rotation_deg: int = 0
-    pixel_aspect: float = 1.0
-    duration_s: float | None = None  # as the container claims
-    decoded_s: float = 0.0
-    average_fps: float | None = None
-    variable_rate: bool = False
-    header_frames: int | None = None
-    decoded_frames: int = 0
-    kept_frames: int = 0
-    bad_packets: int = 0
-    cut_short: bool = False
-    face_rate: float | None = None  # share of the sampled frames with a face; None with faces none
-    projected_s: float = 0.0  # time of extraction on this machine, one worker
-    projected_memory_bytes: int = 0  # of one worker
-    projected_disk_bytes: int = 0  # of the stored features
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +40,32 @@ class VideoChecker:
     """Checks videos against one configuration, on one device."""
 
     def __init__(self, config: FeaturesConfig, device: str = "cpu") -> None:
-        torch.set_num_threads(1)
         self._config = config
         self._detector = None
-        if config.faces.detector != "none":
-            self._detector = CenterFace(config.faces.input_width_px, device)
-        self._costs = measure(load_backbone(config.backbone, config.weights, config.preprocessing), config, device)
+        with one_thread():
+            if config.faces.detector != "none":
+                self._detector = CenterFace(config.faces.input_width_px, device)
+            backbone = load_backbone(config.backbone, config.weights, config.preprocessing)
+            self._costs = measure(backbone, config, device)
 
     def check(self, path: Path) -> VideoCheck:
         """What is known of the video at `path` once every frame has been decoded; never raises for a bad video."""
         started = time.perf_counter()
         try:
-            with contextlib.closing(open_video(path)) as video:
+            with one_thread(), contextlib.closing(open_video(path)) as video:
                 return self._examine(video, started)
         except VideoError as error:
             return VideoCheck(str(path), readable=False, problems=(error.message,))
 
     def _examine(self, video: Video, started: float) -> VideoCheck:
         fps = self._config.sample_fps
-        sampler = Sampler(None if fps == "source" else float(fps))
+        sampler = Sampler(fps)
         faces = _FaceSample(self._detector, self._config, video.duration_s)
         times, kept = [], 0
         for frame in video.frames():
             times.append(frame.time_s)
-            kept += sampler.keeps(frame.time_s)
+            if sampler.keeps(frame.time_s):
+                kept += 1
             if not frame.damaged:
                 faces.offer(frame.time_s, frame.rgb)
         steps = np.diff(np.array(times))
@@ -136,25 +109,30 @@ class _FaceSample:
     def __init__(self, detector: CenterFace | None, config: FeaturesConfig, duration_s: float | None) -> None:
         self._detector = detector
         self._score = config.faces.start_score
-        self._step = max((duration_s or 60.0) / _SAMPLE_FACES, 0.04)
-        self._next = 0.0
-        self._found: list[int] = []
+        self._step_s = max((duration_s or 60.0) / _SAMPLES, 0.04)
+        self._next_s = 0.0
+        self._found: list[int] = []  # faces in each frame searched
         self.spent_s = 0.0
 
     def offer(self, time_s: float, image: Callable[[], Array]) -> None:
-        if self._detector is None or time_s < self._next or len(self._found) >= 4 * _SAMPLE_FACES:
+        """A frame, which is searched if its time has come."""
+        if self._detector is None or time_s < self._next_s or len(self._found) >= _MOST_SAMPLES:
             return
-        self._next = time_s + self._step
+        self._next_s = time_s + self._step_s
         start = time.perf_counter()
         found = self._detector.detect([image()])[0]
         self.spent_s += time.perf_counter() - start
         self._found.append(int((found.score >= self._score).sum()))
 
     @property
+    def with_face(self) -> int:
+        """Frames that show one."""
+        return sum(count > 0 for count in self._found)
+
+    @property
     def rate(self) -> float | None:
-        if self._detector is None:
-            return None
-        return float(np.mean([count > 0 for count in self._found])) if self._found else 0.0
+        """Share of the frames searched that show a face; None where none is sought."""
+        return None if self._detector is None else self.with_face / max(1, len(self._found))
 
     @property
     def per_frame(self) -> float:
@@ -165,11 +143,7 @@ class _FaceSample:
         return self.spent_s / len(self._found) if self._found else 0.0
 
     def problems(self) -> list[str]:
-        rate = self.rate
-        if rate is None or rate >= _LEAST_FACE_RATE:
-            return []
-        seen = sum(count > 0 for count in self._found)
-        return [f"few faces: {seen} of {len(self._found)} sampled frames show one"]
+        return [] if self._detector is None else few_faces(self.with_face, len(self._found), "sampled")
 
 
 def measure(backbone: Backbone, config: FeaturesConfig, device: str) -> Costs:

@@ -11,7 +11,11 @@ from affect.configs.schema import Config
 
 LINES = Path(schema.__file__).read_text("utf-8").splitlines()
 SECTIONS = sorted(
-    (kind for kind in vars(schema).values() if is_dataclass(kind) and isinstance(kind, type) and kind is not Config),
+    (
+        kind
+        for kind in vars(schema).values()
+        if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == schema.__name__ and kind is not Config
+    ),
     key=lambda kind: kind.__name__,
 )
 

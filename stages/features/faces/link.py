@@ -1,6 +1,5 @@
 """Who is who across cuts and occlusions: tracks of one person joined, as they end, by how they look."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from ....cache.records import Array
+from .array_text import array_from_text, array_to_text
 
-LEAST_LIKENESS = 0.85  # between mean descriptors; one person's 3-second means reach 0.91, other people's at most 0.70
+LEAST_LIKENESS = 0.85  # between mean appearances; one person's 3-second means reach 0.91, other people's at most 0.70
 _LEAST_MARGIN = 0.05  # over the second most similar person: where two fit, neither is joined
-_LEAST_LOOKS = 3  # a track seen less often is not joined to anything
+_LEAST_SIGHTINGS = 3  # a track seen less often is not joined to anything
 _MOST_PERSONS = 256  # remembered: those seen last
 
 
@@ -21,10 +21,14 @@ class Person:
 
     tracks: list[int]
     spans: list[tuple[int, int]]  # first and last kept frame of each track
-    total: Array  # (768,) float64, sum of descriptors
+    total: Array  # (768,) float64, sum of the appearances
 
-    def overlaps(self, first: int, last: int) -> bool:
-        return any(first <= end and start <= last for start, end in self.spans)
+    def __repr__(self) -> str:
+        return f"Person(tracks={self.tracks}, spans={self.spans})"
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether the person was on screen at one of these kept frames."""
+        return any(start <= last and first <= end for first, last in self.spans)
 
 
 class Linker:
@@ -34,17 +38,17 @@ class Linker:
         self._persons: list[Person] = []  # those that can still be joined, in the order they were last seen
         self._joined: dict[int, int] = {}  # track -> person, where they differ
 
-    def add(self, track: int, first: int, last: int, total: Array, looks: int) -> None:
-        """An ended track: its kept frames, the sum of its descriptors, and how many they are."""
-        if looks < _LEAST_LOOKS:
+    def add(self, track: int, start: int, end: int, total: Array, sightings: int) -> None:
+        """An ended track: its first and last kept frame, the sum of its appearances, and how many they are."""
+        if sightings < _LEAST_SIGHTINGS:
             return
-        person = self._most_similar(first, last, total)
+        person = self._most_similar(start, end, total)
         if person is None:
             person = Person([], [], np.zeros(len(total)))
         else:
             self._persons.remove(person)
         person.tracks.append(track)
-        person.spans.append((first, last))
+        person.spans.append((start, end))
         person.total = person.total + total
         self._persons.append(person)
         del self._persons[:-_MOST_PERSONS]
@@ -55,7 +59,7 @@ class Linker:
         """track -> the lowest track of its person, for tracks that were joined to a lower one."""
         return dict(sorted(self._joined.items()))
 
-    def _most_similar(self, first: int, last: int, total: Array) -> Person | None:
+    def _most_similar(self, start: int, end: int, total: Array) -> Person | None:
         ranked = sorted(
             ((_likeness(person.total, total), -number) for number, person in enumerate(self._persons)), reverse=True
         )
@@ -64,12 +68,13 @@ class Linker:
         if len(ranked) > 1 and ranked[0][0] - ranked[1][0] < _LEAST_MARGIN:
             return None
         best = self._persons[-ranked[0][1]]
-        return None if best.overlaps(first, last) else best
+        return None if best.overlaps(start, end) else best
 
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs, as JSON values; exact."""
         persons = [
-            {"tracks": person.tracks, "spans": person.spans, "total": encode(person.total)} for person in self._persons
+            {"tracks": person.tracks, "spans": person.spans, "total": array_to_text(person.total)}
+            for person in self._persons
         ]
         return {"persons": persons, "joined": sorted(self._joined.items())}
 
@@ -78,7 +83,7 @@ class Linker:
         """The linker that gave this state."""
         linker = cls()
         linker._persons = [
-            Person(list(item["tracks"]), [(a, b) for a, b in item["spans"]], decode(item["total"]))
+            Person(list(item["tracks"]), [(a, b) for a, b in item["spans"]], array_from_text(item["total"]))
             for item in state["persons"]
         ]
         linker._joined = dict(state["joined"])
@@ -87,13 +92,3 @@ class Linker:
 
 def _likeness(one: Array, other: Array) -> float:
     return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
-
-
-def encode(values: Array) -> str:
-    """float64 values as text, exactly."""
-    return base64.b64encode(np.ascontiguousarray(values, "<f8").tobytes()).decode()
-
-
-def decode(text: str) -> Array:
-    """What `encode` was given."""
-    return np.frombuffer(base64.b64decode(text), "<f8").astype(np.float64)

@@ -1,4 +1,4 @@
-"""Faces followed from look to look: which detection is whose, and where one shot ends and another begins."""
+"""Faces followed from look to look: which detection is whose."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ import numpy as np
 
 from ....cache.records import Array
 from ....configs.schema import FacesConfig
-from .link import Linker, decode, encode
+from .array_text import array_from_text, array_to_text
+from .link import Linker
 
 _IMPOSSIBLE = 1e6
-# Least likeness of a sighting to its track (descriptors as `crop.describe`). Looks 0.32 s apart of one person are alike
-# by 0.75 and more, different people by 0.70 at most; a hand before the face lowers it.
+# Least likeness of a sighting to its track, by appearances as `crop.describe` gives them. From one look to the next,
+# 0.32 s apart, one person is alike by 0.75 and more, another by 0.70 at most; a hand before the face lowers it.
 _LIKENESS = 0.6  # where boxes overlap, one look later
-_LIKENESS_AFTER_GAP = 0.7  # where boxes overlap, after a missed look: someone else may have taken the place
+_LIKENESS_AFTER_GAP = 0.7  # where boxes overlap, after a missed look: someone else may be there now
 _LIKENESS_AFAR = 0.75  # where they do not overlap, within...
-_REACH = 2.0  # ...box sides of the last place...
+_REACH = 2.0  # ...box sides of the last box...
 _SIZE_CHANGE = 1.6  # ...and about as large
 
 
@@ -27,7 +28,10 @@ class Sighting:
     box_px: Array  # (4,) float64
     landmarks_px: Array  # (5, 2) float64
     score: float
-    look: Array  # (768,) float32 descriptor
+    appearance: Array  # (768,) float32, of `crop.describe`
+
+    def __repr__(self) -> str:
+        return f"Sighting(box_px={self.box_px.round(1).tolist()}, score={self.score:.3f})"
 
 
 @dataclass(eq=False, slots=True)
@@ -35,19 +39,23 @@ class Track:
     """One face followed; the box is that of its last sighting."""
 
     number: int
-    first: int  # kept frame
-    last: int
+    start: int  # kept frame of the first sighting
+    end: int  # kept frame of the last sighting
     time_s: float  # of the last sighting
     box_px: Array
-    look: Array  # (768,) float64, descriptor of the last sighting
-    total: Array  # (768,) float64, sum of descriptors
-    looks: int
+    appearance: Array  # (768,) float64, at the last sighting
+    total: Array  # (768,) float64, sum of the appearances
+    sightings: int
+
+    def __repr__(self) -> str:
+        return f"Track({self.number}, frames {self.start} to {self.end}, {self.sightings} sightings)"
 
     def move(self, frame: int, time_s: float, seen: Sighting) -> None:
-        self.last, self.time_s, self.looks = frame, time_s, self.looks + 1
+        """The track seen once more, at that kept frame."""
+        self.end, self.time_s, self.sightings = frame, time_s, self.sightings + 1
         self.box_px = seen.box_px
-        self.look = seen.look.astype(np.float64)
-        self.total = self.total + self.look
+        self.appearance = seen.appearance.astype(np.float64)
+        self.total = self.total + self.appearance
 
 
 class Tracker:
@@ -71,15 +79,19 @@ class Tracker:
         for number, face in enumerate(seen):
             if owner[number] is None and face.score >= config.start_score:
                 owner[number] = self._next
-                look = face.look.astype(np.float64)
-                self._active.append(Track(self._next, frame, frame, time_s, face.box_px, look, look, looks=1))
+                appearance = face.appearance.astype(np.float64)
+                track = Track(self._next, frame, frame, time_s, face.box_px, appearance, appearance, sightings=1)
+                self._active.append(track)
                 self._next += 1
         self._previous = frame
         return owner
 
-    def finish(self) -> dict[int, int]:
-        """End every track; track -> person for the tracks that were joined."""
+    def finish(self) -> None:
+        """End every track."""
         self._end(list(self._active))
+
+    def persons(self) -> dict[int, int]:
+        """track -> person, for the ended tracks that were joined."""
         return self._linker.persons()
 
     def _match(self, seen: Sequence[Sighting]) -> list[tuple[int, int]]:
@@ -90,9 +102,9 @@ class Tracker:
         if not self._active or not seen:
             return []
         boxes, found = np.stack([track.box_px for track in self._active]), np.stack([face.box_px for face in seen])
-        likeness = self._likeness(np.stack([face.look for face in seen]).astype(np.float64))
+        likeness = self._likeness(np.stack([face.appearance for face in seen]).astype(np.float64))
         overlap = iou(boxes, found)
-        missed = np.array([track.last != self._previous for track in self._active])
+        missed = np.array([track.end != self._previous for track in self._active])
         near = (overlap >= config.min_iou) & (likeness >= np.where(missed, _LIKENESS_AFTER_GAP, _LIKENESS)[:, None])
         far = within_reach(boxes, found) & (likeness >= _LIKENESS_AFAR)
         sure = np.array([face.score for face in seen]) >= config.continue_score
@@ -101,22 +113,22 @@ class Tracker:
         rows, columns = linear_sum_assignment(cost)
         return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if possible[row, column]]
 
-    def _likeness(self, looks: Array) -> Array:
-        """(tracks, sightings): to a track's last look or to its mean, whichever is more alike."""
+    def _likeness(self, appearances: Array) -> Array:
+        """(tracks, sightings): to a track's last appearance or to its mean, whichever is more alike."""
         totals = np.stack([track.total for track in self._active])
         means = totals / np.maximum(np.linalg.norm(totals, axis=1, keepdims=True), 1e-12)
-        last = np.stack([track.look for track in self._active])
-        return np.asarray(np.maximum(means @ looks.T, last @ looks.T))
+        last = np.stack([track.appearance for track in self._active])
+        return np.asarray(np.maximum(means @ appearances.T, last @ appearances.T))
 
     def _end(self, ended: Sequence[Track]) -> None:
         for track in ended:
             self._active.remove(track)
-            self._linker.add(track.number, track.first, track.last, track.total, track.looks)
+            self._linker.add(track.number, track.start, track.end, track.total, track.sightings)
 
     def state(self) -> dict[str, Any]:
         """Everything `from_state` needs, as JSON values; exact."""
         active = [
-            [t.number, t.first, t.last, t.time_s, encode(t.box_px), encode(t.look), encode(t.total), t.looks]
+            [t.number, t.start, t.end, t.time_s, *map(array_to_text, (t.box_px, t.appearance, t.total)), t.sightings]
             for t in self._active
         ]
         return {"active": active, "next": self._next, "previous": self._previous, "linker": self._linker.state()}
@@ -126,8 +138,10 @@ class Tracker:
         """The tracker that gave this state."""
         tracker = cls(config)
         tracker._active = [
-            Track(number, first, last, time_s, decode(box), decode(look), decode(total), looks)
-            for number, first, last, time_s, box, look, total, looks in state["active"]
+            Track(
+                number, start, end, time_s, array_from_text(box), array_from_text(last), array_from_text(total), count
+            )
+            for number, start, end, time_s, box, last, total, count in state["active"]
         ]
         tracker._linker = Linker.from_state(state["linker"])
         tracker._next, tracker._previous = state["next"], state["previous"]
@@ -151,34 +165,3 @@ def within_reach(one: Array, other: Array) -> Array:
     larger = np.maximum(sides[0][:, None], sides[1][None])
     smaller = np.minimum(sides[0][:, None], sides[1][None])
     return np.asarray((distance <= _REACH * larger) & (larger <= _SIZE_CHANGE * smaller))
-
-
-class CutFinder:
-    """Where shots begin, by mean absolute difference of 32x24 grey thumbnails (0-255).
-
-    Looked for between neighbouring decoded frames, and between kept ones for dissolves. Inside one shot neighbours
-    differ by at most 12, frames a third of a second apart by at most 16 (four recordings of talking faces).
-    """
-
-    def __init__(self, threshold: float) -> None:
-        self._threshold = threshold
-        self._last: Array | None = None
-        self._last_kept: Array | None = None
-        self._since_kept = False
-
-    def see(self, thumbnail: Array) -> None:
-        """The next decoded frame, kept or not; leave damaged ones out."""
-        self._since_kept |= self._differs(self._last, thumbnail)
-        self._last = thumbnail
-
-    def keep(self) -> bool:
-        """Whether a cut lies between the previous kept frame and the one just seen, which is kept."""
-        assert self._last is not None
-        cut = self._since_kept or self._differs(self._last_kept, self._last)
-        self._last_kept, self._since_kept = self._last, False
-        return cut
-
-    def _differs(self, one: Array | None, other: Array) -> bool:
-        if one is None:
-            return False
-        return float(np.abs(one.astype(np.int16) - other.astype(np.int16)).mean()) > self._threshold

@@ -2,30 +2,48 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as VideoTrack
 
 _JUMP_BACK_S = Fraction(1)  # a clock that falls back further than this was restarted; less is jitter
+_SAMPLING_TOLERANCE_S = 0.0005
 _HEALS_S = 2.0  # after a bad packet pictures are taken as they are again, at the latest
 
 
-@dataclass(frozen=True, slots=True)
 class Damage:
-    """Bad packets since the last key frame."""
+    """Which pictures are built on something that is missing: those from a bad packet to the next key frame."""
 
-    first: Fraction | None  # container time
-    last: Fraction | None
-    noted_s: float  # time of the frame before the last of them
+    def __init__(self) -> None:
+        self._lasts = False
+        self._first: Fraction | None = None  # container time of the first bad packet since it last healed
+        self._last: Fraction | None = None
+        self._noted_s = 0.0  # time of the frame before the last bad packet
 
-    def heals(self, stamp: Fraction | None, time_s: float, *, key_frame: bool) -> bool:
-        if time_s > self.noted_s + _HEALS_S:
+    def note(self, stamp: Fraction | None, time_s: float) -> None:
+        """A bad packet with that time on the container's clock, if it has one, behind the frame at `time_s`."""
+        if not self._lasts:
+            self._first = stamp
+        self._lasts, self._last, self._noted_s = True, stamp, time_s
+
+    def reaches(self, stamp: Fraction | None, time_s: float, *, key_frame: bool) -> bool:
+        """Whether the next picture, with these times, is built on what is missing. Ask for every one, in order.
+
+        key_frame: it is one, and whole.
+        """
+        if self._lasts and self._heals(stamp, time_s, key_frame=key_frame):
+            self._lasts = False
+        # A picture that comes out late may be shown before the damage.
+        return self._lasts and (stamp is None or self._first is None or stamp >= self._first)
+
+    def _heals(self, stamp: Fraction | None, time_s: float, *, key_frame: bool) -> bool:
+        if time_s > self._noted_s + _HEALS_S:
             return True
-        if stamp is None or self.first is None or self.last is None:
+        if stamp is None or self._first is None or self._last is None:
             return key_frame
-        return key_frame and (stamp > self.last or stamp < self.first - _JUMP_BACK_S)
+        return key_frame and (stamp > self._last or stamp < self._first - _JUMP_BACK_S)
 
 
 class Clock:
@@ -43,7 +61,7 @@ class Clock:
         self.step = 1 / Fraction(rate) if rate else Fraction(1, 25)
         self.unit = Fraction(track.time_base or 1)
         self.restarts = 0
-        self.invented = 0
+        self.invented = 0  # frames without a time of their own
         self._origin = Fraction(0)
         self._last: Fraction | None = None
 
@@ -60,12 +78,12 @@ class Clock:
         step = self.step
         if picture.duration and stamp is not None:
             step = picture.duration * self.unit
+        if stamp is None and (self._last is None or not self._decoding_times):
+            self.invented += 1
         if self._last is None:
             time = Fraction(0)
-            self.invented += stamp is None
         elif stamp is None:
             time = self._last + self.step
-            self.invented += not self._decoding_times
         else:
             time = stamp - self._origin
             if time < self._last - _JUMP_BACK_S:
@@ -84,14 +102,14 @@ class Sampler:
     Half a millisecond is forgiven, so that 25 frames a second at 3.125 keep exactly every eighth.
     """
 
-    fps: float | None  # None: every frame
-    _next: int = 0
+    fps: float | Literal["source"]  # "source": every frame
+    _next: int = 0  # the first grid time that no frame was kept for
 
     def keeps(self, time_s: float) -> bool:
         """Whether the frame at this time is kept; times must not decrease."""
-        if self.fps is None:
+        if self.fps == "source":
             return True
-        grid = int((time_s + 0.0005) * self.fps + 1e-9)
+        grid = int((time_s + _SAMPLING_TOLERANCE_S) * self.fps + 1e-9)
         if grid < self._next:
             return False
         self._next = grid + 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from ....cache.records import Array
 from ....errors import VideoError
-from .decode import _choose_track, _open_container
+from .choice import choose_track, open_container
 
 
 def frame_times_s(path: Path) -> Array:
@@ -15,19 +15,17 @@ def frame_times_s(path: Path) -> Array:
 
     The stream is the one that features are made of. Errors: VideoError for a file without video, or without times.
     """
-    container = _open_container(path)
     try:
-        track = _choose_track(path, container)
-        unit_s = float(track.time_base or 0)
-        stamps = [
-            packet.pts * unit_s
-            for packet in container.demux(track)
-            if packet.size and packet.pts is not None and not packet.is_discard
-        ]
+        with open_container(path) as container:
+            track = choose_track(path, container)
+            unit_s = float(track.time_base or 0)
+            stamps = [
+                packet.pts * unit_s
+                for packet in container.demux(track)
+                if packet.size and packet.pts is not None and not packet.is_discard
+            ]
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"{path} cannot be read: {error}") from error
-    finally:
-        container.close()
     if not stamps:
         raise VideoError(f"{path} says no times of its frames")
     time_s = np.sort(np.array(stamps, np.float64))

@@ -76,6 +76,14 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def key_every_second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds at 25 frames a second, each of which begins with a key frame; packets lie in the frames' order."""
+    path = tmp_path_factory.mktemp("keys") / "keys.mp4"
+    pattern(path, seconds=4, options=f"{X264} -g 25 -sc_threshold 0 -bf 0")
+    return path
+
+
+@pytest.fixture(scope="session")
 def unreadable(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Files that are no video one can read, by why."""
     folder = tmp_path_factory.mktemp("unreadable")

@@ -17,7 +17,7 @@ from affect.stages.features.background import Background
 from affect.stages.features.check import VideoChecker
 from affect.stages.features.embed import Embedder
 from affect.stages.features.stream import FeatureExtractor
-from affect.stages.features.video.decode import Frame
+from affect.stages.features.video.frame import Frame
 
 SHARED = Path(__file__).parents[4] / "shared" / "videos"
 NO_FACES = FacesConfig(detector="none")
@@ -224,7 +224,7 @@ def test_a_thread_runs_only_so_far_ahead() -> None:
             made.append(number)
             yield number
 
-    ahead = Background(numbers, 3, "numbers")
+    ahead = Background(numbers(), 3, "numbers")
     reader = iter(ahead)
     assert [next(reader) for _ in range(5)] == list(range(5))
     time.sleep(0.1)

@@ -9,9 +9,9 @@ import pytest
 from affect.cache.records import Array, FrameStatus
 from affect.configs.schema import FacesConfig
 from affect.stages.features.faces.crop import crop_matrix, cut_out, describe
+from affect.stages.features.faces.cuts import CutFinder
 from affect.stages.features.faces.detect import CenterFace, input_size
 from affect.stages.features.faces.follow import FollowedFrame, Follower, KeptFrame
-from affect.stages.features.faces.track import CutFinder
 
 Scene = list[tuple[Array, int, int]]  # pictures with their upper left corners
 WIDTH, HEIGHT = 420, 240
@@ -38,25 +38,25 @@ def follow(
 ) -> tuple[list[FollowedFrame], dict[int, int]]:
     """Frames of the scenes (None: damaged), followed in chunks of eight."""
     config = config or FacesConfig()
-    follower, cuts, done = Follower(config, detector), CutFinder(config.cut_threshold), []
+    follower, cuts, done = Follower(config, detector, 224), CutFinder(config.cut_threshold), []
     frames = []
     for number, scene in enumerate(scenes):
         image = None if scene is None else draw(scene)
         cut = False
         if image is not None:
-            cuts.see(image[::10, :: WIDTH // 32, 0])
+            thumbnail: Array = image[::10, :: WIDTH // 32, 0]
+            cuts.see(thumbnail.copy)
             cut = cuts.keep()
         frames.append(KeptFrame(number, number, number / rate, image, scene is None, cut))
     for start in range(0, len(frames), 8):
         done += follower.follow(frames[start : start + 8])
         if through_state:
             first = len(done)
-            follower = Follower.from_state(config, detector, follower.state())
+            follower = Follower.from_state(config, detector, 224, follower.state())
             done += follower.follow(frames[first : start + 8])
-    rest, persons = follower.finish()
-    done += rest
+    done += follower.finish()
     assert [frame.kept.number for frame in done] == list(range(len(scenes)))
-    return done, persons
+    return done, follower.persons()
 
 
 def tracks(frames: Sequence[FollowedFrame]) -> list[list[int]]:

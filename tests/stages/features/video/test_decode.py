@@ -21,7 +21,8 @@ from affect.cache.records import Array
 from affect.errors import VideoError
 from affect.stages.features.fingerprint import fingerprint
 from affect.stages.features.video.clock import Sampler
-from affect.stages.features.video.decode import Frame, Video, open_video
+from affect.stages.features.video.decode import Video, open_video
+from affect.stages.features.video.frame import Frame
 
 STEADY = [n / 25 for n in range(75)]
 VARIABLE = [n / 25 for n in range(75) if n < 20 or n % 7 == 0]
@@ -130,7 +131,7 @@ def test_other_pixel_formats_show_the_same_picture(videos: dict[str, Path], name
 def test_a_frame_squeezed_into_a_square_is_its_centre(videos: dict[str, Path]) -> None:
     video, frames = read(videos["rotated"])
     assert frames[0].square(60).shape == (60, 60, 3)
-    np.testing.assert_array_equal(video.centre_px(), [0, 20, 120, 140])
+    np.testing.assert_array_equal(video.shape.centre_px(), [0, 20, 120, 140])
     whole = frames[0].rgb()[20:140].reshape(60, 2, 60, 2, 3).mean((1, 3))
     assert np.corrcoef(whole.ravel(), frames[0].square(60).ravel())[0, 1] > 0.98
 
@@ -146,6 +147,27 @@ def test_what_follows_damage_is_read_and_marked_until_it_heals(videos: dict[str,
     assert not frames[-1].damaged
     assert any("damaged: " in problem for problem in video.problems())
     assert not video.cut_short
+
+
+@pytest.mark.parametrize("lost", [30, 60, 70])
+def test_damage_ends_at_the_next_key_frame(key_every_second: Path, tmp_path: Path, lost: int) -> None:
+    """What comes from there on is built on nothing that is missing."""
+    with av.open(str(key_every_second)) as container:
+        packets = list(container.demux(container.streams.video[0]))
+    keys = [number for number, packet in enumerate(packets) if packet.size and packet.is_keyframe]
+    assert keys == [0, 25, 50, 75]
+    content, position = bytearray(key_every_second.read_bytes()), packets[lost].pos
+    assert position is not None
+    content[position : position + packets[lost].size] = bytes(packets[lost].size)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(bytes(content))
+    video, frames = read(path)
+    damaged_s = [frame.time_s for frame in frames if frame.damaged]
+    next_key = next(key for key in keys if key > lost)
+    assert video.bad_packets == 1
+    assert damaged_s[0] == pytest.approx((lost + 1) / 25, abs=0.001)
+    assert damaged_s[-1] == pytest.approx((next_key - 1) / 25, abs=0.001)
+    assert video.damaged_frames == len(damaged_s) == next_key - 1 - lost
 
 
 def test_a_truncated_file_says_how_much_is_missing(videos: dict[str, Path]) -> None:
@@ -218,7 +240,7 @@ def test_the_first_frame_at_or_after_each_grid_time_is_kept() -> None:
 
 
 def test_every_frame_is_kept_at_the_rate_of_the_source() -> None:
-    sampler = Sampler(None)
+    sampler = Sampler("source")
     assert all(sampler.keeps(time) for time in (0.0, 0.0, 0.001, 7.0))
 
 

@@ -18,7 +18,7 @@ MINUTES = (1, 6, 60)
 SAMPLE_FPS = 3.125
 SIZE = 2048
 BLOCK_FRAMES = 512
-LOOKS = 2000
+REPEATS = 2000
 
 
 def one_face_a_frame(frames: int) -> Iterator[FrameFeatures]:
@@ -54,9 +54,9 @@ def microseconds_a_look(location: Path) -> float:
     """Time to open a store's entry for what is known of it."""
     store = open_store(location)
     start = time.perf_counter()
-    for _ in range(LOOKS):
+    for _ in range(REPEATS):
         store.info("a.mp4")
-    return (time.perf_counter() - start) / LOOKS * 1e6
+    return (time.perf_counter() - start) / REPEATS * 1e6
 
 
 def main() -> None:

@@ -202,7 +202,8 @@ def _answers(
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.jobs
-    with _backend(workers):
+    threads = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
+    with joined(workers), joblib.parallel_config(workers.backend, **threads):
         try:
             yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
         except Exception as error:
@@ -237,18 +238,19 @@ def _end_processes(kill: bool) -> None:
 
 
 @contextlib.contextmanager
-def _backend(workers: Workers) -> Iterator[None]:
-    import joblib
+def joined(workers: Workers) -> Iterator[None]:
+    """The workers' cluster, where they have one, is reached for as long as this lasts; it may be joined again inside.
 
-    if workers.backend == "loky":
-        with joblib.parallel_config("loky", inner_max_num_threads=workers.threads):
+    Errors: ConfigError for a cluster that does not answer, or is too small.
+    """
+    if workers.backend == "dask":
+        with _dask_cluster(str(workers.scheduler)):
             yield
-    elif workers.backend == "dask":
-        with _dask_cluster(str(workers.scheduler)), joblib.parallel_config("dask"):
+    elif workers.backend == "ray":
+        with _ray_cluster(workers.scheduler):
             yield
     else:
-        with _ray_cluster(workers.scheduler), joblib.parallel_config("ray"):
-            yield
+        yield
 
 
 @contextlib.contextmanager

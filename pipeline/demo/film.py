@@ -38,7 +38,7 @@ class DemoDataConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Situation:
     """What one subject's recording is like, apart from the expression."""
 
     size_px: tuple[int, int]
@@ -85,10 +85,10 @@ def make_demo_data(folder: Path, seed: int = 0, config: DemoDataConfig | None = 
     rows: list[tuple[str, str, str, float, float, Array]] = []
     for number, (subject, split) in enumerate(config.subjects):
         random = np.random.default_rng([seed, number])
-        look = draw_look(random)
+        situation = draw_situation(random)
         affect = Waves.draw(random, len(TARGETS), PERIODS_S, 0.75)
         name = f"videos/{subject}.mp4"
-        write_video(folder / name, face, look, affect, config)
+        write_video(folder / name, face, situation, affect, config)
         rows += [(name, subject, split, *span) for span in label_spans(affect, config)]
     manifest = Manifest(
         videos=[row[0] for row in rows],
@@ -115,14 +115,14 @@ def label_spans(affect: Waves, config: DemoDataConfig) -> list[tuple[float, floa
     return spans
 
 
-def draw_look(random: np.random.Generator) -> Look:
+def draw_situation(random: np.random.Generator) -> Situation:
     """A random recording situation: framing, head, light, camera."""
     width, height = SIZES_PX[random.integers(len(SIZES_PX))]
     x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     towards = random.uniform(0, 2 * np.pi)
     fall_off = 1 + random.uniform(0, 0.22) * (np.cos(towards) * x + np.sin(towards) * y)
     cast = random.uniform(0.88, 1.12, 3) * random.uniform(0.8, 1.1)
-    return Look(
+    return Situation(
         size_px=(width, height),
         eye_distance_px=height * random.uniform(0.17, 0.25),
         stretch=random.uniform(0.94, 1.06),
@@ -137,39 +137,39 @@ def draw_look(random: np.random.Generator) -> Look:
     )
 
 
-def film(face: Face, look: Look, affect: Array, sway: Array, number: int) -> Array:
+def film(face: Face, situation: Situation, affect: Array, sway: Array, number: int) -> Array:
     """One frame, (H, W, 3) uint8 RGB, for `affect` (2,) and `sway` (4,) in -1 .. 1."""
     import cv2
 
-    picture = face.express(affect[0] * look.gain[0], affect[1] * look.gain[1])
-    scale = look.eye_distance_px / EYE_DISTANCE_PX * (1 + 0.03 * sway[3])
-    roll = np.deg2rad(look.roll_deg + 2.5 * sway[2])
-    across = scale * look.stretch * (-1 if look.mirrored else 1)
+    picture = face.express(affect[0] * situation.gain[0], affect[1] * situation.gain[1])
+    scale = situation.eye_distance_px / EYE_DISTANCE_PX * (1 + 0.03 * sway[3])
+    roll = np.deg2rad(situation.roll_deg + 2.5 * sway[2])
+    across = scale * situation.stretch * (-1 if situation.mirrored else 1)
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]) @ np.diag([across, scale])
-    centre = np.array(look.centre_px) + sway[:2] * 0.02 * look.size_px[1]
+    centre = np.array(situation.centre_px) + sway[:2] * 0.02 * situation.size_px[1]
     matrix = np.column_stack([turn, centre - turn @ FACE_CENTRE])
-    frame = cv2.warpAffine(picture, matrix, look.size_px, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    bent = (255 * (np.arange(256) / 255) ** look.gamma).astype(np.float32)
-    lit = bent[frame] * look.light + look.noise[number % len(look.noise)]
+    frame = cv2.warpAffine(picture, matrix, situation.size_px, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    bent = (255 * (np.arange(256) / 255) ** situation.gamma).astype(np.float32)
+    lit = bent[frame] * situation.light + situation.noise[number % len(situation.noise)]
     return np.asarray(np.clip(lit, 0, 255).astype(np.uint8))
 
 
-def write_video(path: Path, face: Face, look: Look, affect: Waves, config: DemoDataConfig) -> None:
+def write_video(path: Path, face: Face, situation: Situation, affect: Waves, config: DemoDataConfig) -> None:
     """Film one subject into an mp4: H.264 where this build of FFmpeg has it, MPEG-4 part 2 where not."""
     import av
 
     time_s = np.arange(round(config.seconds * config.fps)) / config.fps
-    moods, sways = affect.at(time_s), look.sway.at(time_s)
+    moods, sways = affect.at(time_s), situation.sway.at(time_s)
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "crf": "22"} if codec == "libx264" else {}
         stream: Any = container.add_stream(codec, rate=Fraction(config.fps).limit_denominator(1001), options=options)
-        stream.width, stream.height = look.size_px
+        stream.width, stream.height = situation.size_px
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
         if codec == "mpeg4":
             stream.bit_rate = 900_000
         for number in range(len(time_s)):
-            frame = av.VideoFrame.from_ndarray(film(face, look, moods[number], sways[number], number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(film(face, situation, moods[number], sways[number], number), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -14,7 +14,7 @@ from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...errors import BusyError, EntryError, VideoError
 from ..events import Moved, Planned, VideoOutcome
-from ..workers import Died, Workers, held, let_go, resolve_device, run_all, spread_devices
+from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
 from .plan import Todo, plan
 from .videos import Source
 
@@ -67,24 +67,24 @@ def extract(
     """Every video of `sources` in the store at `location`; a failed one does not stop the others.
 
     `verify` reads the checksums of what is stored, and extracts again what is damaged. The last event is the summary.
-    Errors, before anything is made: StoreError for a store of another recipe, DeviceError, WeightsError.
+    Errors, before anything is made: StoreError for a store of another recipe, DeviceError, WeightsError, ConfigError
+    for a cluster that does not answer.
     """
     workers, started = workers or Workers(), time.monotonic()
     device = resolve_device(device)
-    recipe = recipe_of(config, device, workers)
-    store = create_store(location, recipe, store_format, _weights_file(config))
-    if not workers.in_process:
-        let_go("extractor")  # each worker loads its own
     summary = ExtractionSummary(location)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(joined(workers))
+        stack.callback(let_go, "extractor")
+        recipe = recipe_of(config, device, workers)
+        store = create_store(location, recipe, store_format, _weights_file(config))
+        if not workers.in_process:
+            let_go("extractor")  # each worker loads its own
         every = _extract_all(store, sources, config, device, workers, overwrite=overwrite, verify=verify)
-        with contextlib.closing(every) as events:
-            for event in events:
-                if isinstance(event, VideoOutcome):
-                    summary.outcomes.append(event)
-                yield event
-    finally:
-        let_go("extractor")
+        for event in stack.enter_context(contextlib.closing(every)):
+            if isinstance(event, VideoOutcome):
+                summary.outcomes.append(event)
+            yield event
     _write_failures(summary)
     summary.seconds = time.monotonic() - started
     yield summary

@@ -67,7 +67,7 @@ def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) 
             damaged[entry_id] = problems
             continue
         try:
-            video, of_video, made_with = _look(store, entry_id)
+            video, of_video, made_with = _stored(store, entry_id)
         except EntryError as error:
             damaged[entry_id] = (error.message,)
             continue
@@ -82,7 +82,7 @@ def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) 
     )  # fmt: skip
 
 
-def _look(store: Store, entry_id: str) -> tuple[StoredVideo, list[StoredTrack], Mapping[str, str]]:
+def _stored(store: Store, entry_id: str) -> tuple[StoredVideo, list[StoredTrack], Mapping[str, str]]:
     info, layout = store.info(entry_id), store.read(entry_id, values=False)
     found = list(_tracks(entry_id, layout, info.persons))
     frames = len(layout.time_s)

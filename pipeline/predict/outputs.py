@@ -12,7 +12,7 @@ from ...errors import AffectError, InputError
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from ..runs.files import write_json
 from .inputs import PredictOptions, check_output
-from .output import Captions, Elan, Output, Overlay, Plots, Viewer
+from .output_kinds import Captions, Elan, Output, Overlay, Plots, Viewer
 from .predict import PredictEvent
 from .pseudonyms import Pseudonyms
 from .tables import Tables

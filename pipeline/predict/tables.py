@@ -11,7 +11,7 @@ from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from .inputs import PredictOptions
-from .output import Output
+from .output_kinds import Output
 
 if TYPE_CHECKING:
     import pandas as pd

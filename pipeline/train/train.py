@@ -21,7 +21,7 @@ from ...stages.features.recipe import settings_of
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.files import write_whole
 from ..runs.folder import RunFolder, write_failures
-from ..workers import Died, Workers, resolve_device, run_all, spread_devices
+from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
 from .fold import FoldTask, run_fold
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .provenance import describe_environment
@@ -71,7 +71,7 @@ def train(
     """
     started = time.monotonic()
     workers, labels, run = workers or Workers(), Path(labels), Path(run)
-    with _ranks(resolve_device(device)) as place:
+    with joined(workers), _ranks(resolve_device(device)) as place:
         data = build_training_set(store, labels, config, place, mirrored)
         # Stage one of this run is what the store holds, whatever the configuration says.
         config = replace(config, features=settings_of(data.recipe, data.weights))

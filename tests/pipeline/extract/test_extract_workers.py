@@ -14,7 +14,6 @@ import distributed
 import psutil
 import pytest
 
-from affect.cache import open_store
 from affect.errors import ConfigError
 from affect.pipeline import workers as launch
 
@@ -255,6 +254,15 @@ def test_a_cluster_that_does_not_answer_has_no_worker_or_one_core_is_refused(mon
                 list(launch.run_all(chosen, iter, [[1]]))
 
 
+def test_a_cluster_that_does_not_answer_is_refused_before_anything_is_made(
+    affect: "Command", short_films: Path, small: tuple[str, ...], tmp_path: Path
+) -> None:
+    nowhere = ("--backend", "dask", "--scheduler", "nowhere://9")
+    ended = affect.start("extract-features", short_films, "--store", tmp_path / "store", *small, *nowhere).wait()
+    assert ended.code == 2 and "no Dask scheduler answers" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("package", "words"), [("ray", ()), ("distributed", ("--scheduler", "tcp://127.0.0.1:9"))])
 def test_without_a_backend_s_package_the_message_says_how_to_get_it(
     affect: "Command", short_films: Path, small: tuple[str, ...], tmp_path: Path, package: str, words: tuple[str, ...]
@@ -269,4 +277,4 @@ def test_without_a_backend_s_package_the_message_says_how_to_get_it(
     ).wait()  # fmt: skip
     assert ended.code == 2
     assert f"pip install 'affect[{backend}]'" in ended.err
-    assert open_store(tmp_path / "store").ids() == []
+    assert not (tmp_path / "store").exists()

@@ -15,7 +15,7 @@ from affect.cache.records import Recipe
 from affect.cache.store import Store
 from affect.errors import InputError, RunError
 from affect.pipeline.events import ClipsScored
-from affect.pipeline.predict.output import Output
+from affect.pipeline.predict.output_kinds import Output
 from affect.pipeline.predict.outputs import OUTPUTS, Outputs
 from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
 from affect.tests.predictions import write_predictions

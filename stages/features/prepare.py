@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ...errors import ConfigError, DeviceError
+from ...errors import ConfigError, DeviceError, first_line
 from .backbones.load import Backbone
 
 Run = tuple[str, nn.Module, Tensor]  # a layer's name, the layer, and what it gave
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-EARLY = 3  # convolutions that may stay in float32 when the rest is bf16
+EARLY = 3  # convolutions, at most, that are a network's first ones (see exact_layers)
 FUSION_TOLERANCE = 1e-4  # largest change of a feature, relative to the features' spread
 
 
@@ -29,8 +29,7 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
     try:
         ready.to(device)
     except (RuntimeError, AssertionError) as error:
-        text = str(error).split("\n")[0]
-        raise DeviceError(f"device {str(device)!r} cannot be used: {text}", hint="--device cpu") from error
+        raise DeviceError(f"device {str(device)!r} cannot be used: {first_line(error)}", hint="--device cpu") from error
     if torch.device(device).type == "cpu":
         optimise_for_cpu(ready)
     dtype = PRECISIONS[precision]
@@ -49,12 +48,19 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
 
 
 def exact_layers(backbone: Backbone) -> dict[str, nn.Module]:
-    """Copies, by name, of the layers that stay in float32 under bf16: where rounding does most harm for its speed.
+    """Copies, by name, of the layers that stay in float32 where the rest runs in bf16; none in networks without any.
 
-    First, convolutions and BatchNorms at half the image's side, up to EARLY convolutions: few weights that everything
-    depends on. Then the 1x1 convolutions that narrow what a depthwise one made: no activation follows them, so their
-    rounding is what residuals add up. Of EfficientNet-lite0's features the first lift the mean cosine from 0.998 to
-    0.9993, the second the least one from 0.9988 to 0.9995 (benchmarks/precision.py).
+    bf16 keeps 8 bits of a number, between two and three decimal digits. Two kinds of layers lose much by that and take
+    little time, so they are left out of it:
+
+    1. the first convolutions and BatchNorms, as long as the image has half its side or more, up to EARLY convolutions.
+       They hold few weights, and every feature is computed from what they give.
+    2. 1x1 convolutions that narrow what a depthwise convolution made (the end of a block in MobileNet's family). No
+       activation follows them: blocks add their results up, each with its rounding.
+
+    Measured by the cosine between features in bf16 and in float32; the goal is 0.999 (benchmarks/precision.py). Of
+    EfficientNet-lite0, on a face that turns: 0.998 on average with everything in bf16, 0.9993 with the first kind in
+    float32. The second kind then lifts the least cosine of a picture from 0.9988 to 0.9995.
     """
     runs = _run_layers(backbone)
     names = [*_first_layers(runs, backbone.input_size), *_narrowing_layers(runs)]
@@ -65,9 +71,11 @@ def exact_layers(backbone: Backbone) -> dict[str, nn.Module]:
 def _first_layers(runs: Sequence[Run], size_px: int) -> Iterator[str]:
     convolutions = 0
     for name, layer, result in runs:
-        convolutions += isinstance(layer, nn.Conv2d)
-        known = isinstance(layer, nn.Conv2d | nn.BatchNorm2d)
-        if not known or convolutions > EARLY or round(size_px / result.shape[-1]) > 2:
+        if isinstance(layer, nn.Conv2d):
+            convolutions += 1
+        elif not isinstance(layer, nn.BatchNorm2d):
+            return
+        if convolutions > EARLY or round(size_px / result.shape[-1]) > 2:
             return
         yield name
 

@@ -48,8 +48,8 @@ def file_keys(keys: Iterable[str]) -> dict[str, str]:
     for key in keys:
         parts = key.split(".")
         if parts[0] == "blocks":
-            _, stage, place, layer, rest = parts
-            number = blocks.setdefault((stage, place), len(blocks))
+            _, stage, block, layer, rest = parts
+            number = blocks.setdefault((stage, block), len(blocks))
             theirs = (OTHER_BLOCKS if number else FIRST_BLOCK)[layer]
             names[key] = f"_blocks.{number}.{theirs}.{rest}"
         else:

@@ -100,6 +100,7 @@ def _later(module: str) -> Builder:
     return build
 
 
+# Another backbone is a file beside this one with its own `build(name, weights) -> Network`, and a line here.
 NAMED: dict[str, Builder] = {
     "efficientnet-lite0": _later("lite0"),
     **dict.fromkeys(published.PUBLISHED, published.build),
@@ -108,13 +109,13 @@ NAMED: dict[str, Builder] = {
 PREFIXED: dict[str, Builder] = {"timm:": _later("timm"), "onnx:": _later("onnx")}
 
 
-def backbone_names() -> list[str]:
-    """Every name `load_backbone` knows by heart, without prefixes such as `timm:`."""
-    return list(NAMED)
-
-
 def load_backbone(name: str, weights: str | Path | None = None, preprocessing: str = "own") -> Backbone:
     """The backbone of that name, frozen, on the CPU in float32.
+
+    >>> backbone = load_backbone("efficientnet-lite0")
+    >>> faces = torch.zeros((2, 112, 112, 3), dtype=torch.uint8)  # RGB, of any size
+    >>> backbone(backbone.preprocess(faces)).shape
+    torch.Size([2, 1280])
 
     `weights`: a file (.safetensors, or .pth holding tensors alone), "random", or None: what comes with the name.
     `preprocessing`: "own", or "paper" for the two networks of the paper.

@@ -39,7 +39,7 @@ class Published:
 def _vggface2_layer(layer: str) -> str:
     if not layer.startswith("layer"):
         return {"conv1": "conv1_7x7_s2", "bn1": "conv1_7x7_s2_bn"}[layer]
-    stage, block, part = _place(layer)
+    stage, block, part = _split(layer)
     kinds = {"1": "1x1_reduce", "2": "3x3", "3": "1x1_increase", "downsample": "1x1_proj"}
     return f"conv{stage}_{block}_{kinds[part.removesuffix('_bn')]}{'_bn' if part.endswith('_bn') else ''}"
 
@@ -47,12 +47,12 @@ def _vggface2_layer(layer: str) -> str:
 def _sfew_layer(layer: str) -> str:
     if not layer.startswith("layer"):
         return {"conv1": "conv1_conv", "bn1": "conv1_bn"}[layer]
-    stage, block, part = _place(layer)
+    stage, block, part = _split(layer)
     kinds = {"1": "a", "2": "b", "3": "c", "downsample": "_adapt"}
     return f"conv{stage}_{block}{kinds[part.removesuffix('_bn')]}_{'bn' if part.endswith('_bn') else 'conv'}"
 
 
-def _place(layer: str) -> tuple[int, int, str]:
+def _split(layer: str) -> tuple[int, int, str]:
     """Stage (2-5), block (from 1), and "1", "2", "3" or "downsample", with "_bn" for the normalisation after it."""
     stage, block, *rest = layer.split(".")
     name = rest[0]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ....errors import WeightsError
+from ....errors import WeightsError, first_line
 
 StateDict = dict[str, Tensor]
 NESTS = ("state_dict", "model_state_dict", "model", "backbone", "net")  # where checkpoints keep their tensors
@@ -54,7 +54,7 @@ def read_state_dict(path: Path) -> StateDict:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"weights {str(path)!r} hold more than tensors and numbers, or are damaged; nothing in them was run "
-            f"({_first_line(error)})",
+            f"({first_line(error)})",
             hint="save the model's state dict alone: safetensors.torch.save_file(model.state_dict(), FILE)",
         ) from error
     except (
@@ -68,15 +68,10 @@ def read_state_dict(path: Path) -> StateDict:
         AttributeError,
     ) as error:
         raise WeightsError(
-            f"weights {str(path)!r} cannot be read as a state dict ({_first_line(error)})",
+            f"weights {str(path)!r} cannot be read as a state dict ({first_line(error)})",
             hint="give a .safetensors file, or a .pth file made with torch.save(model.state_dict(), FILE)",
         ) from error
     return _open_nests(content, path)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
 
 
 def _open_nests(content: object, path: Path) -> StateDict:

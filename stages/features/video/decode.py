@@ -63,15 +63,15 @@ class Video:
                 f"{path}: its {self.codec} stream {why}; expected a video that plays",
                 hint="open it in a player; if it plays, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4",
             )
-        self._first: VideoFrame | None = first
+        self._ahead: VideoFrame | None = first  # decoded, not handed out yet
         self.shape = Shape.of(first, self.pixel_aspect)
         self.duration_s = _duration_s(container, track, float(self._clock.stamp(first) or 0))
         self._clock.start(first)
 
     def frames(self) -> Iterator[Frame]:
         """Every frame that can be decoded, damaged ones too, with non-decreasing times."""
-        while self._first is not None:
-            picture, self._first = self._first, next(self._pictures, None)
+        while self._ahead is not None:
+            picture, self._ahead = self._ahead, next(self._pictures, None)
             yield self._frame(picture)
         self.finished = True
 

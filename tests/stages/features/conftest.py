@@ -176,3 +176,24 @@ def stranger(astronaut: Array) -> Array:
     picture = astronaut[:, ::-1].astype(float)
     shade = np.linspace(0.35, 1.1, picture.shape[1])[None, :, None]
     return np.clip(picture[..., ::-1] * shade, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def meeting(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_video: Callable[[Path, int, Place], Path],
+    astronaut: Array,
+    stranger: Array,
+) -> Path:
+    """Five seconds: one face, a second one that comes and goes, a moment with nobody, a cut to the second alone."""
+    wall = np.full((240, 320, 3), 235, np.uint8)
+
+    def place(number: int) -> list[tuple[Array, int, int]]:
+        if number >= 100:
+            return [(wall, 0, 0), (stranger, 60 + number - 100, 70)]
+        if 60 <= number < 75:
+            return []
+        first = (astronaut, 5 + number // 4, 60)
+        return [first, (stranger, 190, 60 + number // 4)] if 30 <= number < 60 else [first]
+
+    return write_video(tmp_path_factory.mktemp("meeting") / "meeting.mp4", 125, place)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,10 +14,8 @@ from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.errors import InputError, VideoError
 from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.background import Background
-from affect.stages.features.check import VideoChecker
 from affect.stages.features.embed import Embedder
 from affect.stages.features.stream import FeatureExtractor
-from affect.stages.features.video.frame import Frame
 
 SHARED = Path(__file__).parents[4] / "shared" / "videos"
 NO_FACES = FacesConfig(detector="none")
@@ -54,27 +52,6 @@ def same(one: FrameFeatures, other: FrameFeatures) -> bool:
     return all(
         getattr(one, item.name).tobytes() == getattr(other, item.name).tobytes() for item in fields(FrameFeatures)
     )
-
-
-@pytest.fixture(scope="session")
-def meeting(
-    tmp_path_factory: pytest.TempPathFactory,
-    write_video: Callable[..., Path],
-    astronaut: Array,
-    stranger: Array,
-) -> Path:
-    """Five seconds: one face, a second one that comes and goes, a moment with nobody, a cut to the second alone."""
-    wall = np.full((240, 320, 3), 235, np.uint8)
-
-    def place(number: int) -> list[tuple[Array, int, int]]:
-        if number >= 100:
-            return [(wall, 0, 0), (stranger, 60 + number - 100, 70)]
-        if 60 <= number < 75:
-            return []
-        first = (astronaut, 5 + number // 4, 60)
-        return [first, (stranger, 190, 60 + number // 4)] if 30 <= number < 60 else [first]
-
-    return write_video(tmp_path_factory.mktemp("meeting") / "meeting.mp4", 125, place)
 
 
 @pytest.mark.parametrize(
@@ -244,43 +221,6 @@ def test_a_state_of_another_length_is_refused(videos: dict[str, Path]) -> None:
     (_, state), *_ = read(source, videos["constant"])[0]
     with pytest.raises(VideoError, match="journal"):
         source.stream(videos["constant"], state, 3)
-
-
-def test_checking_tells_what_would_go_wrong(
-    videos: dict[str, Path], unreadable: dict[str, Path], meeting: Path
-) -> None:
-    checker = VideoChecker(FeaturesConfig())
-    good = checker.check(meeting)
-    assert good.readable
-    assert good.problems == ()
-    assert good.face_rate is not None
-    assert good.face_rate > 0.8
-    assert (good.width_px, good.height_px, good.decoded_frames, good.kept_frames) == (320, 240, 125, 16)
-    assert good.projected_s > 0
-    assert 16 * 2 * 1280 < good.projected_disk_bytes < 32 * 4 * 1280
-    assert good.projected_memory_bytes > 100 << 20
-    short = checker.check(videos["truncated"])
-    assert short.cut_short
-    assert any("cut short" in problem for problem in short.problems)
-    assert any("few faces" in problem for problem in short.problems)
-    assert checker.check(videos["variable_mp4"]).variable_rate
-    assert not checker.check(videos["ntsc"]).variable_rate
-    assert checker.check(videos["rotated"]).rotation_deg == 90
-    bad = checker.check(unreadable["text"])
-    assert not bad.readable
-    assert "cannot be read as a video" in bad.problems[0]
-
-
-def test_a_picture_that_cannot_be_shown_makes_a_video_unreadable(
-    videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(frame: Frame) -> Array:
-        raise VideoError("frame 0 cannot be scaled")
-
-    monkeypatch.setattr(Frame, "rgb", refuse)
-    found = VideoChecker(FeaturesConfig()).check(videos["constant"])
-    assert not found.readable
-    assert found.problems == ("frame 0 cannot be scaled",)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared recordings")

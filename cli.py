@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .configs.schema import Config
+from .configs.schema import PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import AffectError
-from .pipeline.prepare_labels import DATA_SETS
+from .pipeline.prepare_labels import DATA_SETS, SPAN_S
+from .pipeline.workers import Workers
 
 if TYPE_CHECKING:
     from .pipeline.terminal.text import Text
-    from .pipeline.workers import Workers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+ONE = Workers()  # one process here: the default of every command
 
 
 class AffectGroup(click.Group):
@@ -63,10 +64,12 @@ def worker_options(command: Command) -> Command:
     """`--device`, `--jobs`, `--backend`, `--scheduler`."""
     command = click.option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler or Ray head.")(command)
     command = click.option(
-        "--backend", type=click.Choice(["loky", "dask", "ray"]), default="loky", show_default=True,
+        "--backend", type=click.Choice(["loky", "dask", "ray"]), default=ONE.backend, show_default=True,
         help="Where jobs run. loky: processes on this machine; dask, ray: a cluster.",
     )(command)  # fmt: skip
-    command = click.option("--jobs", default=1, show_default=True, metavar="N", help="Parallel processes.")(command)
+    command = click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Parallel processes.")(
+        command
+    )
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")(command)
 
 
@@ -148,9 +151,7 @@ def _load(config: str | None, words: Sequence[str]) -> Config:
     return load_config(config, words)
 
 
-def _workers(jobs: int, backend: str, scheduler: str | None) -> "Workers":
-    from .pipeline.workers import Workers
-
+def _workers(jobs: int, backend: str, scheduler: str | None) -> Workers:
     return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
 
 
@@ -194,7 +195,7 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
 @main.command("check-videos")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
-@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos read in parallel.")
+@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos read in parallel.")
 @config_options
 @json_option
 def check_videos_command(
@@ -289,7 +290,7 @@ def train_temporal(
 @click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted in parallel.")
+@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
 @json_option
 def predict_command(
     *,
@@ -349,11 +350,13 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
 @click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="pid_X.pth.tar...")
 @click.option("--run", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the run.")
 @click.option(
-    "--context-edges", type=click.Choice(["wrap", "mask"]), default="wrap", show_default=True,
+    "--context-edges", type=click.Choice(["wrap", "mask"]), default=PUBLISHED_EDGES, show_default=True,
     help="Neighbours beyond a video's ends. wrap: from its other end, as published; mask: none.",
 )  # fmt: skip
 @click.option("--clip-length", type=int, metavar="FRAMES", help="16 for valence and arousal, else 32, as published.")
-@click.option("--context", default=2, show_default=True, metavar="CLIPS", help="Neighbours on each side.")
+@click.option(
+    "--context", default=ClipsConfig().context, show_default=True, metavar="CLIPS", help="Neighbours on each side."
+)
 @config_options
 def import_checkpoint(
     *,
@@ -384,7 +387,7 @@ def import_checkpoint(
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="For everything that is made.")
 @click.option("--seed", default=0, show_default=True, help="For the videos and for training.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=1, show_default=True, metavar="N", help="Videos extracted in parallel.")
+@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
 @json_option
 def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:
     """Run everything on small videos that are made here: the face of a photograph, moved in known ways.
@@ -409,7 +412,9 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 @click.option("--output", required=True, metavar="FILE.csv", help="The label table; ranges and units go beside it.")
 @click.option("--videos", metavar="DIR", help="The folder of recordings; ROOT by default.")
 @click.option("--table", metavar="FILE", help="The annotation file; searched for under ROOT by default.")
-@click.option("--span-s", default=2.0, show_default=True, metavar="S", help="Span length, if every frame has a label.")
+@click.option(
+    "--span-s", default=SPAN_S, show_default=True, metavar="S", help="Span length, if every frame has a label."
+)
 @json_option
 def prepare_labels_command(
     *, data_set: str, root: str, output: str, videos: str | None, table: str | None, span_s: float, as_json: bool

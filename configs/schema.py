@@ -9,6 +9,8 @@ from typing import Literal
 from ..errors import ConfigError, InputError
 from .subject import Subject
 
+PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # how the authors' checkpoints were trained
+
 
 def _require(condition: bool, key: str, value: object, expected: str) -> None:
     if not condition:

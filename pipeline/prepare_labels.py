@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # The command line offers these names, so this file imports what is heavy only where it is used.
 DATA_SETS = tuple(READERS)
+SPAN_S = 2.0  # length of a labelled span where a data set labels every frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def prepare_labels(
     *,
     videos: str | Path | None = None,
     table: str | Path | None = None,
-    span_s: float = 2.0,
+    span_s: float = SPAN_S,
 ) -> LabelsSummary:
     """What was written: the manifest of a data set under `root`, at `output`, with ranges and units beside it.
 

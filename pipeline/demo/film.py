@@ -170,6 +170,8 @@ def write_video(path: Path, face: Face, situation: Situation, affect: Waves, con
         if codec == "mpeg4":
             stream.bit_rate = 900_000
         for number in range(len(time_s)):
-            frame = av.VideoFrame.from_ndarray(film(face, situation, moods[number], sways[number], number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                film(face, situation, moods[number], sways[number], number), format="rgb24"
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

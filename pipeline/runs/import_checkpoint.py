@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.records import Recipe, Target
-from ...configs.schema import ClipsConfig, Config, FeaturesConfig, LabelsConfig
+from ...configs.schema import PUBLISHED_EDGES, ClipsConfig, Config, FeaturesConfig, LabelsConfig
 from ...errors import RunError
 from .files import write_json, write_whole
 from .folder import RunFolder
@@ -39,9 +39,9 @@ def import_checkpoints(
     paths: Sequence[Path],
     run: Path,
     *,
-    context_edges: str = "wrap",
+    context_edges: str = PUBLISHED_EDGES,
     clip_length: int | None = None,
-    context: int = 2,
+    context: int = ClipsConfig().context,
     features: FeaturesConfig | None = None,
 ) -> ImportSummary:
     """A run whose folds are the checkpoints, and the backbone they were trained with as its own weights.

@@ -127,7 +127,9 @@ def extract_features(
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
+    names = {"backbone": backbone, "weights": weights}  # as they are typed, whatever YAML would make of them
+    quoted = {key: None if value is None else json.dumps(value) for key, value in names.items()}
+    flags = {**quoted, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
     settings = _load(config, [*given, *overrides]).features
     sources = find_videos(videos)

@@ -5,8 +5,9 @@ import os
 import stat
 import zipfile
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 ZIP_MAGIC = b"PK\x03\x04"
 MOST_REPEATS = 8  # bytes of tensors for each byte of their file; an expanded mask is more than it stores
@@ -24,7 +25,7 @@ def regular_size(path: Path) -> int:
     return _size(path, path.stat())
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened for its bytes. Errors: OSError; a pipe or a device, which may never end, is not opened."""
     regular_size(path)
     file = path.open("rb")

@@ -84,7 +84,7 @@ def allowed(name: str, typed: str | None, flag: str, kind: type[InputError] = Co
         return typed
     said = "" if typed is None or not names_code(typed) else f"; {shown(typed)} is typed here"
     raise kind(
-        f"{name.source} says features.backbone {shown(str(name))}, which names code, and a file's word runs no code{said}",
+        f"{name.source} says features.backbone {shown(str(name))}, which names code; a file's word runs none{said}",
         hint=f"if you know that code, say so by typing its name: {flag}{_quoted(name)}",
     )
 

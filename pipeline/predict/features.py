@@ -9,6 +9,7 @@ from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM, allowed, beside, names_code, received, same, shown
 from ...errors import ConfigError, RunError
+from ...stages.features.recipe import differences
 from ..extract.extract import recipe_of
 from ..extract.videos import Source
 from ..runs.folder import Run

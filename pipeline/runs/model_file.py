@@ -177,7 +177,7 @@ def _header(path: Path) -> tuple[Json, dict[str, tuple[int, ...]]]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata() or {}
-            slices = {name: file.get_slice(name) for name in file.keys()}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
             shapes = {name: tuple(item.get_shape()) for name, item in slices.items()}
             kinds = {item.get_dtype() for item in slices.values()}
     except safetensors.SafetensorError as error:

@@ -120,7 +120,8 @@ def load_backbone(name: str, weights: str | Path | None = None, preprocessing: s
 
     `weights`: a file (.safetensors, or .pth holding tensors alone), "random", or None: what comes with the name.
     `preprocessing`: "own", or "paper" for the two networks of the paper.
-    Errors: ConfigError for an unknown name or one of code that a file says, WeightsError for weights that are missing, unsafe or do not fit.
+    Errors: ConfigError for an unknown name, or one of code that a file says; WeightsError for weights that are
+    missing, unsafe or do not fit.
     """
     if preprocessing not in ("own", "paper"):
         raise ConfigError(f"preprocessing is {preprocessing!r}; expected own or paper")

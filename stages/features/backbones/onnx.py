@@ -230,7 +230,7 @@ def _bytes_of(tensor: Any, file: Path) -> int:
     kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     if min(tensor.dims, default=1) < 0 or kind.hasobject:
         raise WeightsError(f"{str(file)!r}: tensor {shown(tensor.name)} has dimensions {shown(list(tensor.dims))}")
-    return math.prod(tensor.dims) * int(kind.itemsize)
+    return int(math.prod(tensor.dims) * kind.itemsize)
 
 
 def _with_plain_names(model: Any) -> Any:

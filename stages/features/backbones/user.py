@@ -59,7 +59,7 @@ def code_sha256(factory: Callable[..., object]) -> str | None:
 
 
 def check_code(name: str, sha256: object, whose: str) -> None:
-    """Make sure, before it is called, that a factory is written in the file with this sha256, which `whose` recipe says.
+    """Make sure, before it is called, that a factory is written in a file of this sha256, which `whose` recipe says.
 
     Where the named file itself defines the factory, nothing of it, nor of the packages around it, is run to find out.
     Errors: ConfigError for other code, or none.

@@ -22,7 +22,10 @@ KINDS = {
 
 def regular_size(path: Path) -> int:
     """Bytes of a regular file, links followed; nothing is opened. Errors: OSError, also for what is no regular file."""
-    return _size(path, path.stat())
+    try:
+        return _size(path, path.stat())
+    except ValueError as error:  # a NUL
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
 
 
 def open_regular(path: Path) -> BufferedReader:

@@ -127,7 +127,9 @@ def extract_features(
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
+    names = {"backbone": backbone, "weights": weights}  # as they are typed, whatever YAML would make of them
+    quoted = {key: None if value is None else json.dumps(value) for key, value in names.items()}
+    flags = {**quoted, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
     settings = _load(config, [*given, *overrides]).features
     sources = find_videos(videos)
@@ -289,6 +291,8 @@ def train_temporal(
 @click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
 @click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
+@click.option("--backbone", metavar="NAME", help="The run's own, typed again where it names code or a graph of yours.")
+@click.option("--weights", metavar="FILE", help="The backbone's weights, where they are not in the run's folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
 @json_option
@@ -306,6 +310,8 @@ def predict_command(
     no_video: bool,
     pseudonymise: Path | None,
     overwrite: bool,
+    backbone: str | None,
+    weights: str | None,
     device: str,
     jobs: int,
     as_json: bool,
@@ -322,6 +328,7 @@ def predict_command(
     options = PredictOptions(
         stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
+        backbone=backbone, weights=weights,
     )  # fmt: skip
     events = bars(predict(videos, run, output, store, options=options), enabled=not as_json)
     with Outputs(output, options) as outputs, contextlib.closing(events):

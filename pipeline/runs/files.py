@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...cache.records import Json
-from ...errors import RunError
+from ...cache.regular import read_regular
+from ...errors import RunError, first_line
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
@@ -30,11 +31,11 @@ def write_json(path: Path, values: Mapping[str, Json]) -> None:
 def read_json(path: Path, hint: str | None = None) -> dict[str, Json]:
     """The object in a JSON file. Errors: RunError naming the file where it is missing (with `hint`) or no object."""
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(read_regular(path).decode())
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing", hint=hint) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds a {type(values).__name__}; expected an object")
     return values

@@ -5,15 +5,16 @@ folds/<k>/   model.safetensors  fold.json  predictions.csv  log.jsonl  events.ou
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from ...cache.records import Json
-from ...configs.load import config_from_dict, config_to_dict
+from ...configs.load import config_from_dict, config_to_dict, read_tree
 from ...configs.schema import Config
+from ...configs.trust import received
 from ...errors import AffectError, RunError
 from .files import flat, read_json, write_json, write_whole
 
@@ -76,19 +77,12 @@ class RunFolder:
         return self.path / "folds"
 
     def config(self) -> Config:
-        """The configuration the run was made with. Errors: RunError where it cannot be read."""
+        """The configuration the run was made with, its words marked as a file's. Errors: RunError for what is none."""
         try:
-            tree = yaml.safe_load(self.config_file.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RunError(f"{self.config_file} cannot be read: {error}") from error
-        if not isinstance(tree, dict):
-            raise RunError(
-                f"{self.config_file} is no configuration: it holds {tree!r}; expected sections of key: value"
-            )
-        try:
-            return config_from_dict(tree)
+            config = config_from_dict(read_tree(self.config_file))
         except AffectError as error:
             raise RunError(f"{self.config_file} is no configuration: {error.message}") from error
+        return replace(config, features=received(config.features, str(self.config_file)))
 
     def finished_folds(self) -> list[str]:
         """Names of the folds that are done, in order."""

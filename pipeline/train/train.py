@@ -16,6 +16,7 @@ from ...cache.manifest import check_targets_vary
 from ...cache.predictions import Metrics
 from ...cache.records import Json
 from ...configs.schema import Config
+from ...configs.trust import allowed
 from ...errors import AffectError
 from ...stages.features.recipe import settings_of
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
@@ -73,8 +74,11 @@ def train(
     workers, labels, run = workers or Workers(), Path(labels), Path(run)
     with joined(workers), _ranks(resolve_device(device)) as place:
         data = build_training_set(store, labels, config, place, mirrored)
-        # Stage one of this run is what the store holds, whatever the configuration says.
-        config = replace(config, features=settings_of(data.recipe, data.weights))
+        # Stage one of this run is what the store holds, whatever the configuration says. A store that names code
+        # would have its run name it, so its words are asked for again.
+        features = settings_of(data.recipe, data.weights, f"store {store}")
+        allowed(features.backbone, config.features.backbone, "--set features.backbone=")
+        config = replace(config, features=features)
         folds = make_folds(data.manifest, config.evaluation, config.training.seed)
         if len(folds) == 1:  # with several, the one that cannot train is listed and the others stand
             check_targets_vary(data.manifest, folds[0].train)

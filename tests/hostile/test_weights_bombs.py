@@ -319,8 +319,18 @@ def test_an_input_of_any_size_is_refused(side: int, tmp_path: Path) -> None:
     refused(InputError, load_backbone, f"onnx:{tmp_path / 'net.onnx'}")
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, '{"interpolation": "x"}', '{"std": [0, 1, 1]}', '{"mean": [NaN, 1, 1]}',
-                                  '{"input_size": 1000000000}', '{"input_size": "a"}', '{"input_size": true}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        '{"interpolation": "x"}',
+        '{"std": [0, 1, 1]}',
+        '{"mean": [NaN, 1, 1]}',
+        '{"input_size": 1000000000}',
+        '{"input_size": "a"}',
+        '{"input_size": true}',
+    ],
+)
 def test_settings_beside_a_graph_are_checked(text: str, tmp_path: Path) -> None:
     graph(tmp_path / "net.onnx")
     (tmp_path / "net.onnx.json").write_text(text)

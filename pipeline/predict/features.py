@@ -56,7 +56,7 @@ def features_config(run: Run, options: PredictOptions) -> FeaturesConfig:
     if differing:
         words = ", ".join(f"features.{name} {shown(said)}, not {shown(its)}" for name, (said, its) in differing.items())
         raise RunError(
-            f"{source} does not say what its models were trained on: {words}",
+            f"{source} asks for features of another recipe than its models were trained on: {words}",
             hint="score what is stored, by its id and with --store; or get the run's folder again, as it was",
         )
     backbone = allowed(config.backbone, options.backbone, "--backbone ", RunError)

@@ -253,18 +253,20 @@ def test_a_store_names_code_for_no_run_unless_it_is_typed_and_even_then_the_run_
     assert not mark.exists()
 
 
-SETTINGS = [
-    "features:\n  backbone: {name}\n  weights: {file}\n",
-    "base: &words\n  backbone: {name}\n  weights: {file}\n",  # an unknown section: refused as such
-    "features: &words\n  backbone: &name '{name}'\n  weights: {file}\nlabels: {{targets: [*name]}}\n",
-    "features: {{<<: {{backbone: '{name}'}}, weights: {file}}}\n",
-    '{{"features": {{"backbone": "{name}", "weights": "{file}"}}}}\n',
-    'features:\n  "backb\\x6fne": "runpy\\u003arun_path"\n  weights: {file}\n',
-    "features:\n  backbone: resnet18\n  backbone: {name}\n  weights: {file}\n",
-]
+SETTINGS = {
+    "plain": "features:\n  backbone: {name}\n  weights: {file}\n",
+    "anchored": "features: &words\n  backbone: &name '{name}'\n  weights: {file}\nlabels: {{targets: [*name]}}\n",
+    "merged": "features: {{<<: {{backbone: '{name}'}}, weights: {file}}}\n",
+    "an alias": "labels: &l {{targets: [&n '{name}']}}\nfeatures: {{backbone: *n, weights: {file}}}\n",
+    "json": '{{"features": {{"backbone": "{name}", "weights": "{file}"}}}}\n',
+    "escaped": 'features:\n  "backb\\x6fne": "runpy\\u003arun_path"\n  weights: {file}\n',
+    "said twice": "features:\n  backbone: resnet18\n  backbone: {name}\n  weights: {file}\n",
+    "tagged": "features: !!map {{backbone: !!str '{name}', weights: {file}}}\n",
+    "an unknown section": "base: &words\n  backbone: {name}\n  weights: {file}\n",
+}
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
 @pytest.mark.parametrize("command", ["extract-features", "check-videos", "train-temporal", "import-checkpoint"])
 def test_a_file_of_settings_runs_nothing_that_it_names(
     settings: str, command: str, mark: Path, video: Path, tmp_path: Path

@@ -139,8 +139,11 @@ def test_a_tensor_that_repeats_what_is_stored_once_is_refused(tmp_path: Path) ->
     refused(WeightsError, read_published, tmp_path / "pid.pth.tar")
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
 @pytest.mark.parametrize(
-    "tensor", [torch.zeros(2, 2).to_sparse(), torch.zeros(3, device="meta"), torch.zeros(3, dtype=torch.complex64)]
+    "tensor",
+    [torch.zeros(2, 2).to_sparse(), torch.zeros(3, device="meta"), torch.zeros(3, dtype=torch.complex64)],
+    ids=["sparse", "meta", "complex"],
 )
 def test_tensors_of_other_kinds_are_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
     state = dict(load_backbone("squeezenet1_1", "random").net.state_dict())
@@ -319,18 +322,18 @@ def test_an_input_of_any_size_is_refused(side: int, tmp_path: Path) -> None:
     refused(InputError, load_backbone, f"onnx:{tmp_path / 'net.onnx'}")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[" * 200_000,
-        '{"interpolation": "x"}',
-        '{"std": [0, 1, 1]}',
-        '{"mean": [NaN, 1, 1]}',
-        '{"input_size": 1000000000}',
-        '{"input_size": "a"}',
-        '{"input_size": true}',
-    ],
-)
+BESIDE = [
+    "[" * 200_000,
+    '{"interpolation": "x"}',
+    '{"std": [0, 1, 1]}',
+    '{"mean": [NaN, 1, 1]}',
+    '{"input_size": 1000000000}',
+    '{"input_size": "a"}',
+    '{"input_size": true}',
+]
+
+
+@pytest.mark.parametrize("text", BESIDE, ids=lambda text: text[:30])
 def test_settings_beside_a_graph_are_checked(text: str, tmp_path: Path) -> None:
     graph(tmp_path / "net.onnx")
     (tmp_path / "net.onnx.json").write_text(text)
@@ -362,14 +365,14 @@ def make_run(path: Path) -> Path:
     return path
 
 
-def rewritten(file: Path, change: Any, metadata: str | None = None, **tensors: torch.Tensor) -> Path:
+def rewritten(file: Path, change: Any, metadata: str | None = None, tensors: dict[str, Any] | None = None) -> Path:
     """The model file with another card, under another digest: nothing of it is keyed."""
     with safetensors.safe_open(file, framework="pt") as opened:
         card = json.loads(opened.metadata()["affect"])
         held = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no dict
     change(card)
     text = json.dumps(card) if metadata is None else metadata
-    file.write_bytes(safetensors.torch.save({**held, **tensors}, {"affect": text}))
+    file.write_bytes(safetensors.torch.save({**held, **(tensors or {})}, {"affect": text}))
     return file
 
 
@@ -384,7 +387,7 @@ def put(path: str, value: Any) -> Any:
     return change
 
 
-CARDS = [
+CARDS: list[tuple[str, Any]] = [
     *(("spec.config.layers", value) for value in (2, 10**6, 10**30, -1, 0, "many", 1.5, None)),
     *(("spec.config.width", value) for value in (10**7, 32, 10**30, -5, 0, None)),
     *(("spec.config.heads", value) for value in (3, 10**9, 10**30, 0)),
@@ -427,7 +430,7 @@ def test_a_card_that_its_file_does_not_bear_out_is_refused_before_anything_is_ma
 
 
 @pytest.mark.parametrize(
-    "metadata", ["[" * 200_000, "{}", "3", "{", "\ud800".encode("utf-8", "replace").decode(), '{"format_version": 1}']
+    "metadata", ["[" * 200_000, "{}", "3", "{", '{"format_version": 1}'], ids=lambda text: text[:30]
 )
 def test_a_card_that_is_none_is_refused(metadata: str, tmp_path: Path) -> None:
     file = make_run(tmp_path / "run") / "folds" / "0" / "model.safetensors"
@@ -445,7 +448,7 @@ def test_tensors_that_the_specification_does_not_speak_of_are_refused(tmp_path: 
     whole = file.read_bytes()
     for tensors in more:
         file.write_bytes(whole)
-        refused(RunError, read_model, rewritten(file, lambda card: None, **tensors))
+        refused(RunError, read_model, rewritten(file, lambda card: None, None, tensors))
 
 
 def test_a_deep_or_odd_record_of_a_fold_is_refused(tmp_path: Path) -> None:

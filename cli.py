@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +13,7 @@ import click
 from .configs.schema import PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import AffectError
 from .pipeline.prepare_labels import DATA_SETS, SPAN_S
+from .pipeline.terminal.printed import lines_of, sentence, spelled
 from .pipeline.workers import Workers
 
 if TYPE_CHECKING:
@@ -25,15 +26,37 @@ ONE = Workers()  # one process here: the default of every command
 class AffectGroup(click.Group):
     """Turns our errors into one message, its hint and the right exit code."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _plain_usage_errors():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with _plain_usage_errors():
+                return super().invoke(context)
         except AffectError as error:
-            click.echo(f"Error: {error}", err=True)
+            for line in lines_of(error):
+                _print(line, err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("Stopped. What was committed is kept; the same command goes on from there.", err=True)
+            _print("Stopped. What was committed is kept; the same command goes on from there.", err=True)
             sys.exit(130)
+
+
+@contextlib.contextmanager
+def _plain_usage_errors() -> Iterator[None]:
+    """Click's own errors repeat what was typed; it is spelled out."""
+    try:
+        yield
+    except click.ClickException as error:
+        words = sentence(error.format_message())
+        error.format_message = lambda: words  # type: ignore[method-assign]
+        raise
+
+
+def _print(line: str, err: bool = False) -> None:
+    """One line to the terminal: everything that this program prints comes through here."""
+    click.echo(spelled(line), err=err)
 
 
 @click.group(cls=AffectGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -160,20 +183,15 @@ def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
     if as_json:
         from .pipeline.runs.files import finite
 
-        click.echo(_printable(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str)))
+        _print(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str))
     else:
         for line in said.lines[:-1]:
-            click.echo(_printable(line))
+            _print(line)
         for line in said.failures:
-            click.echo(_printable(line), err=True)
+            _print(line, err=True)
         for line in said.lines[-1:]:
-            click.echo(_printable(line))
+            _print(line)
     return 1 if said.failures else 0
-
-
-def _printable(text: str) -> str:
-    """`text` with the bytes of file names that are no UTF-8 spelled out, as they cannot be encoded."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @main.command("inspect-cache")
@@ -341,9 +359,9 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
     from .pipeline.report.report import compare_runs, write_report
 
     if len(runs) == 1:
-        click.echo(f"report in {write_report(runs[0])}")
+        _print(f"report in {write_report(runs[0])}")
     else:
-        click.echo(f"report in {compare_runs(runs, output or 'compared.html')}")
+        _print(f"report in {compare_runs(runs, output or 'compared.html')}")
 
 
 @main.command("import-checkpoint")
@@ -379,8 +397,8 @@ def import_checkpoint(
         features=_load(config, ["features.preprocessing=paper", *overrides]).features,
     )  # fmt: skip
     recipes = ", ".join(digest[:12] for digest in summary.digests)
-    click.echo(f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} "
-               f"(recipes {recipes}); run in {summary.run}")  # fmt: skip
+    _print(f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} "
+           f"(recipes {recipes}); run in {summary.run}")  # fmt: skip
 
 
 @main.command("demo")

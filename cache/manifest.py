@@ -24,6 +24,7 @@ from .manifest_csv import (
     read_words,
 )
 from .manifest_sidecar import read_sidecar, write_sidecar
+from .plain_text import to_cells
 from .records import Array, Target
 
 
@@ -111,7 +112,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
         columns["split"] = manifest.splits
     columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.target_names)}
     partial = path.with_name(path.name + ".partial")
-    pd.DataFrame(columns).to_csv(partial, index=False, lineterminator="\n")
+    to_cells(pd.DataFrame(columns)).to_csv(partial, index=False, lineterminator="\n")
     write_sidecar(path, manifest.targets)
     partial.replace(path)
 

@@ -9,9 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
+from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
 from .schema import Config
 
 Section = TypeVar("Section")
@@ -67,7 +66,9 @@ def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
         return dict(tree)
     edges = model[EDGES]
     if clips.get(EDGES, edges) != edges:
-        raise ConfigError(f"clips.{EDGES} is {clips[EDGES]!r} and model.{EDGES} is {edges!r}; expected one of them")
+        raise ConfigError(
+            f"clips.{EDGES} is {shown(clips[EDGES])} and model.{EDGES} is {shown(edges)}; expected one of them"
+        )
     others = {key: value for key, value in model.items() if key != EDGES}
     return {**tree, "model": others, "clips": {**clips, EDGES: edges}}
 
@@ -84,14 +85,13 @@ def _edges_in_model(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _read_yaml(source: str) -> dict[str, Any]:
     if source in preset_names():
-        text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
+        tree = _parse((resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8"), source)
     elif Path(source).is_file():
-        text = Path(source).read_text("utf-8")
+        tree = _read_file(Path(source))
     else:
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
         )
-    tree = _parse(text, source)
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -99,10 +99,19 @@ def _read_yaml(source: str) -> dict[str, Any]:
     return tree
 
 
+def _read_file(path: Path) -> Any:
+    try:
+        return read_plain_yaml(path)
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
+    except NotPlainYamlError as error:
+        raise ConfigError(f"configuration {path} is not valid YAML: {error}") from error
+
+
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return load_plain_yaml(text)
+    except NotPlainYamlError as error:
         raise ConfigError(f"configuration {where} is not valid YAML: {error}") from error
 
 
@@ -116,14 +125,14 @@ def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _build(kind: type[Section], tree: Any, where: str) -> Section:
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"{where or 'configuration'} is {tree!r}; expected a section of key: value")
+        raise ConfigError(f"{where or 'configuration'} is {shown(tree)}; expected a section of key: value")
     hints = typing.get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     values = {}
     for key, value in tree.items():
-        name = f"{where}.{key}" if where else str(key)
+        name = f"{where}.{_key(key)}" if where else _key(key)
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
+            near = difflib.get_close_matches(_key(key), known, n=1)
             raise ConfigError(
                 f"unknown setting {name}", hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             )
@@ -163,17 +172,25 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
         if len(arguments) == len(value):
             return tuple(_convert(item, option, name) for item, option in zip(value, arguments, strict=True))
     elif origin is dict and isinstance(value, Mapping):
-        return {str(key): _convert(item, arguments[1], f"{name}.{key}") for key, item in value.items()}
+        return {_key(key): _convert(item, arguments[1], f"{name}.{_key(key)}") for key, item in value.items()}
     elif kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-5 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value)
+        return _key(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value
-    raise ConfigError(f"{name} is {value!r}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+    raise ConfigError(f"{name} is {shown(value)}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+
+
+def _key(key: Any) -> str:
+    """A key, or a number that is meant as text, as it is written; one of thousands of digits cannot be."""
+    try:
+        return str(key)
+    except ValueError:
+        return shown(key)
 
 
 def _describe(kind: Any) -> str:

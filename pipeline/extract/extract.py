@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.opening import create_store, open_store
+from ...cache.plain_text import cell
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
@@ -101,7 +102,7 @@ def _write_failures(summary: ExtractionSummary) -> None:
             path.unlink()
             return
         with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            csv.writer(file).writerows([("id", "path", "reason"), *rows])
+            csv.writer(file).writerows([("id", "path", "reason"), *(map(cell, row) for row in rows)])
     except OSError as error:
         summary.warnings.append(f"{path} could not be written: {error.strerror}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from ...cache.plain_text import cell, to_cells
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
@@ -104,14 +105,15 @@ class Tables(Output):
     def add_clips(self, scored: ClipsScored) -> None:
         """Append a block of clips, and make it readable."""
         rows = clip_rows(scored.video, scored.block, self.plan.targets)
-        rows.to_csv(self._clips, index=False, header=self._rows == 0, lineterminator="\n")
+        to_cells(rows).to_csv(self._clips, index=False, header=self._rows == 0, lineterminator="\n")
         self._clips.flush()
         self._add_parquet(rows)
         self._rows += len(rows)
 
     def add_video(self, prediction: VideoPrediction) -> None:
         """Append a video's own scores."""
-        video_rows(prediction).to_csv(self._videos, index=False, header=self._videos.tell() == 0, lineterminator="\n")
+        rows = to_cells(video_rows(prediction))
+        rows.to_csv(self._videos, index=False, header=self._videos.tell() == 0, lineterminator="\n")
         self._videos.flush()
 
     def add_failure(self, failed: VideoFailed) -> None:
@@ -122,7 +124,7 @@ class Tables(Output):
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(["video", "reason"])
-            writer.writerow([failed.video, " ".join(failed.reason.split())])
+            writer.writerow([cell(failed.video), cell(" ".join(failed.reason.split()))])
 
     def close(self) -> None:
         """End all files."""

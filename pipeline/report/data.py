@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.plain_text import from_cell, from_cells
 from ...cache.predictions import Metrics
 from ...cache.records import Array, Json
 from ...configs.schema import Config
-from ...errors import RunError
+from ...errors import RunError, first_line
 from ..runs.folder import TRAIN_FIRST, RunFolder
 from ..train.held_out import LEVELS, column_of
 
@@ -113,7 +114,7 @@ def _read_metrics(folder: RunFolder) -> Metrics:
 def _read_table(path: Path, metrics: Metrics) -> pd.DataFrame:
     """The run's predictions, with the columns that its metrics speak of."""
     try:
-        table = pd.read_csv(path, dtype={"level": str, "fold": str, "subject": str, "video": str})
+        table = from_cells(pd.read_csv(path, dtype={"level": str, "fold": str, "subject": str, "video": str}))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
     except (OSError, ValueError) as error:
@@ -134,8 +135,8 @@ def _read_log(folder: Path) -> pd.DataFrame:
         return pd.DataFrame({"phase": [], "epoch": []})
     try:
         return pd.DataFrame([json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()])
-    except (OSError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
@@ -143,4 +144,4 @@ def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
     if not path.is_file():
         return ()
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return tuple((row[0], row[1], row[2]) for row in table.itertuples(index=False))
+    return tuple((from_cell(row[0]), from_cell(row[1]), from_cell(row[2])) for row in table.itertuples(index=False))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...cache.records import Json
-from ...errors import RunError
+from ...errors import RunError, first_line
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
@@ -33,8 +33,8 @@ def read_json(path: Path, hint: str | None = None) -> dict[str, Json]:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing", hint=hint) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:  # too deep, too large, or a number too long
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds a {type(values).__name__}; expected an object")
     return values

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ...cache.plain_text import to_cells
 from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict
+from ...configs.plain_yaml import NotPlainYamlError, read_plain_yaml
 from ...configs.schema import Config
-from ...errors import AffectError, RunError
+from ...errors import AffectError, RunError, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
@@ -78,12 +80,12 @@ class RunFolder:
     def config(self) -> Config:
         """The configuration the run was made with. Errors: RunError where it cannot be read."""
         try:
-            tree = yaml.safe_load(self.config_file.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            tree = read_plain_yaml(self.config_file)
+        except (OSError, NotPlainYamlError) as error:
             raise RunError(f"{self.config_file} cannot be read: {error}") from error
         if not isinstance(tree, dict):
             raise RunError(
-                f"{self.config_file} is no configuration: it holds {tree!r}; expected sections of key: value"
+                f"{self.config_file} is no configuration: it holds {shown(tree)}; expected sections of key: value"
             )
         try:
             return config_from_dict(tree)
@@ -107,14 +109,15 @@ class RunFolder:
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
-                    f"{self.path} was begun with {name}={before.get(name)!r}, this command says {now[name]!r}",
+                    f"{self.path} was begun with {name}={shown(before.get(name))}, "
+                    f"this command says {shown(now[name])}",
                     hint="resume with the same settings, or name another --run",
                 )
         recorded = self.read_json("environment.json")
         for name in ("recipe_digest", "store_digest", "labels_sha256"):
             if recorded.get(name) != environment.get(name):
                 raise RunError(
-                    f"{self.path} was begun on other data: {name} was {recorded.get(name)!r}, "
+                    f"{self.path} was begun on other data: {name} was {shown(recorded.get(name))}, "
                     f"now it is {environment.get(name)!r}",
                     hint="resume with the same store and labels, or name another --run",
                 )
@@ -127,7 +130,8 @@ def write_failures(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    write_whole(path, pd.DataFrame(rows, columns=["fold", "subjects", "reason"]).to_csv(index=False))
+    table = to_cells(pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
+    write_whole(path, table.to_csv(index=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from torch import distributed
 from torch.utils.tensorboard import SummaryWriter
 
 from ...cache.manifest import check_targets_vary
+from ...cache.plain_text import to_cells
 from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import AffectError, FoldError
@@ -167,7 +168,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         training=training,
     )
     table = _held_out_table(task, data, sides, fit)
-    write_whole(task.folder / "predictions.csv", table.to_csv(index=False))
+    write_whole(task.folder / "predictions.csv", to_cells(table).to_csv(index=False))
     sha256 = write_model(task.folder / "model.safetensors", fit.model, card)
     record = {
         "model_sha256": sha256,

@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 from ...cache.manifest import check_targets_vary
+from ...cache.plain_text import to_cells
 from ...cache.predictions import Metrics
 from ...cache.records import Json
 from ...configs.schema import Config
@@ -131,14 +132,14 @@ def _write_results(
     )
     if data.skipped:
         table = pd.DataFrame(data.skipped, columns=["where", "video", "reason"])
-        write_whole(folder.path / "skipped.csv", table.to_csv(index=False))
+        write_whole(folder.path / "skipped.csv", to_cells(table).to_csv(index=False))
     names = folder.finished_folds()
     if not names:
         return None
     logs = [(folder.folds / name / "log.jsonl").read_text("utf-8") for name in names]
     write_whole(folder.path / "log.jsonl", "".join(logs))
     levels = levels_of(read_fold_tables([folder.folds / name / "predictions.csv" for name in names]))
-    write_whole(folder.path / "predictions.csv", predictions_table(levels).to_csv(index=False))
+    write_whole(folder.path / "predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False))
     validation = {name: folder.read_json(f"folds/{name}/fold.json")["validation_ccc"] for name in names}
     metrics = measure(
         levels,

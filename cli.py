@@ -341,8 +341,10 @@ def predict_command(
         stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
     )  # fmt: skip
-    events = bars(predict(videos, run, output, store, options=options), enabled=not as_json)
-    with Outputs(output, options) as outputs, contextlib.closing(events):
+    outputs = Outputs(output, options)
+    scored = predict(videos, run, output, store, options=options)
+    events = bars(scored, enabled=not as_json, named=outputs.names.of)
+    with outputs, contextlib.closing(events):
         for event in events:
             outputs.add(event)
     sys.exit(_say(text.of_prediction(outputs.summary), as_json, asdict(outputs.summary)))

@@ -93,7 +93,7 @@ class Outputs:
         self.options = options or PredictOptions()
         self.summary = PredictSummary(str(folder))
         self._folder = Path(folder)
-        self._names = Pseudonyms.from_file(self.options.key_file)
+        self.names = Pseudonyms.from_file(self.options.key_file)
         self._plan: ScoresPlanned | None = None
         self._kinds = [*ALWAYS, *self.options.exports, *(["overlay"] if self.options.overlay is not None else [])]
         if unknown := sorted(set(self._kinds) - set(OUTPUTS)):
@@ -117,7 +117,7 @@ class Outputs:
     def add(self, event: PredictEvent) -> None:
         """Write what there is to write. Errors: InputError for a folder that holds other videos' scores."""
         if isinstance(event, ScoresPlanned):
-            check_output(self._folder, {self._names.of(video) for video in event.videos})
+            check_output(self._folder, {self.names.of(video) for video in event.videos})
             self._plan = event
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
             self._add_clips(event)
@@ -129,7 +129,7 @@ class Outputs:
             self._add_failure(event)
 
     def _add_clips(self, event: ClipsScored) -> None:
-        outputs, named = self._outputs(), replace(event, video=self._names.of(event.video))
+        outputs, named = self._outputs(), replace(event, video=self.names.of(event.video))
         try:
             for output in outputs:
                 output.add_clips(named)
@@ -138,8 +138,8 @@ class Outputs:
             self._add_failure(VideoFailed(event.video, None, _reason(error)))
 
     def _add_video(self, event: VideoPrediction) -> None:
-        outputs, named = self._outputs(), replace(event, video=self._names.of(event.video))
-        shown = replace(named, source=None) if self._names.active else named
+        outputs, named = self._outputs(), self.names.of_prediction(event)
+        shown = replace(named, source=None) if self.names.active else named
         try:
             for output in outputs:
                 output.add_video(named if output.reads_recording else shown)
@@ -149,8 +149,8 @@ class Outputs:
             self.summary.results.append(VideoResult.of(named))
 
     def _add_failure(self, event: VideoFailed) -> None:
-        reason = self._names.cleaned(event.reason, event.video, event.source)
-        failed = VideoFailed(self._names.of(event.video), None, reason)
+        reason = self.names.cleaned(event.reason, event.video, event.source)
+        failed = VideoFailed(self.names.of(event.video), None, reason)
         for output in self._outputs():
             output.add_failure(failed)
         self.summary.results.append(VideoResult(failed.video, "failed", reason))
@@ -171,14 +171,14 @@ class Outputs:
         return {
             "complete": self.summary.complete,
             "seconds": round(self.summary.seconds, 2),
-            "run": plan.run,
+            "run": self.names.of_run(plan.run),
             "recipe_digest": plan.recipe_digest,
             "models": plan.models,
             "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],
             "subject": plan.subject,
             "clip_frames": plan.clip_frames,
             "stride_frames": plan.stride_frames,
-            "pseudonyms": self._names.active,
+            "pseudonyms": self.names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }
 

@@ -87,14 +87,15 @@ def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Conf
     """One run of checkpoints that share their backbone; the digest of its features' recipe."""
     from ...stages.features.backbones.weights import file_sha256
 
+    digests = {f"{number:02d}": file_sha256(path) for number, path in enumerate(found)}
     environment = {
-        "imported_from": {path.name: file_sha256(path) for path in found},
-        "epochs": {path.name: item.epoch for path, item in found.items()},
+        "imported_from": digests,  # no names: files of folds are often called after the person they leave out
+        "epochs": {f"{number:02d}": item.epoch for number, item in enumerate(found.values())},
     }
     folder = RunFolder.create(run, config, environment, resume=False)
     recipe = _write_backbone(folder.path, next(iter(found.values())), config.features)
-    for number, (path, item) in enumerate(found.items()):
-        _write_fold(folder.folds / f"{number:02d}", item, _card(item, path.name, config, recipe))
+    for (number, digest), item in zip(digests.items(), found.values(), strict=True):
+        _write_fold(folder.folds / number, item, _card(item, digest, config, recipe))
     return recipe.digest
 
 
@@ -108,12 +109,12 @@ def _write_backbone(run: Path, checkpoint: "PublishedCheckpoint", features: Feat
     return FeatureExtractor(replace(features, weights=str(run / BACKBONE_FILE))).recipe
 
 
-def _card(checkpoint: "PublishedCheckpoint", origin: str, config: Config, recipe: Recipe) -> "ModelCard":
+def _card(checkpoint: "PublishedCheckpoint", sha256: str, config: Config, recipe: Recipe) -> "ModelCard":
     from ...stages.temporal.scaling import LabelScaling
     from .model_file import ModelCard
 
     targets = TARGETS[checkpoint.spec.targets]
-    training = {"imported_from": origin, "epoch": checkpoint.epoch}
+    training = {"imported_from": sha256, "epoch": checkpoint.epoch}
     scaling = LabelScaling.from_ranges(targets)
     return ModelCard(checkpoint.spec, recipe, config.clips, scaling, targets, training=training)
 

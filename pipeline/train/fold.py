@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import distributed
-from torch.utils.tensorboard import SummaryWriter
 
 from ...cache.manifest import check_targets_vary
 from ...cache.plain_text import to_cells
@@ -27,10 +26,13 @@ from ..events import EpochDone, FoldOutcome
 from ..runs.files import write_json, write_whole
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
+from ..runs.places import without_places
+from .curves import CurvesFile
 from .splits import Fold
 from .training_set import TrainingSet, build_training_set
 
 FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
+CURVES = ("loss", "regression", "relational", "validation_ccc", "learning_rate")
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
 
 
@@ -63,7 +65,7 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
         yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
         reason = error.message if isinstance(error, AffectError) else f"{type(error).__name__}: {error}"
-        yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=reason)
+        yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=without_places(reason))
 
 
 def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | FoldOutcome, None, None]:
@@ -107,12 +109,11 @@ def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
     """The epochs that are left: each is logged, and the state saved as often as SAVE_SHARE allows."""
     task.folder.mkdir(parents=True, exist_ok=True)
     saved, cost = time.perf_counter(), 0.0
-    with SummaryWriter(str(task.folder), purge_step=len(fit.progress.history) + 1) as board:
+    with CurvesFile(task.folder, from_step=len(fit.progress.history) + 1) as curves:
         for record in fit.epochs():
-            step = len(fit.progress.history)
-            for name in ("loss", "regression", "relational", "validation_ccc", "learning_rate"):
-                if np.isfinite(getattr(record, name)):
-                    board.add_scalar(f"{record.phase}/{name}", getattr(record, name), step)
+            values = {name: getattr(record, name) for name in CURVES}
+            finite = {f"{record.phase}/{name}": value for name, value in values.items() if np.isfinite(value)}
+            curves.add(finite, step=len(fit.progress.history))
             if time.perf_counter() - saved >= cost / SAVE_SHARE:
                 started = time.perf_counter()
                 _save_state(fit, task)
@@ -156,7 +157,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         "epochs": progress.epochs,
         "best_epoch": progress.best_epoch,
         "validation_ccc": progress.best_score if np.isfinite(progress.best_score) else None,
-        "warnings": [*fold.warnings, *data.warnings],
+        "warnings": [*fold.counted_warnings, *data.warnings],  # no names: a model file is passed on by itself
     }
     card = ModelCard(
         spec=fit.model.spec,
@@ -173,6 +174,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
     record = {
         "model_sha256": sha256,
         **training,
+        "warnings": [*fold.warnings, *data.warnings],
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
         "clips": {side: len(rows) for side, rows in sides.items()},

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .configs.schema import PUBLISHED_EDGES, ClipsConfig, Config
+from .configs.plain_text import sentence, spelled
+from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import AffectError
 from .pipeline.prepare_labels import DATA_SETS, SPAN_S
-from .pipeline.terminal.printed import lines_of, sentence, spelled
-from .pipeline.workers import Workers
+from .pipeline.workers import Workers, cores
 
 if TYPE_CHECKING:
     from .pipeline.terminal.text import Text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+MOST_STRIDE = 1_000_000  # kept frames: days of video
+MOST_JOBS = 10_000
 ONE = Workers()  # one process here: the default of every command
 
 
@@ -35,8 +37,9 @@ class AffectGroup(click.Group):
             with _plain_usage_errors():
                 return super().invoke(context)
         except AffectError as error:
-            for line in lines_of(error):
-                _print(line, err=True)
+            _print(f"Error: {sentence(error.message)}", err=True)
+            if error.hint:
+                _print(f"Hint: {sentence(error.hint)}", err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             _print("Stopped. What was committed is kept; the same command goes on from there.", err=True)
@@ -83,6 +86,13 @@ def config_options(command: Command) -> Command:
     return click.option("--config", metavar="PRESET|FILE", help="The name of a preset, or a YAML file.")(command)
 
 
+def jobs_option(what: str) -> Callable[[Command], Command]:
+    """`--jobs`."""
+    return click.option(
+        "--jobs", type=click.IntRange(1, MOST_JOBS), default=ONE.jobs, show_default=True, metavar="N", help=what
+    )
+
+
 def worker_options(command: Command) -> Command:
     """`--device`, `--jobs`, `--backend`, `--scheduler`."""
     command = click.option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler or Ray head.")(command)
@@ -90,9 +100,7 @@ def worker_options(command: Command) -> Command:
         "--backend", type=click.Choice(["loky", "dask", "ray"]), default=ONE.backend, show_default=True,
         help="Where jobs run. loky: processes on this machine; dask, ray: a cluster.",
     )(command)  # fmt: skip
-    command = click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Parallel processes.")(
-        command
-    )
+    command = jobs_option("Parallel processes.")(command)
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")(command)
 
 
@@ -175,7 +183,14 @@ def _load(config: str | None, words: Sequence[str]) -> Config:
 
 
 def _workers(jobs: int, backend: str, scheduler: str | None) -> Workers:
-    return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
+    return Workers(_jobs(jobs) if backend == "loky" else jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
+
+
+def _jobs(jobs: int) -> int:
+    """As many as this machine has cores; a larger number is said to be one."""
+    if jobs > cores():
+        _print(f"note: --jobs {jobs}, and {cores()} cores here: {cores()} at a time", err=True)
+    return min(jobs, cores())
 
 
 def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
@@ -213,7 +228,7 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
 @main.command("check-videos")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
-@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos read in parallel.")
+@jobs_option("Videos read in parallel.")
 @config_options
 @json_option
 def check_videos_command(
@@ -300,7 +315,7 @@ def train_temporal(
 @click.option(
     "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Format of a new store; zarr by default."
 )
-@click.option("--stride", type=click.IntRange(min=1), metavar="FRAMES", help="Kept frames from clip to clip.")
+@click.option("--stride", type=click.IntRange(1, MOST_STRIDE), metavar="FRAMES", help="Kept frames from clip to clip.")
 @click.option("--subject", metavar="WHO", help="main, largest, track:N or all; by default as trained.")
 @click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A copy with boxes and curves.")
 @click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN; as captions.")
@@ -308,7 +323,7 @@ def train_temporal(
 @click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
+@jobs_option("Videos extracted in parallel.")
 @json_option
 def predict_command(
     *,
@@ -338,7 +353,7 @@ def predict_command(
     from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
-        stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
+        stride=stride, subject=subject, device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
     )  # fmt: skip
     outputs = Outputs(output, options)
@@ -373,9 +388,19 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
     "--context-edges", type=click.Choice(["wrap", "mask"]), default=PUBLISHED_EDGES, show_default=True,
     help="Neighbours beyond a video's ends. wrap: from its other end, as published; mask: none.",
 )  # fmt: skip
-@click.option("--clip-length", type=int, metavar="FRAMES", help="16 for valence and arousal, else 32, as published.")
 @click.option(
-    "--context", default=ClipsConfig().context, show_default=True, metavar="CLIPS", help="Neighbours on each side."
+    "--clip-length",
+    type=click.IntRange(1, 1000),
+    metavar="FRAMES",
+    help="16 for valence and arousal, else 32, as published.",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(0, 64),
+    default=ClipsConfig().context,
+    show_default=True,
+    metavar="CLIPS",
+    help="Neighbours on each side.",
 )
 @config_options
 def import_checkpoint(
@@ -405,9 +430,11 @@ def import_checkpoint(
 
 @main.command("demo")
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="For everything that is made.")
-@click.option("--seed", default=0, show_default=True, help="For the videos and for training.")
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="For the videos and for training."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
+@jobs_option("Videos extracted in parallel.")
 @json_option
 def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:
     """Run everything on small videos that are made here: the face of a photograph, moved in known ways.
@@ -420,7 +447,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    events = run_demo(output, seed, device=device, jobs=jobs)
+    events = run_demo(output, seed, device=device, jobs=_jobs(jobs))
     summary = summary_of(bars(events, enabled=not as_json), DemoSummary)
     metrics = summary.metrics.to_json() if summary.metrics else {}
     sys.exit(_say(text.of_demo(summary), as_json, asdict(summary) | {"metrics": metrics}))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ManifestError
+from .csv_cells import to_cells
 from .ids import entry_id
 from .manifest_csv import (
     FIRST_LINE,
@@ -24,7 +25,6 @@ from .manifest_csv import (
     read_words,
 )
 from .manifest_sidecar import read_sidecar, write_sidecar
-from .plain_text import to_cells
 from .records import Array, Target
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..configs.plain_text import from_cell, sentence
 from ..errors import ManifestError, shown
-from .plain_text import from_cell, sentence
 from .records import Array
 
 REQUIRED = ("video", "subject", "start_s", "end_s")

@@ -7,11 +7,11 @@ from pathlib import Path
 import yaml
 
 from ..configs.plain_yaml import NotPlainYamlError, read_plain_yaml
+from ..configs.schema import MOST_LABEL
 from ..errors import ManifestError, shown
 from .records import Json, Target
 
 MOST_UNIT = 100  # characters
-LARGEST = 1e30  # of a label: what training computes with holds 3.4e38
 EXAMPLE = "targets: {valence: {range: [-1, 1], unit: points}}"
 
 
@@ -77,7 +77,7 @@ def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
 
 def _read_range(value: Json, name: str, path: Path) -> tuple[float, float]:
     numbers = isinstance(value, list) and all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
-    if not numbers or len(value) != 2 or not -LARGEST <= value[0] < value[1] <= LARGEST:
+    if not numbers or len(value) != 2 or not -MOST_LABEL <= value[0] < value[1] <= MOST_LABEL:
         raise ManifestError(
             f"{path}: the range of {name} is {shown(value)}; expected [low, high], low < high", hint=EXAMPLE
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache.plain_text import cell
+from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
 from ..stages.labels.registry import READERS, ReaderInput, reader_of
 

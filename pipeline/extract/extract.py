@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.opening import create_store, open_store
-from ...cache.plain_text import cell
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
+from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
 from ...errors import BusyError, EntryError, VideoError
 from ..events import Moved, Planned, VideoOutcome

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ...cache.plain_text import cell, to_cells
+from ...cache.csv_cells import to_cells
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
+from ...configs.plain_text import cell
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from .inputs import PredictOptions
 from .output_kinds import Output

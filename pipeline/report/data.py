@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.plain_text import from_cell, from_cells
+from ...cache.csv_cells import from_cells
 from ...cache.predictions import Metrics
 from ...cache.records import Array, Json
+from ...configs.plain_text import from_cell
 from ...configs.schema import Config
 from ...errors import RunError, first_line
 from ..runs.folder import TRAIN_FIRST, RunFolder

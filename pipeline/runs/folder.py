@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ...cache.plain_text import to_cells
+from ...cache.csv_cells import to_cells
 from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.plain_yaml import NotPlainYamlError, read_plain_yaml

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ...cache.plain_text import shortened, spelled
 from ...cache.records import VideoCheck
+from ...configs.plain_text import shortened, spelled
 from ..events import (
     ClipsScored,
     EpochDone,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cache.plain_text import sentence, spelled
 from ...cache.predictions import Metrics
 from ...cache.records import VideoCheck
+from ...configs.plain_text import sentence, spelled
 from ...stages.views.rules import METHODS, METRICS
 from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport

@@ -36,7 +36,7 @@ class CurvesFile:
     def add(self, values: Mapping[str, float], step: int) -> None:
         """One step's numbers, readable at once."""
         for name, value in values.items():
-            self._write(Event(step=step, summary=scalar(name, value)))
+            self._write(Event(step=step, summary=scalar(name, value)))  # type: ignore[no-untyped-call]
         self._file.flush()
 
     def _write(self, event: Any) -> None:

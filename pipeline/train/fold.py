@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 from torch import distributed
 
+from ...cache.csv_cells import to_cells
 from ...cache.manifest import check_targets_vary
-from ...cache.plain_text import to_cells
 from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import AffectError, FoldError
 from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
-from ...stages.temporal.model import ModelSpec
+from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.score import fit_reference, score_clips
 from ..events import EpochDone, FoldOutcome
 from ..runs.files import write_json, write_whole
@@ -89,8 +89,8 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
     yield FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
 
 
-def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
-    config = task.config
+def spec_of(data: TrainingSet, config: Config) -> ModelSpec:
+    """The network that a configuration makes of these features and targets. Errors: ConfigError for none."""
     spec = ModelSpec(
         feature_size=data.clips.table.feature_size,
         targets=data.manifest.target_names,
@@ -98,6 +98,14 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
         context=config.clips.context,
         config=config.model,
     )
+    with torch.device("meta"):  # without memory: every check of the network's parts, and nothing else
+        TemporalModel(spec)
+    return spec
+
+
+def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
+    config = task.config
+    spec = spec_of(data, config)
     seed = config.training.seed + 1000 * task.fold.number
     labelled = LabelledClips(
         data.clips, data.scaling.to_training(data.labels), sides["train"], sides["validation"], data.mirrored

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.plain_text import from_cells
+from ...cache.csv_cells import from_cells
 from ...cache.predictions import Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.plain_text import to_cells
+from ...cache.csv_cells import to_cells
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from torch import distributed
 
+from ...cache.csv_cells import to_cells
 from ...cache.manifest import check_targets_vary
-from ...cache.plain_text import to_cells
 from ...cache.predictions import Metrics
 from ...cache.records import Json
 from ...configs.schema import Config
@@ -23,7 +23,7 @@ from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.files import write_whole
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
-from .fold import FoldTask, run_fold
+from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .provenance import describe_environment
 from .splits import Fold, make_folds
@@ -76,6 +76,7 @@ def train(
         data = build_training_set(store, labels, config, place, mirrored)
         # Stage one of this run is what the store holds, whatever the configuration says.
         config = replace(config, features=settings_of(data.recipe, data.weights))
+        spec_of(data, config)  # what cannot be built is refused before anything is made
         folds = make_folds(data.manifest, config.evaluation, config.training.seed)
         if len(folds) == 1:  # with several, the one that cannot train is listed and the others stand
             check_targets_vary(data.manifest, folds[0].train)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cache.plain_text import spelled
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
+from ...configs.plain_text import spelled
 
 EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 SCORES = "scores"  # ELAN's name for the kind of our tiers

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.plain_text import shortened
 from ...cache.predictions import Score
 from ...cache.records import Array
+from ...configs.plain_text import shortened
 from .rules import score_text
 from .svg import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
 

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from ...cache.plain_text import shortened, spelled
 from ...cache.predictions import PersonPrediction, VideoPrediction
 from ...cache.records import Array, Target
+from ...configs.plain_text import shortened, spelled
 from .annotations import remark
 from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, rgb
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cache.plain_text import shortened, spelled
 from ...cache.predictions import PersonPrediction, VideoPrediction
 from ...cache.records import Array
+from ...configs.plain_text import shortened, spelled
 from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, clock_text, clock_ticks, value_ticks
 
 if TYPE_CHECKING:

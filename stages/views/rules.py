@@ -3,7 +3,7 @@
 import math
 from html import escape
 
-from ...cache.plain_text import spelled
+from ...configs.plain_text import spelled
 
 COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # target by target
 OUT_OF_RANGE = "#e0a100"  # clips unlike the training recordings

@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ...cache.plain_text import spelled
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Array, Json, Target
+from ...configs.plain_text import spelled
 from .rules import CLOCK_STEPS_S, COLOURS, JOINED_WITHIN, OUT_OF_RANGE, VALUE_STEPS, escaped
 
 SCRIPTS = ("data.js", "words.js", "curves.js", "player.js", "app.js", "input.js")

@@ -1,11 +1,6 @@
 """Text that leaves: what a terminal, an XML, a page or a spreadsheet would obey instead of showing is spelled out."""
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # C0 and C1 controls with DEL; marks, overrides and isolates of the writing direction; separators of lines and
 # paragraphs; and what no file in UTF-8, or no XML, can hold.
@@ -49,21 +44,3 @@ def cell(text: str) -> str:
 def from_cell(text: str) -> str:
     """What was written as this cell by `cell`."""
     return text[1:] if _QUOTED.match(text) else text
-
-
-def to_cells(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table as it is written to a CSV: every name and every cell of text through `cell`; numbers as they are."""
-    return _each_text(table, cell)
-
-
-def from_cells(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table that `to_cells` made this one of."""
-    return _each_text(table, from_cell)
-
-
-def _each_text(table: "pd.DataFrame", change: Callable[[str], str]) -> "pd.DataFrame":
-    changed = table.rename(columns=lambda name: change(str(name)))
-    for name, kind in zip(changed.columns, changed.dtypes, strict=True):
-        if getattr(kind, "kind", "O") == "O":
-            changed[name] = [change(value) if isinstance(value, str) else value for value in changed[name]]
-    return changed

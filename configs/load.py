@@ -9,18 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from ..errors import ConfigError, first_line
+from ..errors import ConfigError, shown
+from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
 from .schema import Config
-from .trust import RANDOM, Received, allowed, beside, shown
+from .trust import RANDOM, Received, allowed, beside
 
 Section = TypeVar("Section")
 # A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
 # `model`, behind the one named second. It is written there, so that the files stay as they are; both are read.
 EDGES, BEHIND = "context_edges", "attention_scale"
-MOST_BYTES = 1 << 20  # of a file of settings; all of ours have less than a hundredth
-MOST_VALUES = 100_000  # of a file of settings, each counted as often as aliases repeat it
 
 
 def preset_names() -> list[str]:
@@ -40,7 +37,7 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
         if not separator or not key:
             raise ConfigError(f"--set {word!r} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, parse_yaml(text, word))
+        _assign(tree, path, _parse(text, word))
     config = config_from_dict(tree)
     features = config.features
     allowed(features.backbone, None, "--set features.backbone=")
@@ -106,7 +103,7 @@ def _read_yaml(source: str) -> dict[str, Any]:
     """The tree of a preset, or of a file, whose words for code and files are marked as that file's."""
     if source in preset_names():
         text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
-        return _sections(parse_yaml(text, source), source)
+        return _sections(_parse(text, source), source)
     if not Path(source).is_file():
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
@@ -122,12 +119,11 @@ def _read_yaml(source: str) -> dict[str, Any]:
 def read_tree(path: Path) -> dict[str, Any]:
     """The sections in a file of settings. Errors: ConfigError for what is none, or cannot be read."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"configuration {path} has {path.stat().st_size} bytes; expected at most {MOST_BYTES}")
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
-    return _sections(parse_yaml(text, str(path)), str(path))
+        return _sections(read_plain_yaml(path), str(path))
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
+    except NotPlainYamlError as error:
+        raise ConfigError(f"configuration {path} is not valid YAML: {error}") from error
 
 
 def _sections(tree: Any, source: str) -> dict[str, Any]:
@@ -138,31 +134,11 @@ def _sections(tree: Any, source: str) -> dict[str, Any]:
     return tree
 
 
-def parse_yaml(text: str, where: str) -> Any:
-    """What YAML says, of plain values alone. Errors: ConfigError, also where aliases make much out of a little."""
+def _parse(text: str, where: str) -> Any:
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        if _values(node, {}) > MOST_VALUES:
-            raise ConfigError(f"configuration {where} comes to more than {MOST_VALUES} values, aliases written out")
-        return loader.construct_document(node)
-    except yaml.YAMLError as error:
+        return load_plain_yaml(text)
+    except NotPlainYamlError as error:
         raise ConfigError(f"configuration {where} is not valid YAML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"configuration {where} is nested too deeply, or holds itself") from error
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise ConfigError(f"configuration {where} has a value that is none: {first_line(error)}") from error
-
-
-def _values(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node stands for, its aliases written out. Errors: RecursionError where it holds itself."""
-    if id(node) not in known:
-        parts = node.value if isinstance(node, yaml.CollectionNode) else []
-        flat = [item for part in parts for item in (part if isinstance(part, tuple) else (part,))]
-        known[id(node)] = 1 + sum(_values(item, known) for item in flat)
-    return known[id(node)]
 
 
 def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
@@ -180,9 +156,9 @@ def _build(kind: type[Section], tree: Any, where: str) -> Section:
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     values = {}
     for key, value in tree.items():
-        name = f"{where}.{key}" if where else str(key)
+        name = f"{where}.{_key(key)}" if where else _key(key)
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
+            near = difflib.get_close_matches(_key(key), known, n=1)
             raise ConfigError(
                 f"unknown setting {name[:100]}",
                 hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}",
@@ -223,17 +199,25 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
         if len(arguments) == len(value):
             return tuple(_convert(item, option, name) for item, option in zip(value, arguments, strict=True))
     elif origin is dict and isinstance(value, Mapping):
-        return {str(key): _convert(item, arguments[1], f"{name}.{key}") for key, item in value.items()}
+        return {_key(key): _convert(item, arguments[1], f"{name}.{_key(key)}") for key, item in value.items()}
     elif kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-5 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return value if isinstance(value, str) else str(value)
+        return value if isinstance(value, str) else _key(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value
     raise ConfigError(f"{name} is {shown(value)}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+
+
+def _key(key: Any) -> str:
+    """A key, or a number that is meant as text, as it is written; one of thousands of digits cannot be."""
+    try:
+        return str(key)
+    except ValueError:
+        return shown(key)
 
 
 def _describe(kind: Any) -> str:

@@ -4,12 +4,11 @@ A word that came out of a file stays `Received` wherever it goes, so that whoeve
 """
 
 import re
-import reprlib
 import shlex
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, shown
 from .schema import FeaturesConfig
 
 # A name without a colon is one of our own list, `timm:NAME` one of timm's. Every other is a module to import, a graph
@@ -17,10 +16,6 @@ from .schema import FeaturesConfig
 PLAIN = re.compile(r"[^:]*|timm:[A-Za-z0-9_.-]+")
 ONNX = "onnx:"
 RANDOM = "random"  # in the place of a file of weights
-
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 100
-_BRIEF.maxlevel = 3
 
 
 class Received(str):
@@ -37,11 +32,6 @@ class Received(str):
     def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         # Settings go to workers.
         return str(self), self.source
-
-
-def shown(value: object) -> str:
-    """A value from elsewhere, as short as a message takes it, however large it is."""
-    return _BRIEF.repr(value)
 
 
 def received(features: FeaturesConfig, source: str) -> FeaturesConfig:

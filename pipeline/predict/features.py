@@ -7,8 +7,8 @@ from pathlib import Path
 from ...cache.opening import open_store, store_exists
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
-from ...configs.trust import RANDOM, allowed, beside, names_code, received, same, shown
-from ...errors import ConfigError, RunError
+from ...configs.trust import RANDOM, allowed, beside, names_code, received, same
+from ...errors import ConfigError, RunError, shown
 from ...stages.features.recipe import differences
 from ..extract.extract import recipe_of
 from ..extract.videos import Source

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ...cache.csv_cells import to_cells
 from ...cache.files import PARTIAL, check_within, make_folder, sweep
 from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict, read_tree
 from ...configs.schema import Config
 from ...configs.trust import received
-from ...errors import AffectError, RunError, named
+from ...errors import AffectError, RunError, named, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
@@ -150,14 +151,15 @@ class RunFolder:
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
-                    f"{self.path} was begun with {name}={before.get(name)!r}, this command says {now[name]!r}",
+                    f"{self.path} was begun with {name}={shown(before.get(name))}, "
+                    f"this command says {shown(now[name])}",
                     hint="resume with the same settings, or name another --run",
                 )
         recorded = self.read_json("environment.json")
         for name in ("recipe_digest", "store_digest", "labels_sha256"):
             if recorded.get(name) != environment.get(name):
                 raise RunError(
-                    f"{self.path} was begun on other data: {name} was {recorded.get(name)!r}, "
+                    f"{self.path} was begun on other data: {name} was {shown(recorded.get(name))}, "
                     f"now it is {environment.get(name)!r}",
                     hint="resume with the same store and labels, or name another --run",
                 )
@@ -185,7 +187,8 @@ def write_failures(folder: RunFolder, rows: Sequence[tuple[str, str, str]]) -> N
     if not rows:
         (folder.path / "failures.csv").unlink(missing_ok=True)
         return
-    folder.write("failures.csv", pd.DataFrame(rows, columns=["fold", "subjects", "reason"]).to_csv(index=False))
+    table = to_cells(pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
+    folder.write("failures.csv", table.to_csv(index=False))
 
 
 @dataclass(frozen=True, slots=True)

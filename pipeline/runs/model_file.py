@@ -16,8 +16,7 @@ from ...cache.records import Json, Recipe, Target
 from ...cache.regular import open_regular, read_regular
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import ClipsConfig, Config
-from ...configs.trust import shown
-from ...errors import AffectError, ConfigError, RunError, first_line
+from ...errors import AffectError, ConfigError, RunError, first_line, shown
 from ...stages.temporal.encoder import POSITIONS
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.scaling import LabelScaling

@@ -8,8 +8,8 @@ import av
 from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import FacesConfig, FeaturesConfig
-from ...configs.trust import received, recorded, shown
-from ...errors import ConfigError
+from ...configs.trust import received, recorded
+from ...errors import ConfigError, shown
 
 NAMES = ("backbone", "preprocessing", "precision", "view", "sample_fps")  # settings under the same name in a recipe
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers

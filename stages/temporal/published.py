@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ...cache.regular import check_tensors, check_unpacked, regular_size
 from ...configs.schema import ModelConfig
-from ...configs.trust import shown
-from ...errors import InputError, WeightsError, first_line
+from ...errors import InputError, WeightsError, first_line, shown
 from .model import ModelSpec, TemporalModel
 from .reference_distribution import ReferenceDistribution
 

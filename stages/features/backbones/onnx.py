@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 
 from ....cache.regular import open_regular, read_regular, regular_size
-from ....configs.trust import beside, shown
-from ....errors import ConfigError, WeightsError, first_line
+from ....configs.trust import beside
+from ....errors import ConfigError, WeightsError, first_line, shown
 from .network import IMAGENET_MEAN, IMAGENET_STD, Network, Scale
 from .weights import existing_file
 

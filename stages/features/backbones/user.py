@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ....configs.trust import shown
-from ....errors import ConfigError, InputError, first_line
+from ....errors import ConfigError, InputError, first_line, shown
 from .network import RANDOM, Network, seeded
 from .weights import existing_file, file_sha256, state_sha256
 

@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ....cache.regular import check_tensors, check_unpacked, open_regular, regular_size
-from ....configs.trust import shown
-from ....errors import WeightsError, first_line
+from ....errors import WeightsError, first_line, shown
 
 StateDict = dict[str, Tensor]
 NESTS = ("state_dict", "model_state_dict", "model", "backbone", "net")  # where checkpoints keep their tensors

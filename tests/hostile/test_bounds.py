@@ -90,9 +90,8 @@ def test_a_value_is_refused_by_its_name_or_trains(name: str, data: Path, tmp_pat
             assert not run.exists(), f"{name}={value!r} is refused too late: {error}"
             continue
         trained += 1
-        assert isinstance(events[-1], TrainingSummary) and not events[-1].failed, (
-            f"{name}={value!r}: {events[-1].failed}"
-        )
+        summary = events[-1]
+        assert isinstance(summary, TrainingSummary) and not summary.failed, f"{name}={value!r}: {summary!r}"
 
 
 def _leaves(tree: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .configs.schema import PUBLISHED_EDGES, ClipsConfig, Config
-from .errors import AffectError
+from .errors import UNNAMED, AffectError, named
 from .pipeline.prepare_labels import DATA_SETS, SPAN_S
 from .pipeline.workers import Workers
 
@@ -28,9 +28,12 @@ class AffectGroup(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except AffectError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            raise  # who read this has gone; click knows
+        except (AffectError, *UNNAMED) as error:
+            said = named(error)
+            click.echo(_printable(f"Error: {said}"), err=True)
+            sys.exit(said.exit_code)
         except KeyboardInterrupt:
             click.echo("Stopped. What was committed is kept; the same command goes on from there.", err=True)
             sys.exit(130)

@@ -15,7 +15,7 @@ from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
-from ...errors import AffectError, InputError
+from ...errors import UNNAMED, AffectError, InputError, named
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
 from ..extract.plan import Todo, plan
@@ -23,7 +23,7 @@ from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers, resolve_device
 from .features import check_features, features_config, open_stores, store_locations
-from .inputs import MEMORY, PredictOptions, find_inputs
+from .inputs import MEMORY, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
 from .tables import clip_rows
 
@@ -53,7 +53,7 @@ def predict(
     """
     options = options or PredictOptions()
     private = options.key_file is not None
-    location = str(store) if store is not None else MEMORY if private else str(Path(output) / "features")
+    location = str(store) if store is not None else MEMORY if private else default_store(Path(output))
     device = resolve_device(options.device)
     jobs = 1 if location == MEMORY else options.jobs  # there one video follows the other
     words = [str(video) for video in videos]
@@ -132,6 +132,9 @@ def _predict(
         subject=str(scorer.subject),
         clip_frames=scorer.clips.length,
         stride_frames=scorer.stride,
+        sources=tuple(source.path for source in inputs.sources),
+        missing=scorer.missing,
+        failed_folds=scorer.failed_folds,
     )
     for where, run in dict(zip(locations, runs, strict=True)).items():
         if where != locations[0]:
@@ -204,5 +207,5 @@ def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | N
                 yield replace(event, clock_offset_s=clock_offset_s(source))
             else:
                 yield event
-    except (AffectError, OSError) as error:
-        yield VideoFailed(entry, source, error.message if isinstance(error, AffectError) else str(error))
+    except (AffectError, *UNNAMED) as error:
+        yield VideoFailed(entry, source, named(error, source or entry).message)

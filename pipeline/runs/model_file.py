@@ -90,11 +90,11 @@ class ModelCard:
             )
 
 
-def write_model(path: Path, model: TemporalModel, card: ModelCard) -> str:
-    """Write the model whole; the file's sha256."""
+def write_model(path: Path, model: TemporalModel, card: ModelCard, root: Path | None = None) -> str:
+    """Write the model whole; the file's sha256. root: the run's folder, below which no link is followed."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     data = safetensors.torch.save(tensors, {KEY: json.dumps(card.to_json(), allow_nan=False)})
-    write_whole(path, data)
+    write_whole(path, data, root)
     return hashlib.sha256(data).hexdigest()
 
 

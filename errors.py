@@ -18,6 +18,11 @@ AffectError
 
 import errno
 import os
+import reprlib
+
+_QUOTES = reprlib.Repr()
+_QUOTES.maxstring = _QUOTES.maxother = _QUOTES.maxlong = 120
+_QUOTES.maxlevel = 3
 
 
 class AffectError(Exception):
@@ -130,3 +135,12 @@ def named(error: BaseException, path: object = None) -> AffectError:
 def first_line(error: BaseException, most: int = 200) -> str:
     """The first line of what a library said, at most that many characters; the error's kind where it said nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
+
+
+def shown(value: object, most: int = 200) -> str:
+    """A value as a message quotes it: like `repr`, but its size is bounded, however large or deep the value is."""
+    try:
+        text = _QUOTES.repr(value)
+    except (ValueError, RecursionError):  # a number too long to be written, or nesting too deep
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ManifestError
+from .csv_cells import to_cells
 from .files import write_whole
 from .ids import entry_id
 from .manifest_csv import (
@@ -112,7 +113,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     if manifest.splits is not None:
         columns["split"] = manifest.splits
     columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.target_names)}
-    text = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
+    text = to_cells(pd.DataFrame(columns)).to_csv(index=False, lineterminator="\n")
     write_sidecar(path, manifest.targets)
     write_whole(path, text)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
 from ..stages.labels.registry import READERS, ReaderInput, reader_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # The command line offers these names, so this file imports what is heavy only where it is used.
 DATA_SETS = tuple(READERS)
 PROBLEMS = "problem,name,detail"  # the columns of a list of problems
+MOST_SPAN_S = 86400.0
 SPAN_S = 2.0  # length of a labelled span where a data set labels every frame
 
 
@@ -72,8 +74,8 @@ def prepare_labels(
     for place in (root, folder):
         if not place.is_dir():
             raise InputError(f"{place} is not a folder; expected the data set's", hint="affect prepare-labels --help")
-    if span_s <= 0:
-        raise InputError(f"the span is {span_s:g} s; expected more than 0")
+    if not 0 < span_s <= MOST_SPAN_S:  # also for what is no number
+        raise InputError(f"--span-s is {span_s:g}; expected seconds, above 0 to {MOST_SPAN_S:g}")
     files = find_files(folder, output)
     tables = [Path(table)] if table else find_tables(data_set, reader, root, output)
     times = {path: _times_of(folder / path) for path in reader.timed(tables, files)}
@@ -176,6 +178,6 @@ def _write_problems(output: Path, problems: "Sequence[Problem]") -> Path | None:
     from ..cache.files import write_whole
 
     text = io.StringIO()
-    csv.writer(text).writerows([problem.kind, problem.name, problem.detail] for problem in problems)
+    csv.writer(text).writerows(map(cell, (problem.kind, problem.name, problem.detail)) for problem in problems)
     write_whole(path, f"{PROBLEMS}\r\n{text.getvalue()}")
     return path

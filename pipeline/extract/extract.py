@@ -14,6 +14,7 @@ from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
+from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
 from ..events import Moved, Planned, VideoOutcome
@@ -104,7 +105,7 @@ def _write_failures(summary: ExtractionSummary) -> None:
             path.unlink()
             return
         text = io.StringIO()
-        csv.writer(text).writerows([("id", "path", "reason"), *rows])
+        csv.writer(text).writerows([("id", "path", "reason"), *(map(cell, row) for row in rows)])
         write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
     except (OSError, DiskError) as error:
         summary.warnings.append(named(error, path).message)

@@ -32,6 +32,8 @@ class PredictOptions:
     exports: tuple[str, ...] = ()  # names of further outputs: eaf, vtt
     with_video: bool = True  # in the viewer; without, neither the recording nor face boxes
     key_file: Path | None = None  # names become hashes under this key
+    backbone: str | None = None  # the run's own, said again where that names code or a graph, which a run alone may not
+    weights: str | None = None  # the file of the backbone's weights, where the run's word for it is not enough
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Outputs:
         self.options = options or PredictOptions()
         self.summary = PredictSummary(str(folder))
         self._folder = Path(folder)
-        self._names = Pseudonyms.from_file(self.options.key_file)
+        self.names = Pseudonyms.from_file(self.options.key_file)
         self._plan: ScoresPlanned | None = None
         self._kinds = [*ALWAYS, *self.options.exports, *(["overlay"] if self.options.overlay is not None else [])]
         if unknown := sorted(set(self._kinds) - set(OUTPUTS)):
@@ -154,7 +154,7 @@ class Outputs:
 
     def _claim(self, plan: ScoresPlanned) -> None:
         """Make sure that nothing of the user's is replaced, and that nobody else writes to the folder."""
-        videos = [self._names.of(video) for video in plan.videos]
+        videos = [self.names.of(video) for video in plan.videos]
         check_output(self._folder, set(videos))
         if self.options.overlay is not None:
             from .overlay import check_overlay, overlay_path
@@ -175,15 +175,15 @@ class Outputs:
                 self._folder.rmdir()
 
     def _add_clips(self, event: ClipsScored) -> None:
-        outputs, shown = self._outputs(), replace(event, video=self._names.of(event.video))
+        outputs, shown = self._outputs(), replace(event, video=self.names.of(event.video))
         reasons = [reason for output in outputs if (reason := _attempt(output.add_clips, shown))]
         if reasons:
             self._given_up.add(event.video)
             self._add_failure(VideoFailed(event.video, None, "; ".join(reasons)))
 
     def _add_video(self, event: VideoPrediction) -> None:
-        outputs, known = self._outputs(), replace(event, video=self._names.of(event.video))
-        shown = replace(known, source=None) if self._names.active else known
+        outputs, known = self._outputs(), self.names.of_prediction(event)
+        shown = replace(known, source=None) if self.names.active else known
         reasons = []
         for output in outputs:
             if reason := _attempt(output.add_video, known if output.reads_recording else shown):
@@ -196,8 +196,8 @@ class Outputs:
 
     def _add_failure(self, event: VideoFailed, scored: VideoResult | None = None) -> None:
         """List a video. scored: what it came to, where only a part of its outputs is missing."""
-        reason = self._names.cleaned(event.reason, event.video, event.source)
-        failed = VideoFailed(self._names.of(event.video), None, reason)
+        reason = self.names.cleaned(event.reason, event.video, event.source)
+        failed = VideoFailed(self.names.of(event.video), None, reason)
         for output in self._outputs():
             try:
                 output.add_failure(failed)
@@ -236,7 +236,7 @@ class Outputs:
             "made_by": MADE_BY,
             "complete": self.summary.complete,
             "seconds": round(self.summary.seconds, 2),
-            "run": plan.run,
+            "run": self.names.of_run(plan.run),
             "recipe_digest": plan.recipe_digest,
             "models": plan.models,
             "missing": list(plan.missing),
@@ -246,7 +246,7 @@ class Outputs:
             "subject": plan.subject,
             "clip_frames": plan.clip_frames,
             "stride_frames": plan.stride_frames,
-            "pseudonyms": self._names.active,
+            "pseudonyms": self.names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }
 

@@ -68,16 +68,20 @@ def predict_frame(
     stride: int | None = None,
     subject: str | None = None,
     device: str = "auto",
+    backbone: str | None = None,
+    weights: str | None = None,
 ) -> "pd.DataFrame":
     """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
 
     video: a file, or an id in the store; run: a folder as for `predict`, or what `load_run` gave, for many videos.
-    Nothing is written, but for features where a store is named.
+    Nothing is written, but for features where a store is named. backbone, weights: as in PredictOptions.
     Errors: AffectError and its kinds.
     """
     import pandas as pd
 
-    prediction = predict_video(video, run, store=store, stride=stride, subject=subject, device=device)
+    prediction = predict_video(
+        video, run, store=store, stride=stride, subject=subject, device=device, backbone=backbone, weights=weights
+    )
     rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
     return pd.concat(rows, ignore_index=True)
 
@@ -90,11 +94,13 @@ def predict_video(
     stride: int | None = None,
     subject: str | None = None,
     device: str = "auto",
+    backbone: str | None = None,
+    weights: str | None = None,
 ) -> VideoPrediction:
     """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
     device = resolve_device(device)
     runs = [run] if isinstance(run, Run) else load_runs(run, device)
-    options = PredictOptions(stride, subject, device)
+    options = PredictOptions(stride, subject, device, backbone=backbone, weights=weights)
     found: VideoPrediction | None = None
     with closing(_predict([str(video)], runs, str(store), options)) as events:
         for event in events:
@@ -148,7 +154,7 @@ def _predict(
         return
     yield Planned(len(inputs.sources))
     for source in inputs.sources:
-        extractor = extractor_of(features_config(runs[0]), options.device, Workers(options.jobs).threads)
+        extractor = extractor_of(features_config(runs[0], options), options.device, Workers(options.jobs).threads)
         memory = MemoryStore(extractor.recipe)
         with closing(extract_into(memory, source, extractor)) as moves:
             for move in moves:
@@ -174,7 +180,7 @@ def _extract(
     events = extract(
         sources,
         location,
-        features_config(run),
+        features_config(run, options),
         store_format=options.store_format,
         device=options.device,
         workers=Workers(options.jobs),

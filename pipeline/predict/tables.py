@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...cache.csv_cells import to_cells
 from ...cache.files import NewFile
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
+from ...configs.plain_text import cell
 from ...errors import DiskError, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from .inputs import PredictOptions
@@ -111,13 +113,13 @@ class Tables(Output):
     def add_clips(self, scored: ClipsScored) -> None:
         """Append a block of clips, and make it readable."""
         rows = clip_rows(scored.video, scored.block, self.plan.targets)
-        self._append(self._clips, rows.to_csv(index=False, header=self._rows == 0, lineterminator="\n"))
+        self._append(self._clips, to_cells(rows).to_csv(index=False, header=self._rows == 0, lineterminator="\n"))
         self._rows += len(rows)
         self._add_parquet(rows)
 
     def add_video(self, prediction: VideoPrediction) -> None:
         """Append a video's own scores."""
-        rows = video_rows(prediction)
+        rows = to_cells(video_rows(prediction))
         self._append(self._videos, rows.to_csv(index=False, header=self._videos.size == 0, lineterminator="\n"))
 
     def add_failure(self, failed: VideoFailed) -> None:
@@ -127,7 +129,7 @@ class Tables(Output):
         if self._failures is None:
             self._failures = self._growing("failures.csv")
             writer.writerow(["video", "reason"])
-        writer.writerow([failed.video, " ".join(failed.reason.split())])
+        writer.writerow([cell(failed.video), cell(" ".join(failed.reason.split()))])
         self._append(self._failures, text.getvalue())
 
     def close(self) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.csv_cells import from_cells
 from ...cache.predictions import LevelMetrics, Metrics, Score
 from ...cache.records import Array, Json
+from ...configs.plain_text import from_cell
 from ...configs.schema import Config
-from ...errors import RunError, named
+from ...errors import RunError, first_line, named
 from ..runs.folder import TRAIN_FIRST, RunFolder
 from ..train.held_out import LEVELS, METHODS, column_of, measure_level
 
@@ -180,7 +182,7 @@ def _read_table(folder: RunFolder, metrics: Metrics) -> pd.DataFrame:
     path = folder.own(folder.path / "predictions.csv")
     words = ("level", "fold", "subject", "video")
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(words, str))
+        table = from_cells(pd.read_csv(path, dtype=dict.fromkeys(words, str)))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
     except OSError as error:
@@ -209,8 +211,8 @@ def _read_log(path: Path) -> pd.DataFrame:
         return pd.DataFrame([json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()])
     except OSError as error:
         raise named(error, path) from error
-    except (ValueError, AttributeError, RecursionError) as error:  # no UTF-8, no JSON, or no row of it
-        raise RunError(f"{path} is damaged: {error}") from error
+    except (ValueError, AttributeError, RecursionError, MemoryError) as error:  # no UTF-8, no JSON, or no row of it
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
@@ -225,4 +227,4 @@ def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
         raise RunError(f"{path} is damaged: {error}") from error
     if len(table.columns) < 3:
         raise RunError(f"{path} has {len(table.columns)} columns; expected 3")
-    return tuple((row[0], row[1], row[2]) for row in table.itertuples(index=False))
+    return tuple((from_cell(row[0]), from_cell(row[1]), from_cell(row[2])) for row in table.itertuples(index=False))

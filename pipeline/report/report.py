@@ -16,6 +16,7 @@ from ...stages.views.comparison import comparison_html
 from ...stages.views.origin import FoldHistory, Origin
 from ...stages.views.report import HeldOutVideo, Report, report_html
 from ..runs.files import flat, read_json, write_json, write_whole
+from ..runs.places import without_absolute_places
 from .compare import compare
 from .data import EvaluatedRun, FinishedFold, read_evaluated_run
 
@@ -147,4 +148,14 @@ def _curve(log: pd.DataFrame, phase: str, column: str) -> Curve | None:
 def _origin(run: EvaluatedRun) -> Origin:
     inputs: dict[str, Json] = dict(run.environment)
     recipe, versions = inputs.pop("recipe", {}), inputs.pop("versions", {})
-    return Origin(flat(recipe), flat(inputs), flat(versions), run.skipped, run.config_text)
+    told = {name: _without_places(value) for name, value in flat(inputs).items()}
+    config = without_absolute_places(run.config_text)
+    skipped = tuple((without_absolute_places(where), video, reason) for where, video, reason in run.skipped)
+    return Origin(flat(recipe), told, flat(versions), skipped, config)
+
+
+def _without_places(value: Json) -> Json:
+    """Older runs recorded where their inputs lay; a page is passed on."""
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    return without_absolute_places(value) if isinstance(value, str) else value

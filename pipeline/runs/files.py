@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...cache.files import check_within, write_whole
 from ...cache.records import Json
-from ...errors import RunError, named
+from ...cache.regular import read_regular
+from ...errors import RunError, first_line, named
 
 __all__ = ["finite", "flat", "read_json", "write_json", "write_whole"]
 
@@ -25,13 +26,13 @@ def read_json(path: Path, hint: str | None = None, root: Path | None = None) -> 
     """
     check_within(path, root or path.parent, RunError)
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(read_regular(path).decode())
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing", hint=hint) from error
     except OSError as error:
         raise named(error, path) from error
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested too deeply
-        raise RunError(f"{path} is damaged: {error}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # no UTF-8, no JSON, nested too deeply, or too large
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds a {type(values).__name__}; expected an object")
     return values

@@ -5,17 +5,19 @@ folds/<k>/   model.safetensors  fold.json  predictions.csv  log.jsonl  events.ou
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from ...cache.csv_cells import to_cells
 from ...cache.files import PARTIAL, check_within, make_folder, sweep
 from ...cache.records import Json
-from ...configs.load import config_from_dict, config_to_dict
+from ...configs.load import config_from_dict, config_to_dict, read_tree
 from ...configs.schema import Config
-from ...errors import AffectError, RunError, named
+from ...configs.trust import received
+from ...errors import AffectError, RunError, named, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
@@ -87,20 +89,12 @@ class RunFolder:
         return self.path / "folds"
 
     def config(self) -> Config:
-        """The configuration the run was made with. Errors: RunError where it cannot be read."""
+        """The configuration the run was made with, its words marked as a file's. Errors: RunError for what is none."""
         try:
-            tree = yaml.safe_load(self.own(self.config_file).read_text("utf-8"))
-        except OSError as error:
-            raise named(error, self.config_file) from error
-        except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-            raise RunError(f"{self.config_file} cannot be read: {error}") from error
-        if not isinstance(tree, dict):
-            what = type(tree).__name__
-            raise RunError(f"{self.config_file} is no configuration: it holds a {what}; expected sections")
-        try:
-            return config_from_dict(tree)
+            config = config_from_dict(read_tree(self.own(self.config_file)))
         except AffectError as error:
             raise RunError(f"{self.config_file} is no configuration: {error.message}") from error
+        return replace(config, features=received(config.features, str(self.config_file)))
 
     def finished_folds(self) -> list[str]:
         """Names of the folds that are done, in order."""
@@ -157,14 +151,15 @@ class RunFolder:
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
-                    f"{self.path} was begun with {name}={before.get(name)!r}, this command says {now[name]!r}",
+                    f"{self.path} was begun with {name}={shown(before.get(name))}, "
+                    f"this command says {shown(now[name])}",
                     hint="resume with the same settings, or name another --run",
                 )
         recorded = self.read_json("environment.json")
         for name in ("recipe_digest", "store_digest", "labels_sha256"):
             if recorded.get(name) != environment.get(name):
                 raise RunError(
-                    f"{self.path} was begun on other data: {name} was {recorded.get(name)!r}, "
+                    f"{self.path} was begun on other data: {name} was {shown(recorded.get(name))}, "
                     f"now it is {environment.get(name)!r}",
                     hint="resume with the same store and labels, or name another --run",
                 )
@@ -192,7 +187,8 @@ def write_failures(folder: RunFolder, rows: Sequence[tuple[str, str, str]]) -> N
     if not rows:
         (folder.path / "failures.csv").unlink(missing_ok=True)
         return
-    folder.write("failures.csv", pd.DataFrame(rows, columns=["fold", "subjects", "reason"]).to_csv(index=False))
+    table = to_cells(pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
+    folder.write("failures.csv", table.to_csv(index=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,16 +93,17 @@ def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Conf
     """One run of checkpoints that share their backbone; the digest of its features' recipe."""
     from ...stages.features.backbones.weights import file_sha256
 
+    digests = {f"{number:02d}": file_sha256(path) for number, path in enumerate(found)}
     environment: dict[str, Json] = {
-        "imported_from": {path.name: file_sha256(path) for path in found},
-        "epochs": {path.name: item.epoch for path, item in found.items()},
-        "folds": [f"{number:02d}" for number in range(len(found))],
+        "imported_from": digests,  # no names: files of folds are often called after the person they leave out
+        "epochs": {f"{number:02d}": item.epoch for number, item in enumerate(found.values())},
+        "folds": list(digests),
     }
     with new_folder(run) as partial:
         folder = RunFolder.create(partial, config, environment, resume=False)
         recipe = _write_backbone(folder, next(iter(found.values())), config.features)
-        for number, (path, item) in enumerate(found.items()):
-            _write_fold(folder, f"{number:02d}", item, _card(item, path.name, config, recipe))
+        for (number, digest), item in zip(digests.items(), found.values(), strict=True):
+            _write_fold(folder, number, item, _card(item, digest, config, recipe))
     return recipe.digest
 
 
@@ -116,12 +117,12 @@ def _write_backbone(folder: RunFolder, checkpoint: "PublishedCheckpoint", featur
     return FeatureExtractor(replace(features, weights=str(folder.path / BACKBONE_FILE))).recipe
 
 
-def _card(checkpoint: "PublishedCheckpoint", origin: str, config: Config, recipe: Recipe) -> "ModelCard":
+def _card(checkpoint: "PublishedCheckpoint", sha256: str, config: Config, recipe: Recipe) -> "ModelCard":
     from ...stages.temporal.scaling import LabelScaling
     from .model_file import ModelCard
 
     targets = TARGETS[checkpoint.spec.targets]
-    training = {"imported_from": origin, "epoch": checkpoint.epoch}
+    training = {"imported_from": sha256, "epoch": checkpoint.epoch}
     scaling = LabelScaling.from_ranges(targets)
     return ModelCard(checkpoint.spec, recipe, config.clips, scaling, targets, training=training)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.csv_cells import from_cells
 from ...cache.predictions import Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
@@ -27,7 +28,8 @@ def read_fold_tables(paths: Sequence[Path]) -> pd.DataFrame:
     tables = []
     for path in paths:
         try:
-            tables.append(pd.read_csv(path, dtype={"fold": str, "subject": str, "video": str}, keep_default_na=True))
+            words = {"fold": str, "subject": str, "video": str}
+            tables.append(from_cells(pd.read_csv(path, dtype=words, keep_default_na=True)))
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
     return pd.concat(tables, ignore_index=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.csv_cells import to_cells
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError
@@ -194,7 +195,7 @@ def _write_tables(summary: SweepSummary) -> None:
         | {"reason": item.reason}
         for item in summary.outcomes
     ]
-    write_whole(summary.folder / "sweep.csv", pd.DataFrame(rows).to_csv(index=False))
+    write_whole(summary.folder / "sweep.csv", to_cells(pd.DataFrame(rows)).to_csv(index=False))
     warnings = list(dict.fromkeys(warning for item in summary.outcomes for warning in item.warnings))
     chosen_words = {"run": chosen.name, "settings": list(chosen.words)} if chosen else None
     write_json(

@@ -137,8 +137,11 @@ class Tables(Output):
 
         Errors: DiskError for the first thing that could not be written.
         """
-        files = [file for file in (self._clips, self._videos, self._failures) if file is not None]
         self._close_parquet()
+        if self._failures is not None and not self._failures.size:
+            self._failures.discard()
+            self._failures = None
+        files = [file for file in (self._clips, self._videos, self._failures) if file is not None]
         if not any(file.size for file in files):  # nothing came of it, so nothing changes
             for file in files:
                 file.discard()

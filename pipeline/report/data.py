@@ -182,7 +182,7 @@ def _read_table(folder: RunFolder, metrics: Metrics) -> pd.DataFrame:
     path = folder.own(folder.path / "predictions.csv")
     words = ("level", "fold", "subject", "video")
     try:
-        table = from_cells(pd.read_csv(path, dtype=dict.fromkeys(words, str), float_precision="round_trip"))
+        table = from_cells(pd.read_csv(path, dtype=dict.fromkeys(words, str)))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
     except OSError as error:

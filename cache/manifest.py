@@ -124,29 +124,43 @@ def check_replaced(manifest: Manifest, path: Path) -> None:
     Errors: ManifestError for a file that is there and cannot be told to be one.
     """
     sidecar, hint = sidecar_path(path), "name another --output, or move that file away"
+    header: list[str] = []
     for place in (path, sidecar):
         if place.is_symlink() or (place.exists() and not place.is_file()):
             raise ManifestError(f"{place} is a link or a folder; nothing was written", hint=hint)
     columns = {*REQUIRED, *manifest.target_names}
     if path.exists():
         try:
-            header = set(read_header(read_text(path), path)) - {"split"}
+            header = [name for name in read_header(read_text(path), path) if name != "split"]
         except ManifestError:
-            header = set()
-        if header != columns:
+            header = []
+        if set(header) != columns and not _written_here(path, header):
             raise ManifestError(
                 f"{path} exists, and is no label table of {', '.join(manifest.target_names)}; nothing was written",
-                hint=f"{hint}; only a table with the columns {', '.join(REQUIRED)} and the same targets is replaced",
+                hint=f"{hint}; only a table with the columns {', '.join(REQUIRED)} and the same targets is replaced, "
+                "or one that prepare-labels has made, with its .yaml",
             )
     if sidecar.exists():
         try:
             if path.exists():
-                read_sidecar(path, sorted(columns))
+                read_sidecar(path, header)
             ours = path.exists() or sidecar.read_text("utf-8") == sidecar_text(manifest.targets)
         except (ManifestError, UnicodeDecodeError):
             ours = False
         if not ours:
             raise ManifestError(f"{sidecar} exists, and does not describe {path}; nothing was written", hint=hint)
+
+
+def _written_here(path: Path, header: Sequence[str]) -> bool:
+    """Whether a table of any targets has the sidecar that `write_manifest` leaves, to the byte."""
+    names = tuple(header[len(REQUIRED) :])
+    try:
+        described = read_sidecar(path, header)
+        text = sidecar_path(path).read_text("utf-8")
+    except (ManifestError, OSError, UnicodeDecodeError):
+        return False
+    ours = tuple(header[: len(REQUIRED)]) == REQUIRED and tuple(described) == names
+    return ours and text == sidecar_text(list(described.values()))
 
 
 def check_targets_vary(manifest: Manifest, rows: Array, which: str = "training") -> None:

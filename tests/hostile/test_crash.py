@@ -1,5 +1,6 @@
 """A `predict` that is killed, stopped or out of space leaves the older output whole, or says it is not complete."""
 
+import contextlib
 import errno
 import json
 import os
@@ -72,7 +73,8 @@ class Commands:
         pid = self._answer()
         if kill_after_s is not None:
             time.sleep(kill_after_s)
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(pid, signal.SIGKILL)
         code = self._answer()
         self.said = self._out.read_text("utf-8") if self._out.exists() else ""
         assert "Traceback" not in self.said, self.said

@@ -23,12 +23,12 @@ from affect.cli import main
 from affect.errors import DiskError, InputError, VideoError
 from affect.pipeline.events import VideoOutcome
 from affect.pipeline.extract import extract
-from affect.pipeline.predict import output_kinds
 from affect.pipeline.predict.inputs import PredictOptions
 from affect.pipeline.predict.outputs import Outputs
 from affect.pipeline.predict.overlay import MARK, check_overlay, write_overlay
 from affect.pipeline.predict.predict import predict
 from affect.stages.features.video.choice import open_container
+from affect.stages.views.plot import plot_person
 from affect.tests.pipeline.predict.conftest import RECIPE, made_features, make_run, store_features
 from affect.tests.predictions import made_person, made_prediction, write_face_video, write_predictions
 
@@ -349,7 +349,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
 def test_a_picture_that_fails_costs_its_own_file(
     run: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw: Callable[..., bytes] = output_kinds.plot_person
+    draw: Callable[..., bytes] = plot_person
 
     class ParseSyntaxError(Exception):
         pass
@@ -359,7 +359,7 @@ def test_a_picture_that_fails_costs_its_own_file(
             raise ParseSyntaxError("expected a brace")
         return draw(prediction, person)
 
-    monkeypatch.setattr(output_kinds, "plot_person", fail)
+    monkeypatch.setattr("affect.pipeline.predict.output_kinds.plot_person", fail)
     summary = write_predictions(["one.mp4", "two.mp4"], run, tmp_path, store, CPU)
     assert [item.video for item in summary.failed] == ["one.mp4"] and summary.complete
     assert "ParseSyntaxError: expected a brace" in pd.read_csv(tmp_path / "failures.csv")["reason"][0]

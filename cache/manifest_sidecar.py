@@ -9,6 +9,7 @@ import yaml
 from ..configs.plain_yaml import NotPlainYamlError, read_plain_yaml
 from ..configs.schema import MOST_LABEL
 from ..errors import ManifestError, shown
+from .files import write_whole
 from .records import Json, Target
 
 MOST_UNIT = 100  # characters
@@ -55,9 +56,8 @@ def _read_unit(value: Json, name: str, path: Path) -> str:
     return unit
 
 
-def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
-    """Write the sidecar of a manifest, whole; where nothing is known of any target, leave none behind."""
-    path = sidecar_path(manifest_path)
+def sidecar_text(targets: Sequence[Target]) -> str:
+    """What the sidecar of such targets holds; empty where nothing is known of any of them."""
     tree: dict[str, dict[str, Json]] = {}
     for target in targets:
         entry: dict[str, Json] = {}
@@ -67,12 +67,16 @@ def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
             entry["unit"] = target.unit
         if entry:
             tree[target.name] = entry
-    if not tree:
-        path.unlink(missing_ok=True)
-        return
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(yaml.safe_dump({"targets": tree}, sort_keys=False), "utf-8")
-    partial.replace(path)
+    return yaml.safe_dump({"targets": tree}, sort_keys=False) if tree else ""
+
+
+def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
+    """Write the sidecar of a manifest, whole; where nothing is known of any target, leave none behind."""
+    text = sidecar_text(targets)
+    if text:
+        write_whole(sidecar_path(manifest_path), text)
+    else:
+        sidecar_path(manifest_path).unlink(missing_ok=True)
 
 
 def _read_range(value: Json, name: str, path: Path) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +13,14 @@ from ..errors import ConfigError, shown
 from .plain_text import shortened
 from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
 from .schema import Config
+from .trust import RANDOM, Received, allowed, beside
 
 Section = TypeVar("Section")
 # A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
 # `model`, behind the one named second. It is written there, so that the files stay as they are; both are read.
 EDGES, BEHIND = "context_edges", "attention_scale"
+MOST_BYTES = 1 << 20  # of a file of settings; all of ours have less than a hundredth
+MOST_VALUES = 100_000  # of a file of settings, each counted as often as aliases repeat it
 
 
 def preset_names() -> list[str]:
@@ -27,15 +30,30 @@ def preset_names() -> list[str]:
 
 
 def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Config:
-    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order."""
+    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order.
+
+    Errors: ConfigError, also for a file that names code, or weights outside its own folder, which no word replaces.
+    """
     tree = {} if source is None else _edges_in_clips(_read_yaml(source))
     for word in overrides:
         key, separator, text = word.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, _parse(text, shortened(word, 100)))
-    return config_from_dict(tree)
+        _assign(tree, path, parse_yaml(text, shortened(word, 100)))
+    config = config_from_dict(tree)
+    features = config.features
+    allowed(features.backbone, None, "--set features.backbone=")
+    if not isinstance(features.weights, Received) or features.weights == RANDOM:
+        return config
+    weights = beside(features.weights, Path(features.weights.source).parent)
+    if weights is None:
+        raise ConfigError(
+            f"{features.weights.source} says features.weights {shown(str(features.weights))}; a file names only what "
+            "lies in its own folder",
+            hint="type it: --set features.weights=FILE",
+        )
+    return replace(config, features=replace(features, weights=str(weights)))
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
@@ -57,7 +75,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return str(value) if isinstance(value, Received) else value  # YAML writes no kind of text but text
 
 
 def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,31 +103,42 @@ def _edges_in_model(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_yaml(source: str) -> dict[str, Any]:
+    """The tree of a preset, or of a file, whose words for code and files are marked as that file's."""
     if source in preset_names():
-        tree = _parse((resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8"), source)
-    elif Path(source).is_file():
-        tree = _read_file(Path(source))
-    else:
+        text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
+        return _sections(parse_yaml(text, source), source)
+    if not Path(source).is_file():
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
         )
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"configuration {source} holds {type(tree).__name__}; expected sections of key: value")
+    tree = read_tree(Path(source))
+    if isinstance(features := tree.get("features"), dict):
+        names = {key: features.get(key) for key in ("backbone", "weights")}
+        marked = {key: Received(word, source) for key, word in names.items() if isinstance(word, str)}
+        tree["features"] = {**features, **marked}
     return tree
 
 
-def _read_file(path: Path) -> Any:
+def read_tree(path: Path) -> dict[str, Any]:
+    """The sections in a file of settings. Errors: ConfigError for what is none, or cannot be read."""
     try:
-        return read_plain_yaml(path)
+        return _sections(read_plain_yaml(path), str(path))
     except OSError as error:
         raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
     except NotPlainYamlError as error:
         raise ConfigError(f"configuration {path} is not valid YAML: {error}") from error
 
 
-def _parse(text: str, where: str) -> Any:
+def _sections(tree: Any, source: str) -> dict[str, Any]:
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"configuration {source} holds {shown(tree)}; expected sections of key: value")
+    return tree
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What YAML says, of plain values alone. Errors: ConfigError."""
     try:
         return load_plain_yaml(text)
     except NotPlainYamlError as error:
@@ -135,7 +164,8 @@ def _build(kind: type[Section], tree: Any, where: str) -> Section:
         if key not in known:
             near = difflib.get_close_matches(_key(key), known, n=1)
             raise ConfigError(
-                f"unknown setting {name}", hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                f"unknown setting {name[:100]}",
+                hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}",
             )
         values[key] = _convert(value, hints[key], name)
     missing = [
@@ -180,7 +210,7 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
         except (ValueError, OverflowError):
             pass
     elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return _key(value)
+        return value if isinstance(value, str) else _key(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value
     raise ConfigError(f"{name} is {shown(value)}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")

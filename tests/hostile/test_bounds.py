@@ -220,7 +220,7 @@ def test_a_yaml_bomb_is_refused_where_it_stands(bomb: str, tmp_path: Path) -> No
         load_config(str(path))
     with pytest.raises(ManifestError, match="YAML"):
         read_manifest(tmp_path / "labels.csv")
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="YAML"):
         RunFolder(tmp_path).config()
 
 

@@ -207,8 +207,8 @@ def of_prediction(summary: "PredictSummary") -> Text:
         f"open {summary.output}/viewer.html",
     ]
     failures = [
-        *(f"incomplete: {words}" for words in summary.missing),
-        *(f"failed: {words}" for words in summary.problems),
+        *(f"incomplete: {sentence(words)}" for words in summary.missing),
+        *(f"failed: {sentence(words)}" for words in summary.problems),
         *(f"failed: {item.video}: {sentence(item.reason)}" for item in summary.failed),
     ]
     return Text(tuple(lines), tuple(failures))

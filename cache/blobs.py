@@ -21,8 +21,8 @@ class LinkError(DamageError):
 class Held(ABC):
     """What stands under one key: a file, which has the name "", or a folder of files.
 
-    A name that is not there raises FileNotFoundError. Errors: DamageError for what is no file, or larger than it may
-    be; StoreError.
+    A context manager: what is held is let go at its end. A name that is not there raises FileNotFoundError.
+    Errors: DamageError for what is no file, or larger than it may be; StoreError.
     """
 
     steady: bool  # all that is read is of one moment, whatever is published meanwhile
@@ -45,8 +45,17 @@ class Held(ABC):
         """Bytes of a file."""
 
     @abstractmethod
-    def below(self, folder: str) -> contextlib.AbstractContextManager["Held"]:
-        """A folder in this one."""
+    def below(self, folder: str) -> "Held":
+        """A folder in this one, to be let go by itself."""
+
+    def close(self) -> None:  # noqa: B027 - an object store holds nothing
+        """Let go."""
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 class Blobs(ABC):
@@ -64,7 +73,7 @@ class Blobs(ABC):
         """All bytes under a key, at most that many."""
 
     @abstractmethod
-    def hold(self, key: str) -> contextlib.AbstractContextManager[Held]:
+    def hold(self, key: str) -> Held:
         """What stands under a key, to read several pieces of it."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ from .below import (
     write_file,
 )
 from .blobs import Blobs, DamageError, Held, LinkError
-from .held_local import HeldFile, HeldFolder, mapped
+from .held_local import HeldFile, HeldFolder, mapped, storage_error
 
 LOCK_WAIT_S = 30.0  # steps under the lock take milliseconds; a holder this slow is stopped or unreachable
 HIDDEN = ".journal"  # what is no entry: progress, claims, the lock, and what is being removed
@@ -49,14 +49,21 @@ class LocalFolder(Blobs):
         with self._around(key) as (here, name):
             return read_file(here, name, key, most)
 
-    @contextlib.contextmanager
-    def hold(self, key: str) -> Iterator[Held]:
-        with mapped(self.where, key):
-            handle, held = self._held(key)
+    def hold(self, key: str) -> Held:
+        *folders, name = key.split("/")
         try:
-            yield held
-        finally:
-            os.close(handle)
+            here = open_root(self.where, folders)
+            try:
+                handle, size = open_any(here, name, key)
+            finally:
+                os.close(here)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise storage_error(self.where, key, error) from error
+        if size is None:
+            return HeldFolder(self.where, key, handle)
+        return HeldFile(self.where, key, handle, size)
 
     def put(self, key: str, data: bytes) -> None:
         for _ in range(20):
@@ -211,17 +218,6 @@ class LocalFolder(Blobs):
         *folders, name = key.split("/")
         with mapped(self.where, key), folder_below(self.where, folders, make=make) as here:
             yield here, name
-
-    def _held(self, key: str) -> tuple[int, Held]:
-        *folders, name = key.split("/")
-        here = open_root(self.where, folders)
-        try:
-            handle, size = open_any(here, name, key)
-            if size is None:
-                return handle, HeldFolder(self.where, key, handle)
-            return handle, HeldFile(self.where, key, handle, size)
-        finally:
-            os.close(here)
 
     def _lock(self) -> int:
         place = f"{HIDDEN}/.lock"

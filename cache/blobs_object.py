@@ -44,9 +44,8 @@ class HeldObjects(Held):
     def size(self, name: str) -> int:
         return self._blobs.size(self._place(name))
 
-    @contextlib.contextmanager
-    def below(self, folder: str) -> Iterator[Held]:
-        yield HeldObjects(self._blobs, self._place(folder))
+    def below(self, folder: str) -> Held:
+        return HeldObjects(self._blobs, self._place(folder))
 
     def _place(self, name: str) -> str:
         return f"{self._key}/{name}" if name else self._key
@@ -74,9 +73,8 @@ class ObjectFolder(Blobs):
             check_size(key, int(found.meta["size"]), most)
             return bytes(found.bytes())
 
-    @contextlib.contextmanager
-    def hold(self, key: str) -> Iterator[Held]:
-        yield HeldObjects(self, key)
+    def hold(self, key: str) -> Held:
+        return HeldObjects(self, key)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """Bytes [start, stop); fewer where the object ends before."""

@@ -4,21 +4,24 @@ Whoever sent a file may have written anything into it. What comes out of here is
 """
 
 import json
-import math
+import re
 import reprlib
+import sys
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 Json = Any
 LARGEST = 2**63 - 1
 WORD = 1 << 16  # characters of a sentence or a name
 DEPTH = 16  # levels of a recipe
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def parsed(data: bytes) -> dict[str, Json]:
     """The mapping in JSON text. Errors: ValueError, also for what is nested too deeply."""
     try:
-        found = json.loads(data)
+        found = json.loads(data.decode())
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     if not isinstance(found, dict):
@@ -30,12 +33,14 @@ def whole(value: Json, name: str, low: int = 0, high: int = LARGEST) -> int:
     """A whole number in a range, both ends included."""
     if type(value) is int and low <= value <= high:
         return value
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high:
+        return int(value)  # from a reader that gives numbers of numpy
     raise ValueError(f"{name} is {reprlib.repr(value)}; expected a whole number from {low} to {high}")
 
 
 def number(value: Json, name: str, low: float, high: float) -> float:
-    """A finite number in a range."""
-    if type(value) in {int, float} and math.isfinite(value) and low <= value <= high:
+    """A number in a range of finite ends."""
+    if isinstance(value, (int, float)) and value is not True and value is not False and low <= value <= high:
         return float(value)
     raise ValueError(f"{name} is {reprlib.repr(value)}; expected a number from {low:g} to {high:g}")
 
@@ -49,7 +54,7 @@ def text(value: Json, name: str) -> str:
 
 def digest(value: Json, name: str) -> str:
     """A sha256 in hexadecimal."""
-    if type(value) is str and len(value) == 64 and all(letter in "0123456789abcdef" for letter in value):
+    if type(value) is str and _DIGEST.fullmatch(value):
         return value
     raise ValueError(f"{name} is {reprlib.repr(value)}; expected a sha256 in hexadecimal")
 
@@ -85,7 +90,7 @@ def plain(value: Json, name: str, depth: int = DEPTH) -> Json:
     if type(value) is int:
         return whole(value, name, -LARGEST, LARGEST)
     if type(value) is float:
-        return number(value, name, -math.inf, math.inf)
+        return number(value, name, -sys.float_info.max, sys.float_info.max)
     if type(value) is str:
         return text(value, name)
     if depth == 0:
@@ -95,7 +100,8 @@ def plain(value: Json, name: str, depth: int = DEPTH) -> Json:
     return {key: plain(item, f"{name}.{key[:80]}", depth - 1) for key, item in mapping(value, name).items()}
 
 
-def known(values: Mapping[str, Json], names: Mapping[str, object] | frozenset[str], what: str) -> None:
+def known(values: Mapping[str, Json], names: frozenset[str], what: str) -> None:
     """Errors: ValueError for a name that is none of those."""
-    if strange := sorted(set(values) - set(names)):
+    if not values.keys() <= names:
+        strange = sorted(values.keys() - names)
         raise ValueError(f"{what} has {reprlib.repr(strange[0])}, which is not known here")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import StoreError, UnreadableError
+from ..errors import UnreadableError
 from .blobs import DamageError, Held
 from .layout import ArraySpec, Composer, EntryHead, contradictions
 from .records import DTYPES, Array, Json, VideoInfo
@@ -35,7 +35,7 @@ class EntryFormat(Protocol):
     name: str  # as in store.json and after --format
     suffix: str  # of an entry's file or folder, behind its id
     root_file: str | None  # entries are folders, and this file is published last
-    attributes: frozenset[str]  # that the format adds to those of every entry
+    attributes: frozenset[str]  # the names of those that an entry has
 
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer:
         """A new entry at a free path, with room for these arrays and for attributes like those of `info`."""
@@ -86,15 +86,17 @@ def is_within(key: str, place: str) -> bool:
     return key == place or key.startswith(f"{place}/")
 
 
-def unreadable(place: str, error: StoreError) -> UnreadableError:
-    """What to say of an entry that the storage does not give now."""
+def unreadable(place: str, error: Exception) -> UnreadableError:
+    """What to say of an entry that the storage does not give now, or that does not fit into memory."""
     cause = error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
-    why = os.strerror(number) if number else error.message
+    hint = "run the same command again when the storage answers"
+    if isinstance(error, MemoryError):
+        why, hint = "it needs more memory than there is", "close other programs, then run the same command again"
+    else:
+        why = os.strerror(number) if number else str(error).partition("\n")[0]
     if number in {errno.EACCES, errno.EPERM}:
         hint = "give this user the right to read it, then run the same command again"
     elif number in {errno.EMFILE, errno.ENFILE}:
         hint = "raise the limit of open files (ulimit -n), then run the same command again"
-    else:
-        hint = "run the same command again when the storage answers"
     return UnreadableError(f"{place} cannot be read now ({why}); nothing is known to be wrong with it", hint=hint)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import EntryError, StoreError, UnreadableError
 from .below import TEMPORARY
-from .blobs import Blobs, DamageError, Held, LinkError
+from .blobs import Blobs, DamageError, LinkError
 from .claims import Claim
 from .entry_format import EntryFormat, damaged_arrays, is_within, unreadable
 from .held_local import storage_error
@@ -29,6 +29,7 @@ from .records import DTYPES, Array, FrameFeatures, Recipe, VideoInfo
 from .store import Entry, EntryWriter, Store
 
 MOST_MARK_BYTES = 1 << 10
+TROUBLE = (DamageError, StoreError, MemoryError)
 TRIES = 3  # an entry that another run replaces just now may be gone at one time and there at the next
 
 
@@ -84,25 +85,27 @@ class FolderStore(Store):
     def verify(self, entry_id: str) -> list[str]:
         check_id(entry_id)
         key = self.key(entry_id)
-        with self._readable(entry_id):
-            try:
-                with self.blobs.hold(key) as held:
-                    head = self._head(held)
-                    with self._format.reader(held, head) as reader:
-                        return reader.damaged_metadata() or damaged_arrays(reader, head)
-            except DamageError as damage:
-                if isinstance(damage, LinkError) and is_within(key, damage.place):
-                    raise
-                return [f"{self.location}/{key} is damaged: {damage}"]
-            except FileNotFoundError:
-                if not self.stands(entry_id):
-                    raise self._missing(entry_id) from None
-                return [f"{self.location}/{key} is damaged: {self._format.root_file} is missing"]
+        try:
+            with self.blobs.hold(key) as held:
+                head = self._head(self._format.head(held))
+                with self._format.reader(held, head) as reader:
+                    return reader.damaged_metadata() or damaged_arrays(reader, head)
+        except FileNotFoundError:
+            if not self.stands(entry_id):
+                raise self._missing(entry_id) from None
+            return [f"{self.location}/{key} is damaged: {self._format.root_file} is missing"]
+        except TROUBLE as error:
+            told = self._told(entry_id, error)
+            if isinstance(told, UnreadableError):
+                raise told from error
+            return [told.message]
 
     def stands(self, entry_id: str) -> bool:
         """Whether an entry is there, sound or damaged. Errors: UnreadableError."""
-        with self._readable(entry_id):
+        try:
             return self.blobs.exists(self.key(entry_id), self._format.root_file)
+        except TROUBLE as error:
+            raise self._told(entry_id, error) from error
 
     def key(self, entry_id: str) -> str:
         """Where an entry lies, relative to the store."""
@@ -182,34 +185,32 @@ class FolderStore(Store):
         check_id(entry_id)
         return Claim(self.blobs, f"{self.journal_key(entry_id)}/claim", f"{self.location}/{self.key(entry_id)}")
 
-    def _head(self, held: Held) -> EntryHead:
-        attributes = self._format.attributes_in(self._format.head(held))
-        return head_of(attributes, self._digest, self._format.attributes)
+    def _head(self, data: bytes) -> EntryHead:
+        return head_of(self._format.attributes_in(data), self._digest, self._format.attributes)
 
     def _entry(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Entry:
         """Arrays that belong together, whole or rows [start, stop), also while another run replaces the entry."""
         check_id(entry_id)
-        with self._readable(entry_id):
-            missing = 0
-            while True:
-                try:
-                    found = self._try_entry(entry_id, wanted)
-                except FileNotFoundError:
-                    missing += 1
-                    if not self.stands(entry_id):
-                        raise self._missing(entry_id) from None
-                    if missing == TRIES:
-                        raise DamageError(f"{self._format.root_file} is missing") from None
-                    continue
-                if found is not None:
+        missing = 0
+        while True:
+            try:
+                if (found := self._try_entry(entry_id, wanted)) is not None:
                     return found
+            except FileNotFoundError:
+                missing += 1
+                if not self.stands(entry_id):
+                    raise self._missing(entry_id) from None
+                if missing == TRIES:
+                    raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
+            except TROUBLE as error:
+                raise self._told(entry_id, error) from error
 
     def _try_entry(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Entry | None:
         """As `_entry`; None where another run replaced the entry meanwhile. Errors: FileNotFoundError, DamageError."""
         arrays: dict[str, Array] = {}
         with self.blobs.hold(self.key(entry_id)) as held:
             data = self._format.head(held)
-            head = head_of(self._format.attributes_in(data), self._digest, self._format.attributes)
+            head = self._head(data)
             if not wanted:
                 return Entry(entry_id, head.info, head.frames, arrays)
             try:
@@ -236,29 +237,18 @@ class FolderStore(Store):
         except FileNotFoundError:
             return False
 
-    @contextlib.contextmanager
-    def _readable(self, entry_id: str) -> Iterator[None]:
-        """Errors: EntryError for what is damaged, UnreadableError for what is only not to be read now."""
+    def _told(self, entry_id: str, error: Exception) -> EntryError:
+        """The error of an entry that is damaged, or an UnreadableError where it is only not to be read now."""
         key = self.key(entry_id)
-        try:
-            yield
-        except LinkError as link:
-            if is_within(key, link.place):
-                raise UnreadableError(
-                    f"{self.location}/{link.place} is a symbolic link; entries are read and written in the store's own "
-                    "folders alone",
-                    hint="put the files themselves in its place",
-                ) from link
-            raise self._damaged(entry_id, str(link)) from link
-        except DamageError as damage:
-            raise self._damaged(entry_id, str(damage)) from damage
-        except StoreError as error:
-            raise unreadable(f"{self.location}/{key}", error) from error
-        except MemoryError as error:
-            raise UnreadableError(
-                f"{self.location}/{key} cannot be read now (it needs more memory than there is)",
-                hint="affect inspect-cache STORE --verify",
-            ) from error
+        if isinstance(error, LinkError) and is_within(key, error.place):
+            return UnreadableError(
+                f"{self.location}/{error.place} is a symbolic link; entries are read and written in the store's own "
+                "folders alone",
+                hint="put the files themselves in its place",
+            )
+        if isinstance(error, DamageError):
+            return self._damaged(entry_id, str(error))
+        return unreadable(f"{self.location}/{key}", error)
 
     def _missing(self, entry_id: str) -> EntryError:
         return EntryError(f"{self.location} holds no entry {entry_id!r}", hint="affect inspect-cache STORE")

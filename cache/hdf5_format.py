@@ -16,7 +16,7 @@ import h5py
 from . import checked
 from .blobs import DamageError, Held
 from .hdf5_reader import FAILURES, GZIP_LEVEL, Hdf5Reader, Source, to_hdf5
-from .layout import MOST_HEAD_BYTES, PATHS, ArraySpec, EntryHead, attributes_of
+from .layout import ATTRIBUTES, MOST_HEAD_BYTES, PATHS, ArraySpec, EntryHead, attributes_of
 from .records import Array, Json, VideoInfo
 
 # From this version on the library keeps a checksum of every piece of metadata.
@@ -31,7 +31,7 @@ class Hdf5Format:
     name = "hdf5"
     suffix = ".h5"
     root_file: str | None = None
-    attributes = frozenset[str]()
+    attributes = ATTRIBUTES
 
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> "Hdf5Composer":
         """An entry as a new file at `path`, its user block large enough for the attributes of `info`."""

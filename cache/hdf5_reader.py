@@ -197,17 +197,13 @@ def _inflated(data: bytes, size: int, item_bytes: int) -> bytes:
 
 def _is_attribute(file: h5py.File, name: str, expected: Any) -> bool:
     attribute = h5py.h5a.open(file.id, name.encode())
-    kinds = {h5py.h5s.SCALAR, h5py.h5s.NULL}
+    extent, kind = attribute.get_space().get_simple_extent_type(), attribute.get_type()
+    if extent == h5py.h5s.NULL or isinstance(expected, h5py.Empty):
+        return extent == h5py.h5s.NULL and isinstance(expected, h5py.Empty)
     classes = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING}
-    if (
-        attribute.get_space().get_simple_extent_type() not in kinds
-        or attribute.get_type().get_class() not in classes
-        or attribute.get_storage_size() > MOST_ATTRIBUTE_BYTES
-    ):
+    if extent != h5py.h5s.SCALAR or kind.get_class() not in classes or kind.get_size() > MOST_ATTRIBUTE_BYTES:
         return False
     stored = file.attrs[name]
-    if isinstance(expected, h5py.Empty):
-        return isinstance(stored, h5py.Empty)
     return isinstance(stored, (str, np.generic)) and bool(stored == expected)
 
 

@@ -44,8 +44,11 @@ class HeldFile(Held):
             raise DamageError(f"{self._place} is a file; expected a folder")
         return self._size
 
-    def below(self, folder: str) -> contextlib.AbstractContextManager[Held]:
+    def below(self, folder: str) -> Held:
         raise DamageError(f"{self._place} is a file; expected a folder")
+
+    def close(self) -> None:
+        os.close(self._handle)
 
 
 class HeldFolder(Held):
@@ -78,30 +81,27 @@ class HeldFolder(Held):
         with self._file(name) as file:
             return file.size("")
 
-    @contextlib.contextmanager
-    def below(self, folder: str) -> Iterator[Held]:
+    def below(self, folder: str) -> Held:
         place = f"{self._place}/{folder}"
-        with mapped(self._where, place):
-            handle = walk(self._handle, folder.split("/"), self._place)
         try:
-            yield HeldFolder(self._where, place, handle)
-        finally:
-            os.close(handle)
+            return HeldFolder(self._where, place, walk(self._handle, folder.split("/"), self._place))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise storage_error(self._where, place, error) from error
 
-    @contextlib.contextmanager
-    def _file(self, name: str) -> Iterator[Held]:
+    def close(self) -> None:
+        os.close(self._handle)
+
+    def _file(self, name: str) -> Held:
         place = f"{self._place}/{name}"
         *folders, last = name.split("/")
         with mapped(self._where, place):
             here = walk(self._handle, folders, self._place) if folders else os.dup(self._handle)
             try:
-                handle, size = open_file(here, last, place)
+                return HeldFile(self._where, place, *open_file(here, last, place))
             finally:
                 os.close(here)
-        try:
-            yield HeldFile(self._where, place, handle, size)
-        finally:
-            os.close(handle)
 
 
 @contextlib.contextmanager

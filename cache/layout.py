@@ -15,8 +15,8 @@ from .blobs import DamageError
 from .records import DTYPES, FRAME_ARRAYS, Array, FrameFeatures, FrameStatus, Json, VideoInfo
 
 __all__ = [
-    "ArraySpec", "Composer", "DamageError", "EntryHead", "attributes_of", "contradictions", "head_of", "info_of",
-    "specs_of", "write_arrays",
+    "ATTRIBUTES", "ArraySpec", "Composer", "DamageError", "EntryHead", "attributes_of", "contradictions", "head_of",
+    "info_of", "specs_of", "write_arrays",
 ]  # fmt: skip
 
 ENTRY_VERSION = 1
@@ -82,7 +82,6 @@ class Composer(Protocol):
         ...
 
 
-@lru_cache(maxsize=4096)
 def specs_of(frames: int, rows: int, size: int) -> dict[str, ArraySpec]:
     """Every array of an entry by name. Chunks are cut evenly, so that the last one is not mostly padding."""
     specs = {}
@@ -129,13 +128,7 @@ def write_arrays(
     for name, spec in specs.items():
         flush(name, 1)
         assert done[name] == spec.shape[0], f"{name}: {done[name]} rows came, {spec.shape[0]} were announced"
-    return {
-        spec.path: {
-            "shape": list(spec.shape), "dtype": spec.dtype.name, "chunk_rows": spec.chunk_rows,
-            "sha256": digests[name].hexdigest(),
-        }
-        for name, spec in specs.items()
-    }  # fmt: skip
+    return {spec.path: {**_description(spec), "sha256": digests[name].hexdigest()} for name, spec in specs.items()}
 
 
 def attributes_of(info: VideoInfo, arrays: dict[str, Json], extra: Mapping[str, Json]) -> dict[str, Json]:
@@ -148,29 +141,30 @@ def info_of(attributes: Mapping[str, Json], recipe_digest: str) -> VideoInfo:
     """What an entry's attributes say. Errors: DamageError when the seal is broken, or another recipe made the entry."""
     if attributes.get("complete") is not True:
         raise DamageError("its attributes do not say that it is complete")
-    plain = {name: value for name, value in attributes.items() if name != "attributes_sha256"}
+    plain = dict(attributes)
+    seal = plain.pop("attributes_sha256", None)
     try:
-        if attributes.get("attributes_sha256") != _seal(plain):
+        if seal != _seal(plain):
             raise DamageError("its attributes do not match their checksum")
         version = checked.whole(attributes.get("entry_version"), "entry_version", 1)
         if version > ENTRY_VERSION:
             raise DamageError(f"it has entry version {version}, newer than {ENTRY_VERSION}")
-        made_by = checked.digest(attributes.get("recipe_digest"), "recipe_digest")
-        if made_by != recipe_digest:
+        if attributes.get("recipe_digest") != recipe_digest:
+            made_by = checked.digest(attributes.get("recipe_digest"), "recipe_digest")
             raise DamageError(f"it was made by recipe {made_by[:12]}, not by this store's")
         return VideoInfo.from_json(attributes)
     except (ValueError, RecursionError) as error:
         raise DamageError(f"its attributes cannot be: {error}") from None
 
 
-def head_of(attributes: Mapping[str, Json], recipe_digest: str, more: frozenset[str]) -> EntryHead:
-    """What an entry's attributes say of the video and of every array; `more`: attributes that the format adds.
+def head_of(attributes: Mapping[str, Json], recipe_digest: str, names: frozenset[str]) -> EntryHead:
+    """What an entry's attributes, of these names, say of the video and of every array.
 
     Errors: as `info_of`, and DamageError for arrays that our own writer does not make.
     """
     info = info_of(attributes, recipe_digest)
     try:
-        checked.known(attributes, ATTRIBUTES | more, "its attributes")
+        checked.known(attributes, names, "its attributes")
         return EntryHead(attributes, info, _specs_in(attributes.get("arrays")))
     except ValueError as error:
         raise DamageError(f"its attributes cannot be: {error}") from None
@@ -178,23 +172,31 @@ def head_of(attributes: Mapping[str, Json], recipe_digest: str, more: frozenset[
 
 def _specs_in(arrays: Json) -> Mapping[str, ArraySpec]:
     """Every array by name, if it is said to be as the numbers of frames, rows and features alone decide."""
-    said = {name: checked.mapping(checked.mapping(arrays, "arrays").get(path), path) for name, path in PATHS.items()}
-    checked.known(arrays, _OF_ARRAYS, "arrays")
-    shape = said["values"].get("shape")
-    if type(shape) is not list or len(shape) != 2:
-        raise ValueError(f"the shape of values is {reprlib.repr(shape)}; expected rows and features")
-    rows, size = (checked.whole(length, "the shape of values", 0, MOST_ROWS) for length in shape)
-    shape = said["time_s"].get("shape")
-    if type(shape) is not list or len(shape) != 1:
-        raise ValueError(f"the shape of frames/time_s is {reprlib.repr(shape)}; expected frames")
-    specs = specs_of(checked.whole(shape[0], "the shape of frames/time_s", 0, MOST_ROWS), rows, size)
-    for name, spec in specs.items():
-        found = said[name]
-        expected = {"shape": list(spec.shape), "dtype": spec.dtype.name, "chunk_rows": spec.chunk_rows}
-        for key, value in expected.items():
-            if found.get(key) != value or type(found[key]) is not type(value):
-                raise ValueError(f"{key} of {spec.path} is {reprlib.repr(found.get(key))}; expected {value}")
+    said = checked.mapping(arrays, "arrays")
+    checked.known(said, _OF_ARRAYS, "arrays")
+    lengths = []
+    for path, dimensions in ((PATHS["time_s"], 1), (PATHS["values"], 2)):
+        shape = checked.mapping(said.get(path), path).get("shape")
+        if type(shape) is not list or len(shape) != dimensions:
+            raise ValueError(f"the shape of {path} is {reprlib.repr(shape)}; expected {dimensions} lengths")
+        lengths += [checked.whole(length, f"the shape of {path}", 0, MOST_ROWS) for length in shape]
+    specs, descriptions = _described(*lengths)
+    for path, expected in descriptions.items():
+        found = said.get(path)
+        if type(found) is not dict or {**expected, "sha256": found.get("sha256")} != found:
+            raise ValueError(f"{path} is {reprlib.repr(found)}; expected {expected} and its sha256")
     return specs
+
+
+@lru_cache(maxsize=4096)
+def _described(frames: int, rows: int, size: int) -> tuple[Mapping[str, ArraySpec], Mapping[str, Json]]:
+    """As `specs_of`, and what an entry's attributes say of each array, by path, besides its digest."""
+    specs = specs_of(frames, rows, size)
+    return specs, {spec.path: _description(spec) for spec in specs.values()}
+
+
+def _description(spec: ArraySpec) -> dict[str, Json]:
+    return {"shape": list(spec.shape), "dtype": spec.dtype.name, "chunk_rows": spec.chunk_rows}
 
 
 def _seal(attributes: Mapping[str, Json]) -> str:

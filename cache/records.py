@@ -172,11 +172,8 @@ class VideoInfo:
 
         Errors: ValueError for a field that is missing, or that cannot be.
         """
-        found: dict[str, Any] = {}
-        for name, check in _INFO_FIELDS.items():
-            if name in values:
-                found[name] = check(values[name], name)
-        if missing := sorted(_NEEDED - set(found)):
+        found = {name: check(values[name], name) for name, check in _INFO_FIELDS.items() if name in values}
+        if missing := sorted(_NEEDED - found.keys()):
             raise ValueError(f"{missing[0]} is missing")
         return cls(**found)
 
@@ -198,8 +195,8 @@ def _time(value: Json, name: str) -> int:
 
 
 def _flag(value: Json, name: str) -> bool:
-    if type(value) is bool:
-        return value
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
     raise ValueError(f"{name} is {reprlib.repr(value)}; expected true or false")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from . import checked
 from .blobs import DamageError
 from .layout import PATHS, ArraySpec
-from .records import Json
+from .records import DTYPES, Json
 
 ROOT_FILE = "zarr.json"
 
@@ -30,28 +30,26 @@ def check_description(data: bytes, spec: ArraySpec, digest: Json) -> None:
 
 def describes(data: bytes, spec: ArraySpec) -> bool:
     """Whether a description is that of an array, in the words of this zarr or of another."""
-    sharded = spec.path == PATHS["values"]
-    words = _words(spec.dtype.name, spec.shape[1:], sharded)
     numbers = (spec.shape[0], spec.file_rows, spec.chunk_rows)
-    if data == words % (numbers if sharded else numbers[:2]):
+    expected = _words(spec.path, spec.shape[1:]) % (numbers if spec.path == PATHS["values"] else numbers[:2])
+    if data == expected:
         return True
     try:
-        return bool(_bare(checked.parsed(data)) == _bare(json.loads(words % (numbers if sharded else numbers[:2]))))
+        return bool(_bare(checked.parsed(data)) == _bare(json.loads(expected)))
     except (ValueError, RecursionError):
         return False
 
 
 @lru_cache
-def _words(dtype: str, row_shape: tuple[int, ...], sharded: bool) -> bytes:
+def _words(path: str, row_shape: tuple[int, ...]) -> bytes:
     """The description of an array as zarr writes it, with %d for its rows, those of a file, and those of a chunk."""
-    chunk_row = [max(1, length) for length in row_shape]
-    floating = dtype.startswith("float")
-    item_bytes = int("".join(filter(str.isdigit, dtype))) // 8
+    dtype = DTYPES[path.rpartition("/")[2]]
+    item_bytes, chunk_row = dtype.itemsize, [max(1, length) for length in row_shape]
     as_bytes: dict[str, Any] = {"name": "bytes"}
     if item_bytes > 1:
         as_bytes["configuration"] = {"endian": "little"}
     crc: dict[str, Any] = {"name": "crc32c"}
-    if sharded:
+    if path == PATHS["values"]:
         inner = {"chunk_shape": ["CHUNK", *chunk_row], "codecs": [as_bytes, crc], "index_codecs": [as_bytes, crc],
                  "index_location": "end"}  # fmt: skip
         codecs = [{"name": "sharding_indexed", "configuration": inner}]
@@ -60,10 +58,10 @@ def _words(dtype: str, row_shape: tuple[int, ...], sharded: bool) -> bytes:
         codecs = [as_bytes, {"name": "blosc", "configuration": blosc}, crc]
     description = {
         "shape": ["ROWS", *row_shape],
-        "data_type": dtype,
+        "data_type": dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": ["FILE", *chunk_row]}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": 0.0 if floating else 0,
+        "fill_value": 0.0 if dtype.kind == "f" else 0,
         "codecs": codecs,
         "attributes": {},
         "zarr_format": 3,

@@ -26,7 +26,7 @@ from zarr.storage import LocalStore
 from ..errors import EntryError, first_line
 from . import checked
 from .blobs import DamageError, Held
-from .layout import MOST_HEAD_BYTES, PATHS, ArraySpec, EntryHead
+from .layout import ATTRIBUTES, MOST_HEAD_BYTES, PATHS, ArraySpec, EntryHead
 from .records import Array, Json, VideoInfo
 from .zarr_description import ROOT_FILE, check_description, describes
 
@@ -47,7 +47,7 @@ class ZarrFormat:
     name = "zarr"
     suffix = ".zarr"
     root_file: str | None = ROOT_FILE
-    attributes = frozenset({"metadata_sha256"})
+    attributes = ATTRIBUTES | {"metadata_sha256"}
 
     def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> "ZarrComposer":
         """An entry as a new folder at `path`."""

@@ -98,10 +98,13 @@ class Blobs(ABC):
 
     @abstractmethod
     def entries(self, suffix: str, root_file: str | None) -> list[str]:
-        """Keys that end in `suffix`, without it, sorted; hidden folders are left out.
+        """Keys that end in `suffix`, without it, sorted; hidden folders are left out, what cannot be listed is not.
 
         `root_file`: entries are folders, and this file in them is published last.
         """
+
+    def check_listed(self, folder: str) -> None:  # noqa: B027 - an object store has no folders
+        """Errors: StoreError for a folder that is there and does not say what is in it."""
 
     @abstractmethod
     def exists(self, key: str, root_file: str | None = None) -> bool:

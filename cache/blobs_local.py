@@ -132,16 +132,31 @@ class LocalFolder(Blobs):
         folders = [""]
         while folders:
             parent = folders.pop()
-            with mapped(self.where, parent), os.scandir(self.root / parent) as items:
-                for item in items:
-                    name = f"{parent}{item.name}"
-                    if item.name.startswith("."):
-                        continue
-                    if item.name.endswith(suffix):
-                        found.append(name.removesuffix(suffix))
-                    elif item.is_dir(follow_symlinks=False):
-                        folders.append(f"{name}/")
+            try:
+                with os.scandir(self.root / parent) as items:
+                    for item in items:
+                        if item.name.startswith("."):
+                            continue
+                        if item.name.endswith(suffix):
+                            found.append(f"{parent}{item.name}".removesuffix(suffix))
+                        elif item.is_dir(follow_symlinks=False):
+                            folders.append(f"{parent}{item.name}/")
+            except FileNotFoundError:
+                if not parent:
+                    raise
+            except OSError as error:
+                if not parent:
+                    raise storage_error(self.where, parent, error) from error
+                found.append(parent.removesuffix("/"))  # whoever reads it is told
         return sorted(found)
+
+    def check_listed(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError), mapped(self.where, folder):
+            handle = open_root(self.where, folder.split("/"))
+            try:
+                os.close(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle))
+            finally:
+                os.close(handle)
 
     def exists(self, key: str, root_file: str | None = None) -> bool:
         try:

@@ -33,7 +33,7 @@ def whole(value: Json, name: str, low: int = 0, high: int = LARGEST) -> int:
     """A whole number in a range, both ends included."""
     if type(value) is int and low <= value <= high:
         return value
-    if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high:
+    if isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high:
         return int(value)  # from a reader that gives numbers of numpy
     raise ValueError(f"{name} is {reprlib.repr(value)}; expected a whole number from {low} to {high}")
 

@@ -251,6 +251,10 @@ class FolderStore(Store):
         return unreadable(f"{self.location}/{key}", error)
 
     def _missing(self, entry_id: str) -> EntryError:
+        try:
+            self.blobs.check_listed(entry_id)
+        except TROUBLE as error:
+            return unreadable(f"{self.location}/{entry_id}", error)
         return EntryError(f"{self.location} holds no entry {entry_id!r}", hint="affect inspect-cache STORE")
 
     def _damaged(self, entry_id: str, what: str) -> EntryError:

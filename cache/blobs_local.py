@@ -209,8 +209,8 @@ class LocalFolder(Blobs):
         with self._fenced(), mapped(self.where, key):
             first()
             with folder_below(self.where, folders, make=True) as here:
-                replaced = is_folder(here, name)
-            if replaced:
+                stands = is_folder(here, name)
+            if stands or (stands is False and path.is_dir()):  # only files replace each other in one step
                 self.remove(key)
             with folder_below(self.where, sources) as source, folder_below(self.where, folders, make=True) as here:
                 os.replace(path.name, name, src_dir_fd=source, dst_dir_fd=here)

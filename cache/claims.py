@@ -69,8 +69,11 @@ class Claim:
                     f"{self._what} is being written by {_owner(current)}, {reason}",
                     hint="wait for that run, or end it and run the same command again",
                 )
-            if self._blobs.swap(self._key, self._data, current):
-                return
+            try:
+                if self._blobs.swap(self._key, self._data, current):
+                    return
+            except DamageError as damage:
+                raise _foreign(self._what, damage) from damage
         raise BusyError(f"{self._what} is fought over by several processes", hint="run the same command again")
 
     def _alive(self, data: bytes) -> str:

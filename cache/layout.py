@@ -57,9 +57,9 @@ class EntryHead:
         """N."""
         return self.specs["time_s"].shape[0]
 
-    def sha256(self, name: str) -> str:
-        """That of an array's bytes."""
-        return checked.digest(self.attributes["arrays"][PATHS[name]]["sha256"], "sha256")
+    def sha256(self, name: str) -> Json:
+        """That of an array's bytes, as the entry says; whatever that is, it is only compared."""
+        return self.attributes["arrays"][PATHS[name]]["sha256"]
 
 
 class Composer(Protocol):

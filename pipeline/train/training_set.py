@@ -146,7 +146,7 @@ def _with_ranges(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
 def _skipped(
     manifest: Manifest, clips: ClipTable, labelled: Array, unread: Mapping[int, str]
 ) -> tuple[tuple[str, str, str], ...]:
-    """Where in the manifest, video and why of each span that is not used; unread: why the video of a row is not read."""
+    """Where, video and why of each span that is not used; unread: why the video of a row cannot be read."""
     reasons = dict.fromkeys(clips.unseen_spans.tolist(), "the person is not seen, or too rarely")
     reasons |= dict.fromkeys(clips.empty_spans.tolist(), "the video has no frame in this time")
     reasons |= {row: why.splitlines()[0] for row, why in unread.items() if why}

@@ -79,7 +79,12 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
     ]
     if failures:
         failures.append(f"Hint: affect extract-features VIDEOS --store {report.location} --verify extracts them again")
-    elif verified:
+    if report.unreadable:
+        failures += [f"cannot be read now: {entry}: {why}" for entry, why in report.unreadable.items()]
+        failures.append(
+            "Hint: run the same command again when they can be read; extract-features replaces none of them"
+        )
+    if verified and not failures:
         lines.append("every checksum holds")
     return Text(tuple(lines), tuple(failures))
 

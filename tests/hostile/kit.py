@@ -35,8 +35,8 @@ SPANS_S = 0.5
 ROOM = 300 * MB  # that a command may take beyond what it takes for sound input
 TIMES = 16  # the same, times the size of the input
 SECRET = "RAW-SECRET-OF-THE-VICTIM"
-# What a line has to say before numbers may be others than those of sound input.
-WORDS = re.compile(r"warning|damaged|changed|missing|not used|skipped|failed|cannot|differ|disagree|without", re.I)
+# How a line begins, or what it says, that allows numbers to be others than those of sound input.
+WORDS = re.compile(r"^\s*(warning|error|failed|problem|note|not used|damaged)\b|is damaged|disagree|differ", re.I)
 
 Words = Callable[[Path], Sequence[object]]
 
@@ -57,7 +57,7 @@ class Command:
         return Place(
             folder,
             reads=[Path(os.path.realpath(folder / name)) for name in self.typed],
-            writes=[folder / name for name in self.writes],
+            writes=[*(folder / name for name in self.writes), *([Path("/dev/shm")] if self.workers else [])],
             received=[folder / name for name in self.reads],
             workers=self.workers,
         )
@@ -185,6 +185,27 @@ COMMANDS: dict[str, Command] = {
 MADE = ("page",)  # folders that are there before a command, as a user would have them
 
 
+def words_of(ended: Ended, folder: Path) -> set[str]:
+    """Warnings and failures that a command printed, or wrote at the head of a page."""
+    lines = (ended.out + ended.err).splitlines()
+    if ended.out.startswith("{"):
+        said = json.loads(ended.out)
+        lines = [f"warning {item}" for item in [*said.get("metrics", {}).get("warnings", []), *said.get("failed", {})]]
+    for page in (folder / "run/report.html", folder / "page/both.html"):
+        if page.is_file():
+            lines += [f"warning {text}" for text in re.findall(r'class="warning".*?</div>', page.read_text("utf-8"), re.S)]
+    return {line for line in lines if WORDS.search(line)}
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a command comes to on sound input."""
+
+    ended: Ended
+    numbers: Mapping[str, Any]
+    words: set[str]
+
+
 class Kit:
     """The inputs in a folder, and what each command comes to on them."""
 
@@ -192,7 +213,7 @@ class Kit:
         self.folder, self.adversary = folder, adversary
         self.outside = folder / "outside"
         self.sound = folder / "sound"
-        self._baselines: dict[str, tuple[Ended, Mapping[str, Any]]] = {}
+        self._baselines: dict[str, Baseline] = {}
         self._make()
 
     def fresh(self, where: Path, names: Sequence[str]) -> Path:
@@ -208,13 +229,13 @@ class Kit:
                 shutil.copyfile(source, where / name)
         return where
 
-    def baseline(self, name: str) -> tuple[Ended, Mapping[str, Any]]:
-        """What a command says on sound input, and its numbers."""
+    def baseline(self, name: str) -> Baseline:
+        """Made when it is first asked for."""
         if name not in self._baselines:
             command = COMMANDS[name]
             where = self.fresh(self.folder / "baseline" / name, needed(name))
             ended = self.adversary.run(command.words(where), command.place(where), limit_s=120)
-            self._baselines[name] = ended, command.numbers(where, ended)
+            self._baselines[name] = Baseline(ended, command.numbers(where, ended), words_of(ended, where))
             shutil.rmtree(where)
         return self._baselines[name]
 

@@ -706,7 +706,7 @@ def journal(work: Work) -> tuple[str, str]:
     said = work.draw.sample(sorted(blocks), work.draw.choice([1, 2, 3]))
     for name in said:
         (folder / name).write_bytes(blocks[name])
-    return f"journal of {entry}: {', '.join(said)}", ""
+    return f"journal of {entry}: {', '.join(said)}", "the entry is taken away; its journal is what there is"
 
 
 def hdf5_attributes(work: Work) -> tuple[str, str]:

@@ -6,14 +6,13 @@ Others:          AFFECT_SEEDS=5000-5200 pytest tests/hostile/test_mutations.py
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from affect.tests.hostile.harness import Adversary, Ended
-from affect.tests.hostile.kit import COMMANDS, ROOM, TIMES, WORDS, Command, Kit, needed
+from affect.tests.hostile.kit import COMMANDS, ROOM, TIMES, Baseline, Command, Kit, needed, words_of
 from affect.tests.hostile.mutations import Change, mutate, planned
 from affect.tests.hostile.witness import Witness, snapshot
 
@@ -59,7 +58,7 @@ def test_a_mutation_runs_nothing_reaches_nothing_and_changes_no_number_silently(
 def judged(name: str, change: Change, folder: Path, adversary: Adversary, kit: Kit, witness: Witness) -> list[str]:
     """What is wrong with how a command took a change; one sentence each."""
     command = COMMANDS[name]
-    sound, numbers = kit.baseline(name)
+    sound = kit.baseline(name)
     victim = snapshot(kit.outside)
     unwritten = {item: snapshot(folder / item) for item in command.reads if item not in command.writes and os.path.lexists(folder / item)}
     size = sum(item.lstat().st_blocks * 512 for part in needed(name) for item in [folder / part, *(folder / part).rglob("*")]
@@ -67,30 +66,25 @@ def judged(name: str, change: Change, folder: Path, adversary: Adversary, kit: K
     witness.seen()
     ended = adversary.run(command.words(folder), command.place(folder))
     seen = witness.seen()
-    faults = ended.faults(most_bytes=sound.peak_bytes + ROOM + TIMES * size)
+    faults = ended.faults(most_bytes=sound.ended.peak_bytes + ROOM + TIMES * size)
     faults += [f"outside: {line}" for line in seen]
     if snapshot(kit.outside) != victim:
         faults.append("the victim's folder is another than before")
     faults += [f"{item} was changed" for item, before in unwritten.items() if snapshot(folder / item) != before]
     if not change.free:
-        faults += silent_changes(command, sound, numbers, ended, folder)
+        faults += silent_changes(command, sound, ended, folder)
     return faults
 
 
-def silent_changes(
-    command: Command, sound: Ended, numbers: Mapping[str, Any], ended: Ended, folder: Path
-) -> list[str]:
+def silent_changes(command: Command, sound: Baseline, ended: Ended, folder: Path) -> list[str]:
     """Numbers that are others than those of sound input, where nothing was said about it."""
-    found = command.numbers(folder, ended) if ended.code in (0, 1) else {}
-    before = set((sound.out + sound.err).splitlines())
-    said = [line for line in (ended.out + ended.err).splitlines() if line not in before and WORDS.search(line)]
-    page = next((folder / name for name in ("run/report.html", "page/both.html") if (folder / name).is_file()), None)
-    if said or (page and 'class="warning"' in page.read_text("utf-8")):
+    if ended.code != 0 or words_of(ended, folder) - sound.words:
         return []
+    found = command.numbers(folder, ended)
     return [
-        f"{key} changed without a word: {str(numbers[key])[:150]} -> {str(found.get(key))[:150]}"
-        for key in numbers
-        if ended.code == 0 and found.get(key) != numbers[key]
+        f"{key} changed without a word: {str(number)[:150]} -> {str(found.get(key))[:150]}"
+        for key, number in sound.numbers.items()
+        if found.get(key) != number
     ]
 
 

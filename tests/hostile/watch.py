@@ -180,6 +180,8 @@ class Watch:
         raise StoppedError(event)
 
     def _reach(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.allowed.workers and event in {"socket.bind", "socket.connect"} and isinstance(arguments[1], str | bytes):
+            return  # a local socket, between workers
         self._say(event, repr(arguments[1:])[:300])
         raise StoppedError(event)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .configs.schema import PUBLISHED_EDGES, ClipsConfig, Config
-from .errors import AffectError
+from .errors import UNNAMED, AffectError, named
 from .pipeline.prepare_labels import DATA_SETS, SPAN_S
 from .pipeline.workers import Workers
 
@@ -28,9 +28,12 @@ class AffectGroup(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except AffectError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
+        except BrokenPipeError:
+            raise  # who read this has gone; click knows
+        except (AffectError, *UNNAMED) as error:
+            said = named(error)
+            click.echo(_printable(f"Error: {said}"), err=True)
+            sys.exit(said.exit_code)
         except KeyboardInterrupt:
             click.echo("Stopped. What was committed is kept; the same command goes on from there.", err=True)
             sys.exit(130)
@@ -127,7 +130,9 @@ def extract_features(
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
+    names = {"backbone": backbone, "weights": weights}  # as they are typed, whatever YAML would make of them
+    quoted = {key: None if value is None else json.dumps(value) for key, value in names.items()}
+    flags = {**quoted, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
     settings = _load(config, [*given, *overrides]).features
     sources = find_videos(videos)
@@ -289,6 +294,8 @@ def train_temporal(
 @click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
 @click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
+@click.option("--backbone", metavar="NAME", help="The run's own, typed again where it names code or a graph of yours.")
+@click.option("--weights", metavar="FILE", help="The backbone's weights, where they are not in the run's folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
 @json_option
@@ -306,6 +313,8 @@ def predict_command(
     no_video: bool,
     pseudonymise: Path | None,
     overwrite: bool,
+    backbone: str | None,
+    weights: str | None,
     device: str,
     jobs: int,
     as_json: bool,
@@ -322,6 +331,7 @@ def predict_command(
     options = PredictOptions(
         stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
+        backbone=backbone, weights=weights,
     )  # fmt: skip
     events = bars(predict(videos, run, output, store, options=options), enabled=not as_json)
     with Outputs(output, options) as outputs, contextlib.closing(events):

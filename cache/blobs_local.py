@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 from ..errors import StoreError
 from .blobs import Blobs
+from .locks import lock_now
 
 LOCK_WAIT_S = 30.0  # steps under the lock take milliseconds; a holder this slow is stopped or unreachable
 TEMPORARY = ".tmp-"
@@ -200,7 +200,7 @@ class LocalFolder(Blobs):
         deadline = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_now(handle)
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:

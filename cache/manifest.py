@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ManifestError
+from .files import write_whole
 from .ids import entry_id
 from .manifest_csv import (
     FIRST_LINE,
+    REQUIRED,
     SPLITS,
     choose_targets,
     read_header,
@@ -23,7 +25,7 @@ from .manifest_csv import (
     read_text,
     read_words,
 )
-from .manifest_sidecar import read_sidecar, write_sidecar
+from .manifest_sidecar import read_sidecar, sidecar_path, sidecar_text, write_sidecar
 from .records import Array, Target
 
 
@@ -110,10 +112,40 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     if manifest.splits is not None:
         columns["split"] = manifest.splits
     columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.target_names)}
-    partial = path.with_name(path.name + ".partial")
-    pd.DataFrame(columns).to_csv(partial, index=False, lineterminator="\n")
+    text = pd.DataFrame(columns).to_csv(index=False, lineterminator="\n")
     write_sidecar(path, manifest.targets)
-    partial.replace(path)
+    write_whole(path, text)
+
+
+def check_replaced(manifest: Manifest, path: Path) -> None:
+    """Refuse to write over what is no older manifest of the same targets, with no other sidecar than such a one has.
+
+    Errors: ManifestError for a file that is there and cannot be told to be one.
+    """
+    sidecar, hint = sidecar_path(path), "name another --output, or move that file away"
+    for place in (path, sidecar):
+        if place.is_symlink() or (place.exists() and not place.is_file()):
+            raise ManifestError(f"{place} is a link or a folder; nothing was written", hint=hint)
+    columns = {*REQUIRED, *manifest.target_names}
+    if path.exists():
+        try:
+            header = set(read_header(read_text(path), path)) - {"split"}
+        except ManifestError:
+            header = set()
+        if header != columns:
+            raise ManifestError(
+                f"{path} exists, and is no label table of {', '.join(manifest.target_names)}; nothing was written",
+                hint=f"{hint}; only a table with the columns {', '.join(REQUIRED)} and the same targets is replaced",
+            )
+    if sidecar.exists():
+        try:
+            if path.exists():
+                read_sidecar(path, sorted(columns))
+            ours = path.exists() or sidecar.read_text("utf-8") == sidecar_text(manifest.targets)
+        except (ManifestError, UnicodeDecodeError):
+            ours = False
+        if not ours:
+            raise ManifestError(f"{sidecar} exists, and does not describe {path}; nothing was written", hint=hint)
 
 
 def check_targets_vary(manifest: Manifest, rows: Array, which: str = "training") -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import ManifestError
+from .files import write_whole
 from .records import Json, Target
 
 EXAMPLE = "targets: {valence: {range: [-1, 1], unit: points}}"
@@ -42,9 +43,8 @@ def read_sidecar(manifest_path: Path, columns: Sequence[str]) -> dict[str, Targe
     return targets
 
 
-def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
-    """Write the sidecar of a manifest, whole; where nothing is known of any target, leave none behind."""
-    path = sidecar_path(manifest_path)
+def sidecar_text(targets: Sequence[Target]) -> str:
+    """What the sidecar of such targets holds; empty where nothing is known of any of them."""
     tree: dict[str, dict[str, Json]] = {}
     for target in targets:
         entry: dict[str, Json] = {}
@@ -54,12 +54,16 @@ def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
             entry["unit"] = target.unit
         if entry:
             tree[target.name] = entry
-    if not tree:
-        path.unlink(missing_ok=True)
-        return
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(yaml.safe_dump({"targets": tree}, sort_keys=False), "utf-8")
-    partial.replace(path)
+    return yaml.safe_dump({"targets": tree}, sort_keys=False) if tree else ""
+
+
+def write_sidecar(manifest_path: Path, targets: Sequence[Target]) -> None:
+    """Write the sidecar of a manifest, whole; where nothing is known of any target, leave none behind."""
+    text = sidecar_text(targets)
+    if text:
+        write_whole(sidecar_path(manifest_path), text)
+    else:
+        sidecar_path(manifest_path).unlink(missing_ok=True)
 
 
 def _read_range(value: Json, name: str, path: Path) -> tuple[float, float]:

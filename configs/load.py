@@ -4,20 +4,23 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from ..errors import ConfigError
+from ..errors import ConfigError, first_line
 from .schema import Config
+from .trust import RANDOM, Received, allowed, beside, shown
 
 Section = TypeVar("Section")
 # A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
 # `model`, behind the one named second. It is written there, so that the files stay as they are; both are read.
 EDGES, BEHIND = "context_edges", "attention_scale"
+MOST_BYTES = 1 << 20  # of a file of settings; all of ours have less than a hundredth
+MOST_VALUES = 100_000  # of a file of settings, each counted as often as aliases repeat it
 
 
 def preset_names() -> list[str]:
@@ -27,15 +30,30 @@ def preset_names() -> list[str]:
 
 
 def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Config:
-    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order."""
+    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order.
+
+    Errors: ConfigError, also for a file that names code, or weights outside its own folder, which no word replaces.
+    """
     tree = {} if source is None else _edges_in_clips(_read_yaml(source))
     for word in overrides:
         key, separator, text = word.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {word!r} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, _parse(text, word))
-    return config_from_dict(tree)
+        _assign(tree, path, parse_yaml(text, word))
+    config = config_from_dict(tree)
+    features = config.features
+    allowed(features.backbone, None, "--set features.backbone=")
+    if not isinstance(features.weights, Received) or features.weights == RANDOM:
+        return config
+    weights = beside(features.weights, Path(features.weights.source).parent)
+    if weights is None:
+        raise ConfigError(
+            f"{features.weights.source} says features.weights {shown(str(features.weights))}; a file names only what "
+            "lies in its own folder",
+            hint="type it: --set features.weights=FILE",
+        )
+    return replace(config, features=replace(features, weights=str(weights)))
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
@@ -57,7 +75,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return str(value) if isinstance(value, Received) else value  # YAML writes no kind of text but text
 
 
 def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +85,9 @@ def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
         return dict(tree)
     edges = model[EDGES]
     if clips.get(EDGES, edges) != edges:
-        raise ConfigError(f"clips.{EDGES} is {clips[EDGES]!r} and model.{EDGES} is {edges!r}; expected one of them")
+        raise ConfigError(
+            f"clips.{EDGES} is {shown(clips[EDGES])} and model.{EDGES} is {shown(edges)}; expected one of them"
+        )
     others = {key: value for key, value in model.items() if key != EDGES}
     return {**tree, "model": others, "clips": {**clips, EDGES: edges}}
 
@@ -83,27 +103,66 @@ def _edges_in_model(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_yaml(source: str) -> dict[str, Any]:
+    """The tree of a preset, or of a file, whose words for code and files are marked as that file's."""
     if source in preset_names():
         text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
-    elif Path(source).is_file():
-        text = Path(source).read_text("utf-8")
-    else:
+        return _sections(parse_yaml(text, source), source)
+    if not Path(source).is_file():
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
         )
-    tree = _parse(text, source)
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"configuration {source} holds {type(tree).__name__}; expected sections of key: value")
+    tree = read_tree(Path(source))
+    if isinstance(features := tree.get("features"), dict):
+        names = {key: features.get(key) for key in ("backbone", "weights")}
+        marked = {key: Received(word, source) for key, word in names.items() if isinstance(word, str)}
+        tree["features"] = {**features, **marked}
     return tree
 
 
-def _parse(text: str, where: str) -> Any:
+def read_tree(path: Path) -> dict[str, Any]:
+    """The sections in a file of settings. Errors: ConfigError for what is none, or cannot be read."""
     try:
-        return yaml.safe_load(text)
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"configuration {path} has {path.stat().st_size} bytes; expected at most {MOST_BYTES}")
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error}") from error
+    return _sections(parse_yaml(text, str(path)), str(path))
+
+
+def _sections(tree: Any, source: str) -> dict[str, Any]:
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"configuration {source} holds {shown(tree)}; expected sections of key: value")
+    return tree
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What YAML says, of plain values alone. Errors: ConfigError, also where aliases make much out of a little."""
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _values(node, {}) > MOST_VALUES:
+            raise ConfigError(f"configuration {where} comes to more than {MOST_VALUES} values, aliases written out")
+        return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ConfigError(f"configuration {where} is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"configuration {where} is nested too deeply, or holds itself") from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ConfigError(f"configuration {where} has a value that is none: {first_line(error)}") from error
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, its aliases written out. Errors: RecursionError where it holds itself."""
+    if id(node) not in known:
+        parts = node.value if isinstance(node, yaml.CollectionNode) else []
+        flat = [item for part in parts for item in (part if isinstance(part, tuple) else (part,))]
+        known[id(node)] = 1 + sum(_values(item, known) for item in flat)
+    return known[id(node)]
 
 
 def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
@@ -116,7 +175,7 @@ def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _build(kind: type[Section], tree: Any, where: str) -> Section:
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"{where or 'configuration'} is {tree!r}; expected a section of key: value")
+        raise ConfigError(f"{where or 'configuration'} is {shown(tree)}; expected a section of key: value")
     hints = typing.get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     values = {}
@@ -125,7 +184,8 @@ def _build(kind: type[Section], tree: Any, where: str) -> Section:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             raise ConfigError(
-                f"unknown setting {name}", hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                f"unknown setting {name[:100]}",
+                hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}",
             )
         values[key] = _convert(value, hints[key], name)
     missing = [
@@ -170,10 +230,10 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
         except ValueError:
             pass
     elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value)
+        return value if isinstance(value, str) else str(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value
-    raise ConfigError(f"{name} is {value!r}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+    raise ConfigError(f"{name} is {shown(value)}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
 
 
 def _describe(kind: Any) -> str:

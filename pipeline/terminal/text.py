@@ -190,13 +190,20 @@ def of_prediction(summary: "PredictSummary") -> Text:
          str(item.out_of_range)]
         for item in done
     ]  # fmt: skip
+    of_runs = (*summary.missing, *summary.warnings)  # each video's warnings begin with them
     lines = [
+        *(f"warning: {warning}" for warning in of_runs),
         *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
-        *(f"warning: {item.video}: {warning}" for item in done for warning in item.warnings),
+        *(f"warning: {item.video}: {words}" for item in done for words in item.warnings if words not in of_runs),
         f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
         f"open {summary.output}/viewer.html",
     ]
-    return Text(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
+    failures = [
+        *(f"incomplete: {words}" for words in summary.missing),
+        *(f"failed: {words}" for words in summary.problems),
+        *(f"failed: {item.video}: {item.reason}" for item in summary.failed),
+    ]
+    return Text(tuple(lines), tuple(failures))
 
 
 def of_labels(summary: "LabelsSummary") -> Text:

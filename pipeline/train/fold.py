@@ -14,22 +14,22 @@ import torch
 from torch import distributed
 from torch.utils.tensorboard import SummaryWriter
 
+from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
 from ...cache.records import Array
 from ...configs.schema import Config
-from ...errors import AffectError, FoldError
+from ...errors import UNNAMED, AffectError, FoldError, named
 from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec
 from ...stages.temporal.score import fit_reference, score_clips
 from ..events import EpochDone, FoldOutcome
-from ..runs.files import write_json, write_whole
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
 from .splits import Fold
 from .training_set import TrainingSet, build_training_set
 
-FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
+FAILURES = (AffectError, RuntimeError, ValueError, *UNNAMED, ArithmeticError)
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
 
 
@@ -50,6 +50,10 @@ class FoldTask:
         """Where the fold's files go."""
         return RunFolder(self.run).folds / self.fold.name
 
+    def write(self, name: str, data: str | bytes) -> None:
+        """Write one of the fold's files, whole. Errors: DiskError."""
+        write_whole(self.folder / name, data, self.run)
+
 
 def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[EpochDone | FoldOutcome, None, None]:
     """Each epoch of a fold, and its outcome last; its files lie in the run's folder.
@@ -61,7 +65,8 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
             data = build_training_set(task.store, task.labels, task.config, task.device, task.mirrored)
         yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
-        reason = error.message if isinstance(error, AffectError) else f"{type(error).__name__}: {error}"
+        ours = isinstance(error, (AffectError, *UNNAMED))
+        reason = named(error, task.folder).message if ours else f"{type(error).__name__}: {error}"
         yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=reason)
 
 
@@ -74,7 +79,7 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
     check_targets_vary(data.manifest, fold.train)
     fit = _new_fit(task, data, sides)
     state = task.folder / UNFINISHED
-    _load_state(fit, state, task.device)
+    _load_state(fit, RunFolder(task.run).own(state), task.device)
     if distributed.is_initialized() and distributed.get_rank() > 0:
         for _ in fit.epochs():  # the first rank tells of them and writes
             pass
@@ -104,7 +109,7 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
 
 def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
     """The epochs that are left: each is logged, and the state saved as often as SAVE_SHARE allows."""
-    task.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(task.folder, task.run)  # the board would follow a link
     saved, cost = time.perf_counter(), 0.0
     with SummaryWriter(str(task.folder), purge_step=len(fit.progress.history) + 1) as board:
         for record in fit.epochs():
@@ -124,7 +129,7 @@ def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
 def _save_state(fit: Fit, task: FoldTask) -> None:
     buffer = io.BytesIO()
     torch.save(fit.state(), buffer)
-    write_whole(task.folder / UNFINISHED, buffer.getvalue())
+    task.write(UNFINISHED, buffer.getvalue())
     _write_log(fit, task)
 
 
@@ -143,7 +148,7 @@ def _write_log(fit: Fit, task: FoldTask) -> None:
     rows = [{"fold": task.fold.name} | row for row in fit.progress.history]
     for row in rows:
         row["validation_ccc"] = row["validation_ccc"] if np.isfinite(row["validation_ccc"]) else None
-    write_whole(task.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task.write("log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> None:
@@ -167,8 +172,8 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         training=training,
     )
     table = _held_out_table(task, data, sides, fit)
-    write_whole(task.folder / "predictions.csv", table.to_csv(index=False))
-    sha256 = write_model(task.folder / "model.safetensors", fit.model, card)
+    task.write("predictions.csv", table.to_csv(index=False))
+    sha256 = write_model(task.folder / "model.safetensors", fit.model, card, task.run)
     record = {
         "model_sha256": sha256,
         **training,
@@ -177,7 +182,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         "clips": {side: len(rows) for side, rows in sides.items()},
         **{name: value for name, value in card.to_json().items() if name not in ("spec", "training")},
     }
-    write_json(task.folder / "fold.json", record)
+    RunFolder(task.run).write_json(f"folds/{fold.name}/fold.json", record)
 
 
 def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> pd.DataFrame:

@@ -80,34 +80,37 @@ def measure(
         folds_failed=dict(failed),
         validation_ccc=_mean(list(validation.values())),
         validation_by_fold=dict(validation),
-        **{level: _measure_level(table, names, bootstrap, seed) for level, table in levels.items()},
+        **{level: measure_level(table, names, bootstrap, seed) for level, table in levels.items()},
     )
 
 
-def _measure_level(table: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int) -> LevelMetrics:
+def measure_level(
+    table: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int, methods: Sequence[str] = METHODS
+) -> LevelMetrics:
+    """How well each method did on the rows of one level."""
     subjects = table["subject"].tolist()
     scores = {
         method: {name: evaluate(*_columns(table, name, method), subjects, bootstrap, seed) for name in targets}
-        for method in METHODS
+        for method in methods
     }
     return LevelMetrics(
         rows=len(table),
         subjects=int(table["subject"].nunique()),
         scores=scores,
         averages={method: _averages(list(of_targets.values())) for method, of_targets in scores.items()},
-        per_subject=_measure_subjects(table, targets),
+        per_subject=_measure_subjects(table, targets, methods),
     )
 
 
-def _measure_subjects(table: pd.DataFrame, targets: Sequence[str]) -> dict[str, Scores]:
+def _measure_subjects(table: pd.DataFrame, targets: Sequence[str], methods: Sequence[str]) -> dict[str, Scores]:
     """Subject -> scores of its own rows."""
     subjects = table["subject"].tolist()
     alone = {
         method: {name: evaluate_subjects(*_columns(table, name, method), subjects) for name in targets}
-        for method in METHODS
+        for method in methods
     }
     return {
-        subject: {method: {name: alone[method][name][subject] for name in targets} for method in METHODS}
+        subject: {method: {name: alone[method][name][subject] for name in targets} for method in methods}
         for subject in sorted(set(subjects))
     }
 

@@ -1,7 +1,7 @@
 """Runs `affect` on hostile input: a fork of one loaded process, under limits, with every step watched and judged.
 
-    ended = adversary.run(["predict", "a.mp4", "--run", run, "--output", out], Place(folder, writes=[out]))
-    assert ended.faults() == []
+ended = adversary.run(["predict", "a.mp4", "--run", run, "--output", out], Place(folder, writes=[out]))
+assert ended.faults() == []
 """
 
 import contextlib
@@ -181,7 +181,7 @@ def _ran(order: dict[str, Any]) -> int:
     code: Any = 0
     try:
         if "python" in order:
-            exec(compile(order["python"], "<self-test>", "exec"), {"__name__": "__main__"})  # noqa: S102
+            exec(compile(order["python"], "<self-test>", "exec"), {"__name__": "__main__"})
         else:
             sys.argv = ["affect", *order["words"]]
             affect.cli.main()
@@ -268,4 +268,3 @@ class Adversary:
             assert self._server.stdin is not None
             self._server.stdin.close()
             self._server.wait(30)
-

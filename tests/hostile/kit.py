@@ -24,6 +24,7 @@ from affect.tests.hostile.harness import MB, Adversary, Ended, Place
 
 # Whole frames through a small network, every frame kept.
 SMALL = ("--faces", "none", "--backbone", "efficientnet-lite0", "--sample-fps", "source")
+TIMM = ("--faces", "none", "--backbone", "timm:test_convnext")
 SETTINGS = {
     "clips.length": 4, "clips.context": 1, "model.width": 16, "model.heads": 2, "model.layers": 1,
     "model.feed_forward": 16, "training.epochs": 2, "evaluation.bootstrap": 20, "evaluation.protocol": "k-fold",
@@ -122,7 +123,9 @@ def extract(store: str, *more: str, videos: str = "videos") -> Words:
 
 COMMANDS: dict[str, Command] = {
     "predict": Command(predict(), ("run", "store"), ("output",), numbers=scores),
-    "predict-again": Command(predict("--export", "eaf", "--export", "vtt"), ("run", "store"), ("output",), numbers=scores),
+    "predict-again": Command(
+        predict("--export", "eaf", "--export", "vtt"), ("run", "store"), ("output",), numbers=scores
+    ),
     "predict-hdf5": Command(predict(store="store5"), ("run", "store5"), ("output",), numbers=scores),
     "predict-video": Command(
         predict(store=None, videos=["videos/S5.mp4"]), ("run", "videos"), ("output",), numbers=scores
@@ -145,13 +148,11 @@ COMMANDS: dict[str, Command] = {
         ("videos", "config.yaml"), ("new",), typed=("config.yaml",),
     ),
     "extract-weights": Command(
-        lambda at: ["extract-features", at / "videos/S5.mp4", "--store", at / "new", *SMALL[:2], "--backbone", "timm:test_convnext",
-                    "--weights", at / "net.safetensors"],
+        extract("new", *TIMM, "--weights", "net.safetensors", videos="videos/S5.mp4"),
         ("videos", "net.safetensors"), ("new",), typed=("net.safetensors",),
     ),
     "extract-pickle": Command(
-        lambda at: ["extract-features", at / "videos/S5.mp4", "--store", at / "new", *SMALL[:2], "--backbone", "timm:test_convnext",
-                    "--weights", at / "net.pth"],
+        extract("new", *TIMM, "--weights", "net.pth", videos="videos/S5.mp4"),
         ("videos", "net.pth"), ("new",), typed=("net.pth",),
     ),
     "extract-onnx": Command(
@@ -171,8 +172,8 @@ COMMANDS: dict[str, Command] = {
     "resume": Command(train("run", "--resume", "--json"), ("run", "store", "labels.csv", "labels.yaml"), ("run",)),
     "report": Command(lambda at: ["report", at / "run"], ("run",), ("run",), numbers=shown("run/report.html")),
     "compare": Command(
-        lambda at: ["report", at / "run", at / "run2", "--output", at / "page" / "both.html"], ("run", "run2"), ("page",),
-        numbers=shown("page/both.html"),
+        lambda at: ["report", at / "run", at / "run2", "--output", at / "page" / "both.html"],
+        ("run", "run2"), ("page",), numbers=shown("page/both.html"),
     ),
     "import": Command(
         lambda at: ["import-checkpoint", at / "pid_1.pth.tar", "--run", at / "new"], ("pid_1.pth.tar",), ("new",),
@@ -193,7 +194,9 @@ def words_of(ended: Ended, folder: Path) -> set[str]:
         lines = [f"warning {item}" for item in [*said.get("metrics", {}).get("warnings", []), *said.get("failed", {})]]
     for page in (folder / "run/report.html", folder / "page/both.html"):
         if page.is_file():
-            lines += [f"warning {text}" for text in re.findall(r'class="warning".*?</div>', page.read_text("utf-8"), re.S)]
+            lines += [
+                f"warning {text}" for text in re.findall(r'class="warning".*?</div>', page.read_text("utf-8"), re.S)
+            ]
     return {line for line in lines if WORDS.search(line)}
 
 
@@ -292,7 +295,13 @@ def write_labels(path: Path) -> None:
     """Six subjects with a video each, three spans a video."""
     draw = random.Random(0)
     rows = [
-        (f"S{video}.mp4", f"s{video}", span * SPANS_S, (span + 1) * SPANS_S, *(round(draw.uniform(-1, 1), 3) for _ in "va"))
+        (
+            f"S{video}.mp4",
+            f"s{video}",
+            span * SPANS_S,
+            (span + 1) * SPANS_S,
+            *(round(draw.uniform(-1, 1), 3) for _ in "va"),
+        )
         for video in range(6)
         for span in range(3)
     ]

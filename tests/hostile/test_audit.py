@@ -114,9 +114,7 @@ def test_a_traceback_a_hang_a_death_and_too_much_memory_are_faults(adversary: Ad
         "ctypes.CDLL(None).rename(b'mine.txt', b'victim/plots/mine.txt')",
     ],
 )
-def test_the_witness_sees_what_libraries_do_behind_the_watch(
-    program: str, adversary: Adversary, place: Place
-) -> None:
+def test_the_witness_sees_what_libraries_do_behind_the_watch(program: str, adversary: Adversary, place: Place) -> None:
     import h5py
 
     with h5py.File(place.folder / "victim" / "secret.h5", "w") as file:

@@ -60,9 +60,12 @@ def judged(name: str, change: Change, folder: Path, adversary: Adversary, kit: K
     command = COMMANDS[name]
     sound = kit.baseline(name)
     victim = snapshot(kit.outside)
-    unwritten = {item: snapshot(folder / item) for item in command.reads if item not in command.writes and os.path.lexists(folder / item)}
-    size = sum(item.lstat().st_blocks * 512 for part in needed(name) for item in [folder / part, *(folder / part).rglob("*")]
-               if item.is_file() or item.is_symlink())  # fmt: skip
+    unwritten = {
+        item: snapshot(folder / item)
+        for item in command.reads
+        if item not in command.writes and os.path.lexists(folder / item)
+    }
+    size = sum(item.lstat().st_blocks * 512 for item in folder.rglob("*"))
     witness.seen()
     ended = adversary.run(command.words(folder), command.place(folder))
     seen = witness.seen()

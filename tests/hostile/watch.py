@@ -25,7 +25,16 @@ SYSTEM = (
 )  # fmt: skip
 CODE_ENDINGS = (".py", ".pyc", ".so", ".pyd")
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-STARTS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.fork", "os.forkpty", "pty.spawn")
+STARTS = (
+    "subprocess.Popen",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "os.fork",
+    "os.forkpty",
+    "pty.spawn",
+)
 REACHES = (
     "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname",
     "socket.gethostbyaddr", "urllib.Request", "http.client.connect", "ftplib.connect", "smtplib.connect",
@@ -180,7 +189,11 @@ class Watch:
         raise StoppedError(event)
 
     def _reach(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.allowed.workers and event in {"socket.bind", "socket.connect"} and isinstance(arguments[1], str | bytes):
+        if (
+            self.allowed.workers
+            and event in {"socket.bind", "socket.connect"}
+            and isinstance(arguments[1], str | bytes)
+        ):
             return  # a local socket, between workers
         self._say(event, repr(arguments[1:])[:300])
         raise StoppedError(event)
@@ -188,14 +201,14 @@ class Watch:
     def _place(self, path: Any, folder: int | None = None, *, last: bool = True) -> str:
         """Where a path leads. `last`: also where its last part is a link."""
         text = os.fsdecode(path)
-        base = os.getcwd() if folder is None or folder < 0 else os.readlink(f"/proc/self/fd/{folder}")  # noqa: PTH109, PTH115
-        text = os.path.join(base, text)  # noqa: PTH118
+        base = Path.cwd() if folder is None or folder < 0 else Path(f"/proc/self/fd/{folder}").readlink()
+        text = f"{base}/{text}" if not text.startswith("/") else text
         if last:
             return os.path.realpath(text)
         head, tail = os.path.split(text.rstrip("/"))
         if tail in {"", ".", ".."}:
             return os.path.realpath(text)
-        return os.path.join(os.path.realpath(head), tail)  # noqa: PTH118
+        return f"{os.path.realpath(head).rstrip('/')}/{tail}"
 
     def _say(self, what: str, about: str) -> None:
         frames = [frame for frame in traceback.extract_stack() if frame.filename.startswith(str(ROOT))]

@@ -57,10 +57,7 @@ def _events(data: bytes) -> Iterator[tuple[int, int, str]]:
 
 def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
     """Every file, folder and link below a folder: what it is, and what it holds."""
-    return {
-        item.relative_to(folder).as_posix(): _state(item)
-        for item in sorted([folder, *folder.rglob("*")], key=str)
-    }
+    return {item.relative_to(folder).as_posix(): _state(item) for item in sorted([folder, *folder.rglob("*")], key=str)}
 
 
 def _state(path: Path) -> tuple[object, ...]:

@@ -229,7 +229,7 @@ class Kit:
             if source.is_dir():
                 shutil.copytree(source, where / name)
             elif source.exists():
-                shutil.copyfile(source, where / name)
+                shutil.copy2(source, where / name)
         return where
 
     def baseline(self, name: str) -> Baseline:

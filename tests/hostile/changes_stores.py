@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def chunk(work: Work) -> tuple[str, str]:
         return f"{work.name(path)}: other rows", ""
     old = Blosc().decode(path.read_bytes()[:-4])
     if way == "bomb":
-        body = Blosc(cname="zstd", clevel=9, shuffle=0).encode(np.zeros(256 << 20, np.uint8))
+        body = Blosc(cname="zstd", clevel=1, shuffle=0).encode(np.zeros(256 << 20, np.uint8))
     elif way == "header":  # nbytes, blocksize, cbytes of a blosc chunk
         body = bytearray(path.read_bytes()[:-4])
         struct.pack_into("<I", body, work.draw.choice([4, 8, 12]), work.draw.choice([0, 2**31 - 17, 1, 2**32 - 1]))
@@ -155,14 +156,14 @@ def journal(work: Work) -> tuple[str, str]:
         + struct.pack("<I", work.draw.choice([len(header), 2**32 - 1]))
         + header.encode("utf-8", "replace")
     )
-    blocks = {
-        "block-00000": work.draw.choice([body + hashlib.sha256(body).digest(), evil(work), b"", body]),
-        "claim": as_json(work, work.draw.choice(values(work))).encode("utf-8", "replace"),
-        "committed": work.draw.choice([b"", b"x" * 64, evil(work)]),
+    blocks: dict[str, Callable[[], bytes]] = {
+        "block-00000": lambda: work.draw.choice([body + hashlib.sha256(body).digest(), evil(work), b"", body]),
+        "claim": lambda: as_json(work, work.draw.choice(values(work))).encode("utf-8", "replace"),
+        "committed": lambda: work.draw.choice([b"", b"x" * 64, b"\x80\x02."]),
     }
     said = work.draw.sample(sorted(blocks), work.draw.choice([1, 2, 3]))
     for name in said:
-        (folder / name).write_bytes(blocks[name])
+        (folder / name).write_bytes(blocks[name]())
         os.utime(folder / name, (1e9, 1e9))  # else a claim may be that of another machine, and is waited for
     return f"journal of {entry}: {', '.join(said)}", "the entry is taken away; its journal is what there is"
 

@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -46,15 +47,17 @@ def evil(work: Work) -> bytes:
     elif way == "deep":
         buffer.write(b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".")
     else:
-        torch.save({"a": torch.zeros(64)}, buffer)
-        return zip_bomb(buffer.getvalue())
+        return zip_bomb()
     return buffer.getvalue()
 
 
-def zip_bomb(data: bytes) -> bytes:
-    """An archive of torch whose first storage is a gigabyte of zeros, packed into a megabyte."""
-    source, target = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
+@cache
+def zip_bomb() -> bytes:
+    """An archive of torch whose one storage is a gigabyte of zeros, packed into some megabytes."""
+    plain, target = io.BytesIO(), io.BytesIO()
+    torch.save({"a": torch.zeros(64)}, plain)
+    source = zipfile.ZipFile(plain)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         for item in source.infolist():
             content = source.read(item)
             if "/data/" in item.filename:

@@ -227,7 +227,7 @@ class Kit:
         for name in names:
             source = self.sound / name
             if source.is_dir():
-                shutil.copytree(source, where / name)
+                shutil.copytree(source, where / name, copy_function=shutil.copyfile)
             elif source.exists():
                 shutil.copy2(source, where / name)
         return where

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, shown
+from .plain_text import shortened
 from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
 from .schema import Config
 from .trust import RANDOM, Received, allowed, beside
@@ -35,9 +36,9 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
     for word in overrides:
         key, separator, text = word.partition("=")
         if not separator or not key:
-            raise ConfigError(f"--set {word!r} is not KEY=VALUE", hint="--set training.epochs=20")
+            raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, _parse(text, word))
+        _assign(tree, path, _parse(text, shortened(word, 100)))
     config = config_from_dict(tree)
     features = config.features
     allowed(features.backbone, None, "--set features.backbone=")

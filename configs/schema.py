@@ -71,18 +71,15 @@ class FacesConfig:
     detector: Literal["centerface", "none"] = "centerface"  # none: the frames are faces already, or are used whole
     input_width_px: int = _count(320, 64, 640)  # width to which a frame is reduced for the detector, pixels, 64 to 640
     start_score: float = _number(0.5, 0, 1, above=True, below=True)  # detection score at which a track starts, 0 to 1
-    continue_score: float = _number(
-        0.35, 0, 1, above=True, below=True
-    )  # detection score at which a track continues, 0 to start_score
-    min_iou: float = _number(
-        0.3, 0, 1, above=True, below=True
-    )  # overlap over union of a track's last box and its next, at least; 0 to 1
+    # Detection score at which a track continues, 0 to start_score.
+    continue_score: float = _number(0.35, 0, 1, above=True, below=True)
+    # Overlap over union of a track's last box and its next, at least; 0 to 1.
+    min_iou: float = _number(0.3, 0, 1, above=True, below=True)
     max_gap_s: float = _number(2.0, 0, 3600)  # a track ends after this long without a detection, seconds, at least 0
     # A new shot begins where the thumbnails of two frames differ by more than this on average, grey levels, 0 to 255.
     cut_threshold: float = _number(30.0, 0, 1e6)
-    min_face_px: int = _count(
-        12, 0, 100_000
-    )  # shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame
+    # Shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame.
+    min_face_px: int = _count(12, 0, 100_000)
     crop: Literal["aligned", "box"] = "aligned"  # eyes at a fixed place and level, or a square around the box
 
     def __post_init__(self) -> None:
@@ -104,9 +101,8 @@ class FeaturesConfig:
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
-    sample_fps: float | Literal["source"] = _number(
-        3.125, 0, 1000, above=True
-    )  # kept frames a second, above 0 to 1000; source: every frame
+    # Kept frames a second, above 0 to 1000; source: every frame.
+    sample_fps: float | Literal["source"] = _number(3.125, 0, 1000, above=True)
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:
@@ -119,15 +115,13 @@ class ClipsConfig:
     """How a labelled span becomes clips, and which clips are a clip's context."""
 
     length: int = _count(16, 1, 1000)  # kept frames of a clip, 1 to 1000
-    hop: int | None = _count(
-        None, 1, 100_000
-    )  # kept frames from clip to clip of a span, at least 1; None: length, so no overlap
+    # Kept frames from clip to clip of a span, at least 1; None: length, so no overlap.
+    hop: int | None = _count(None, 1, 100_000)
     context: int = _count(2, 0, 64)  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
     context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: no neighbour, or one from its other end
     subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
-    min_valid: float = _number(
-        0.0, 0, 1
-    )  # share of a clip's frames that must show the person, to train or be scored; 0 to 1
+    # Share of a clip's frames that must show the person, to train or be scored; 0 to 1.
+    min_valid: float = _number(0.0, 0, 1)
 
     def __post_init__(self) -> None:
         _check_ranges(self, "clips")
@@ -146,16 +140,14 @@ def _is_one_person(word: str) -> bool:
 class ModelConfig:
     """The stage-two network. Its width is that of the features, unless `width` reduces it."""
 
-    width: int | None = _count(
-        None, 1, 8192
-    )  # of all layers after the first, a multiple of heads; None: as many as the features
+    # Of all layers after the first, a multiple of heads; None: as many as the features.
+    width: int | None = _count(None, 1, 8192)
     layers: int = _count(2, 1, 64)  # of the clip Transformer, at least 1
     heads: int = _count(16, 1, 256)  # of its self-attention, at least 1
     feed_forward: int = _count(2048, 1, 65536)  # width of its feed-forward layers, at least 1
     encoder_dropout: float = _number(0.1, 0, 1, below=True)  # share dropped in the clip Transformer, 0 to below 1
-    dropout: float = _number(
-        0.2, 0, 1, below=True
-    )  # share dropped after positions, in the context block and in the head, 0 to below 1
+    # Share dropped after positions, in the context block and in the head, 0 to below 1.
+    dropout: float = _number(0.2, 0, 1, below=True)
     # Attention to the context: logits divided by sqrt(width), or multiplied by it as in the authors' code.
     attention_scale: Literal["standard", "published"] = "standard"
     head_inner_relu: bool = True  # ReLU before the head's linear layer; the published PANSS and CAINS heads have none
@@ -210,9 +202,8 @@ class TrainingConfig:
     step_epochs: int = _count(5, 1, 10_000)  # schedule step: epochs between two reductions, at least 1
     step_factor: float = _number(0.1, 0, 1)  # schedule step: what each reduction multiplies the learning rate by
     epochs: int = _count(50, 1, 10_000)  # at most; at least 1
-    patience: int = _count(
-        10, 0, 10_000
-    )  # epochs without a better validation score before training stops; 0: it never stops early
+    # Epochs without a better validation score before training stops; 0: it never stops early.
+    patience: int = _count(10, 0, 10_000)
     keep: Literal["best", "last"] = "best"  # best epoch on validation, or the last one, which never stops early
     batch_size: int = _count(32, 1, 65_536)  # clips, at least 1
     accumulate: int = _count(1, 1, 10_000)  # batches for each step of the optimiser, at least 1
@@ -232,9 +223,8 @@ class EvaluationConfig:
     # split: as the manifest or test_subjects say; leave-one-subject-out: a fold for each subject; k-fold: `folds` folds
     protocol: Literal["split", "leave-one-subject-out", "k-fold"] = "split"
     folds: int = _count(5, 2, 10_000)  # k-fold: how many, at least 2; subjects stay whole
-    validation_share: float = _number(
-        0.2, 0, 1, above=True, below=True
-    )  # of the training subjects, where the manifest names no validation; between 0 and 1
+    # Of the training subjects, where the manifest names no validation; between 0 and 1.
+    validation_share: float = _number(0.2, 0, 1, above=True, below=True)
     test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
     allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
     bootstrap: int = _count(1000, 0, 100_000)  # resamples of subjects for the intervals; 0: no intervals

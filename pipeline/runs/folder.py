@@ -17,7 +17,7 @@ from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict, read_tree
 from ...configs.schema import Config
 from ...configs.trust import received
-from ...errors import AffectError, RunError, named, shown
+from ...errors import AffectError, ConfigError, RunError, named, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
@@ -91,7 +91,11 @@ class RunFolder:
     def config(self) -> Config:
         """The configuration the run was made with, its words marked as a file's. Errors: RunError for what is none."""
         try:
-            config = config_from_dict(read_tree(self.own(self.config_file)))
+            tree = read_tree(self.own(self.config_file))
+        except ConfigError as error:
+            raise RunError(error.message, error.hint) from error
+        try:
+            config = config_from_dict(tree)
         except AffectError as error:
             raise RunError(f"{self.config_file} is no configuration: {error.message}") from error
         return replace(config, features=received(config.features, str(self.config_file)))

@@ -219,6 +219,16 @@ def test_what_is_stored_already_is_scored_without_the_code_that_a_run_names(mark
     assert not mark.exists()
 
 
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["timm:local-dir:{folder}", "timm:hf-hub:someone/something", "timm:resnet18.none",
+                                  "timm:resnet18.x:y", "timm:", "timm:../resnet18"])  # fmt: skip
+def test_a_typed_timm_name_reaches_no_folder_and_no_network(name: str, mark: Path, tmp_path: Path) -> None:
+    put_code(tmp_path)
+    with pytest.raises(ConfigError, match="timm"):
+        load_backbone(name.format(folder=tmp_path), "random")
+    assert not mark.exists()
+
+
 def train(store: Path, folder: Path, *words: str) -> Result:
     rows = [f"{name}.mp4,{name},{start},{start + 1.2},{side},{value}" for name, side in
             (("a", "train"), ("b", "train"), ("c", "validation"), ("d", "test"))

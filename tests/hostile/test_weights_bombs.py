@@ -387,19 +387,24 @@ def put(path: str, value: Any) -> Any:
     return change
 
 
+def each(where: str, *values: Any) -> list[tuple[str, Any]]:
+    """The same place of a card, with one value after another."""
+    return [(where, value) for value in values]
+
+
 CARDS: list[tuple[str, Any]] = [
-    *(("spec.config.layers", value) for value in (2, 10**6, 10**30, -1, 0, "many", 1.5, None)),
-    *(("spec.config.width", value) for value in (10**7, 32, 10**30, -5, 0, None)),
-    *(("spec.config.heads", value) for value in (3, 10**9, 10**30, 0)),
-    *(("spec.config.feed_forward", value) for value in (10**9, 10**30, 0)),
-    *(("spec.feature_size", value) for value in (10**12, 10**30, 13, -1, 0, "x", 1e999, [])),
-    *(("spec.clip_length", value) for value in (10**9, 0, -1, 1e999)),
-    *(("spec.context", value) for value in (0, -1, 10**9)),
-    *(("spec.targets", value) for value in ([], ["valence"], ["valence", "valence"], ["valence", "other"], [[]], 3,
-                                            [str(number) for number in range(20_000)])),
+    *each("spec.config.layers", 2, 10**6, 10**30, -1, 0, "many", 1.5, None),
+    *each("spec.config.width", 10**7, 32, 10**30, -5, 0, None),
+    *each("spec.config.heads", 3, 10**9, 10**30, 0),
+    *each("spec.config.feed_forward", 10**9, 10**30, 0),
+    *each("spec.feature_size", 10**12, 10**30, 13, -1, 0, "x", 1e999, []),
+    *each("spec.clip_length", 10**9, 0, -1, 1e999),
+    *each("spec.context", 0, -1, 10**9),
+    *each("spec.targets", [], ["valence"], ["valence", "valence"], ["valence", "other"], [[]], 3),
+    *each("spec.targets", [str(number) for number in range(20_000)]),
     ("spec.config.total_target", "nobody"),
     ("spec.config.total_target", "N1"),
-    *(("ranges.N1", value) for value in ([math.nan, 1], [1, 1], [7, 1], [1, math.inf], [1], "ab", [1e999, 2])),
+    *each("ranges.N1", [math.nan, 1], [1, 1], [7, 1], [1, math.inf], [1], "ab", [1e999, 2]),
     ("ranges", {}),
     ("ranges", []),
     ("scaling.targets", ["other", "valence"]),

@@ -12,7 +12,8 @@ AffectError
 ├── MemoryLimitError      exit 1: more memory or depth than there is; one video of several, or the command
 ├── VideoError            exit 1: one video cannot be read; the others go on
 ├── EntryError            exit 1: one stored entry is stale or damaged; the others go on
-│   └── BusyError             another live process is writing the entry
+│   ├── BusyError             another live process is writing the entry
+│   └── UnreadableError       it cannot be read now, or not from there; nothing is known to be wrong with it
 └── FoldError             exit 1: one fold of an experiment failed; the others go on
 """
 
@@ -83,6 +84,10 @@ class EntryError(AffectError):
 
 class BusyError(EntryError):
     """Another live process is writing this entry."""
+
+
+class UnreadableError(EntryError):
+    """This entry cannot be read now, or not from there; nothing is known to be wrong with it, so it is not replaced."""
 
 
 class FoldError(AffectError):

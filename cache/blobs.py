@@ -6,25 +6,75 @@ from collections.abc import Callable
 from pathlib import Path
 
 
+class DamageError(Exception):
+    """What is wrong with what a store holds; stores turn it into an error with the entry's path."""
+
+
+class LinkError(DamageError):
+    """`place`, relative to the store, is a link: nothing is read, written or removed through one."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} is a symbolic link; a store holds files and folders of its own")
+        self.place = place
+
+
+class Held(ABC):
+    """What stands under one key: a file, which has the name "", or a folder of files.
+
+    A context manager: what is held is let go at its end. A name that is not there raises FileNotFoundError.
+    Errors: DamageError for what is no file, or larger than it may be; StoreError.
+    """
+
+    steady: bool  # all that is read is of one moment, whatever is published meanwhile
+    at_once: int  # requests worth having under way together
+
+    @abstractmethod
+    def get(self, name: str, most: int) -> bytes:
+        """All bytes of a file of at most that many."""
+
+    @abstractmethod
+    def get_range(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop); fewer where the file ends before."""
+
+    @abstractmethod
+    def get_tail(self, name: str, count: int) -> tuple[bytes, int]:
+        """The last bytes, and how many there are in all."""
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes of a file."""
+
+    @abstractmethod
+    def below(self, folder: str) -> "Held":
+        """A folder in this one, to be let go by itself."""
+
+    def close(self) -> None:  # noqa: B027 - an object store holds nothing
+        """Let go."""
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
 class Blobs(ABC):
     """Keys are relative paths with `/`. A key that is not there raises FileNotFoundError where bytes are asked for.
 
-    Errors: StoreError when the place is full, read-only or out of reach.
+    Errors: StoreError when the place is full, read-only or out of reach; DamageError for what is no file of a store:
+    a link, a pipe, a device, or more bytes than asked for.
     """
 
     where: str  # for messages
     at_once: int  # requests worth having under way together
 
     @abstractmethod
-    def get(self, key: str) -> bytes: ...
+    def get(self, key: str, most: int) -> bytes:
+        """All bytes under a key, at most that many."""
 
     @abstractmethod
-    def get_range(self, key: str, start: int, stop: int) -> bytes:
-        """Bytes [start, stop) of a key; fewer where it ends before."""
-
-    @abstractmethod
-    def size(self, key: str) -> int:
-        """Bytes under a key."""
+    def hold(self, key: str) -> Held:
+        """What stands under a key, to read several pieces of it."""
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
@@ -48,14 +98,17 @@ class Blobs(ABC):
 
     @abstractmethod
     def entries(self, suffix: str, root_file: str | None) -> list[str]:
-        """Keys that end in `suffix`, without it, sorted; hidden folders are left out.
+        """Keys that end in `suffix`, without it, sorted; hidden folders are left out, what cannot be listed is not.
 
         `root_file`: entries are folders, and this file in them is published last.
         """
 
+    def check_listed(self, folder: str) -> None:  # noqa: B027 - an object store has no folders
+        """Errors: StoreError for a folder that is there and does not say what is in it."""
+
     @abstractmethod
     def exists(self, key: str, root_file: str | None = None) -> bool:
-        """Whether a file or folder stands there, in the sense of `entries`."""
+        """Whether something stands there, in the sense of `entries`."""
 
     @abstractmethod
     def remove(self, key: str, root_file: str | None = None) -> None:

@@ -1,25 +1,35 @@
-"""Named bytes in a folder of a file system, each step atomic and durable."""
+"""Named bytes in a folder of a file system, each step atomic and durable, none of them through a link."""
 
 import contextlib
 import errno
 import os
 import secrets
 import shutil
-import tempfile
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import StoreError
-from .blobs import Blobs
+from .below import (
+    TEMPORARY,
+    folder_below,
+    is_folder,
+    open_any,
+    open_file,
+    open_root,
+    read_file,
+    read_range,
+    sync,
+    write_file,
+)
+from .blobs import Blobs, DamageError, Held, LinkError
+from .held_local import HeldFile, HeldFolder, mapped, storage_error
 from .locks import lock_now
 
 LOCK_WAIT_S = 30.0  # steps under the lock take milliseconds; a holder this slow is stopped or unreachable
-TEMPORARY = ".tmp-"
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+HIDDEN = ".journal"  # what is no entry: progress, claims, the lock, and what is being removed
 
 
 class LocalFolder(Blobs):
@@ -35,39 +45,37 @@ class LocalFolder(Blobs):
     def __reduce__(self) -> tuple[type["LocalFolder"], tuple[Path]]:
         return LocalFolder, (self.root,)
 
-    def get(self, key: str) -> bytes:
-        # Without pathlib: of opening a table of 10,000 videos it would be a tenth.
-        with self._mapped(key), open(f"{self.where}/{key}", "rb") as file:  # noqa: PTH123
-            return file.read()
+    def get(self, key: str, most: int) -> bytes:
+        with self._around(key) as (here, name):
+            return read_file(here, name, key, most)
 
-    def get_range(self, key: str, start: int, stop: int) -> bytes:
-        with self._mapped(key), self.path(key).open("rb") as file:
-            file.seek(start)
-            return file.read(stop - start)
-
-    def size(self, key: str) -> int:
-        with self._mapped(key):
-            return self.path(key).stat().st_size
+    def hold(self, key: str) -> Held:
+        *folders, name = key.split("/")
+        try:
+            here = open_root(self.where, folders)
+            try:
+                handle, size = open_any(here, name, key)
+            finally:
+                os.close(here)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise storage_error(self.where, key, error) from error
+        if size is None:
+            return HeldFolder(self.where, key, handle)
+        return HeldFile(self.where, key, handle, size)
 
     def put(self, key: str, data: bytes) -> None:
-        with self._mapped(key):
-            path = self.path(key)
-            temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
-            try:
-                with create_file(temporary) as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            sync_folder(path.parent)
+        for _ in range(20):
+            with contextlib.suppress(FileNotFoundError), self._around(key, make=True) as (here, name):
+                write_file(here, name, data)
+                return
+        raise StoreError(f"the folder of {self.where}/{key} is removed again and again by another process")
 
     def swap(self, key: str, data: bytes | None, expected: bytes | None) -> bool:
         with self._fenced():
             try:
-                current: bytes | None = self.get(key)
+                current: bytes | None = self.get(key, max(len(expected or b""), len(data or b""), 1 << 20))
             except FileNotFoundError:
                 current = None
             if current != expected:
@@ -79,24 +87,38 @@ class LocalFolder(Blobs):
             return True
 
     def renew(self, key: str, data: bytes) -> bool:
-        with self._mapped(key):
-            try:
-                if self.path(key).read_bytes() != data:
-                    return False
-                os.utime(self.path(key))
-            except FileNotFoundError:
-                return False
-            return True
+        try:
+            with self._around(key) as (here, name):
+                handle, size = open_file(here, name, key)
+                try:
+                    if size != len(data) or read_range(handle, 0, size) != data:
+                        return False
+                    os.utime(handle)
+                finally:
+                    os.close(handle)
+        except FileNotFoundError:
+            return False
+        return True
 
     def silence_s(self, key: str) -> float:
-        with self._mapped(key):
-            path = self.path(key)
-            with tempfile.TemporaryFile(dir=path.parent) as probe:
-                os.utime(probe.fileno())
-                return os.fstat(probe.fileno()).st_mtime - path.stat().st_mtime
+        probe = f"{TEMPORARY}{secrets.token_hex(8)}"
+        with self._around(key) as (here, name):
+            handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            try:
+                os.unlink(probe, dir_fd=here)
+                os.utime(handle)
+                changed = os.stat(name, dir_fd=here, follow_symlinks=False).st_mtime
+                return os.fstat(handle).st_mtime - changed
+            finally:
+                os.close(handle)
 
     def names(self, prefix: str) -> list[str]:
-        root = self.path(prefix)
+        with mapped(self.where, prefix):
+            try:
+                os.close(open_root(self.where, prefix.split("/")))  # a link is refused here
+            except FileNotFoundError:
+                return []
+        root = self.root / prefix
         found: list[str] = []
         for folder, folders, files in os.walk(root):
             place = Path(folder).relative_to(root)
@@ -110,67 +132,90 @@ class LocalFolder(Blobs):
         folders = [""]
         while folders:
             parent = folders.pop()
-            with self._mapped(parent), os.scandir(self.root / parent) as items:
-                for item in items:
-                    name = f"{parent}{item.name}"
-                    if item.name.startswith("."):
-                        continue
-                    if item.name.endswith(suffix):
-                        found.append(name.removesuffix(suffix))
-                    elif item.is_dir(follow_symlinks=False):
-                        folders.append(f"{name}/")
+            try:
+                with os.scandir(self.root / parent) as items:
+                    for item in items:
+                        if item.name.startswith("."):
+                            continue
+                        if item.name.endswith(suffix):
+                            found.append(f"{parent}{item.name}".removesuffix(suffix))
+                        elif item.is_dir(follow_symlinks=False):
+                            folders.append(f"{parent}{item.name}/")
+            except FileNotFoundError:
+                if not parent:
+                    raise
+            except OSError as error:
+                if not parent:
+                    raise storage_error(self.where, parent, error) from error
+                found.append(parent.removesuffix("/"))  # whoever reads it is told
         return sorted(found)
 
+    def check_listed(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError), mapped(self.where, folder):
+            handle = open_root(self.where, folder.split("/"))
+            try:
+                os.close(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle))
+            finally:
+                os.close(handle)
+
     def exists(self, key: str, root_file: str | None = None) -> bool:
-        return self.path(key).exists()
+        try:
+            with self._around(key) as (here, name):
+                return is_folder(here, name) is not None
+        except FileNotFoundError:
+            return False
 
     def remove(self, key: str, root_file: str | None = None) -> None:
-        with self._mapped(key):
-            path = self.path(key)
-            if not path.is_dir() or path.is_symlink():
-                path.unlink(missing_ok=True)
-            elif any(path.iterdir()):
+        with contextlib.suppress(FileNotFoundError), self._around(key) as (here, name):
+            if not is_folder(here, name):
+                os.unlink(name, dir_fd=here)
+            elif not _removed_empty(here, name):
                 # Out of sight in one step first: a reader must not meet half a folder.
-                make_folder(self.root / ".journal")
-                hidden = self.root / ".journal" / f"{TEMPORARY}{secrets.token_hex(8)}"
-                path.rename(hidden)
-                shutil.rmtree(hidden, ignore_errors=True)
-            # Folders that are empty now go; rmdir refuses those that are not.
-            for folder in (path, *path.parents):
-                if folder == self.root:
-                    break
+                hidden = f"{TEMPORARY}{secrets.token_hex(8)}"
+                with folder_below(self.where, [HIDDEN], make=True) as apart:
+                    os.rename(name, hidden, src_dir_fd=here, dst_dir_fd=apart)
+                    shutil.rmtree(hidden, ignore_errors=True, dir_fd=apart)
+        # Folders that are empty now go.
+        folders = key.split("/")[:-1]
+        while folders:
+            *folders, last = folders
+            with mapped(self.where, key):
                 try:
-                    folder.rmdir()
+                    with folder_below(self.where, folders) as here:
+                        if not _removed_empty(here, last):
+                            return
                 except FileNotFoundError:
                     continue
-                except OSError:
-                    break
 
     @contextlib.contextmanager
     def scratch(self, key: str) -> Iterator[Path]:
-        with self._mapped(key):
-            make_folder(self.path(key))
-        path = self.path(key) / f"entry-{secrets.token_hex(8)}"
+        folders, name = key.split("/"), f"entry-{secrets.token_hex(8)}"
+        with mapped(self.where, key), folder_below(self.where, folders, make=True):
+            path = self.root / key / name
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError, DamageError), folder_below(self.where, folders) as here:
+                if is_folder(here, name):
+                    shutil.rmtree(name, ignore_errors=True, dir_fd=here)
+                else:
+                    os.unlink(name, dir_fd=here)
 
     def publish(self, path: Path, key: str, root_file: str | None, first: Callable[[], None]) -> None:
-        with self._mapped(path.name):
+        with mapped(self.where, path.name):
             sync_tree(path)  # slow, so before others have to wait
-        with self._fenced(), self._mapped(key):
+        *folders, name = key.split("/")
+        sources = path.parent.relative_to(self.root).parts
+        with self._fenced(), mapped(self.where, key):
             first()
-            target = self.path(key)
-            make_folder(target.parent)
-            if target.is_dir() and not target.is_symlink():
+            with folder_below(self.where, folders, make=True) as here:
+                stands = is_folder(here, name)
+            if stands or (stands is False and path.is_dir()):  # only files replace each other in one step
                 self.remove(key)
-                make_folder(target.parent)
-            path.replace(target)
-            sync_folder(target.parent)
-            sync_folder(path.parent)
+            with folder_below(self.where, sources) as source, folder_below(self.where, folders, make=True) as here:
+                os.replace(path.name, name, src_dir_fd=source, dst_dir_fd=here)
+                sync(here)
+                sync(source)
 
     @contextlib.contextmanager
     def _fenced(self) -> Iterator[None]:
@@ -182,14 +227,24 @@ class LocalFolder(Blobs):
             finally:
                 os.close(handle)
 
-    def path(self, key: str) -> Path:
-        return self.root / key
+    @contextlib.contextmanager
+    def _around(self, key: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+        """The folder that a key lies in, and the last part of the key."""
+        *folders, name = key.split("/")
+        with mapped(self.where, key), folder_below(self.where, folders, make=make) as here:
+            yield here, name
 
     def _lock(self) -> int:
-        with self._mapped(".journal/.lock"):
-            make_folder(self.root / ".journal")
-            handle = os.open(self.root / ".journal" / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        place = f"{HIDDEN}/.lock"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with mapped(self.where, place), folder_below(self.where, [HIDDEN], make=True) as here:
+            try:
+                handle = os.open(".lock", flags, 0o666, dir_fd=here)
+            except OSError as error:
+                raise LinkError(place) if error.errno == errno.ELOOP else error from None
         try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise StoreError(f"{self.where}/{place} is no file", hint="remove it")
             self._wait(handle)
         except BaseException:
             os.close(handle)
@@ -210,61 +265,10 @@ class LocalFolder(Blobs):
                     ) from None
                 time.sleep(0.005)
             except OSError as error:
-                raise StoreError(f"{self.where} is on a file system without file locks ({error.strerror})") from error
-
-    @contextlib.contextmanager
-    def _mapped(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise storage_error(self.where, key, error) from error
-
-
-def storage_error(where: str, key: str, error: OSError) -> StoreError:
-    """A StoreError that says what the file system refused, and how to go on."""
-    place = f"{where}/{key}"
-    if error.errno in FULL:
-        return StoreError(
-            f"no space left for {place} ({os.strerror(error.errno)})",
-            hint="free some space and run the same command again; what was stored is kept and resumed",
-        )
-    if error.errno in FORBIDDEN:
-        return StoreError(
-            f"{place} may not be written or read ({os.strerror(error.errno)})",
-            hint="give this user the right to write there, or choose another --store",
-        )
-    return StoreError(f"{place}: {error.strerror or error}")
-
-
-def create_file(path: Path) -> BinaryIO:
-    """A new file, and the folder it needs; another process may be removing that folder as an empty one."""
-    for _ in range(20):
-        make_folder(path.parent)
-        with contextlib.suppress(FileNotFoundError):
-            return path.open("xb")
-    raise StoreError(f"{path.parent} is removed again and again by another process")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each of them durable."""
-    while not folder.is_dir():
-        # Another process may remove an emptied parent between two steps.
-        with contextlib.suppress(FileNotFoundError):
-            if not folder.parent.is_dir():
-                make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and new names inside a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+                raise StoreError(
+                    f"{self.where} is on a file system without file locks ({error.strerror})",
+                    hint="choose a --store on a disk of this machine, or have its server's lock service started",
+                ) from error
 
 
 def sync_tree(path: Path) -> None:
@@ -272,10 +276,19 @@ def sync_tree(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
             sync_tree(child)
-        sync_folder(path)
-        return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _removed_empty(here: int, name: str) -> bool:
+    """Whether a folder was empty, and is gone now."""
+    try:
+        os.rmdir(name, dir_fd=here)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -17,9 +17,38 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import from_url
 
 from ..errors import StoreError, first_line
-from .blobs import Blobs
+from .below import check_size
+from .blobs import Blobs, Held
 
 PART_BYTES = 8 << 20
+
+
+class HeldObjects(Held):
+    """Objects under a key. Nothing holds them: another process may replace them between two requests."""
+
+    steady = False
+
+    def __init__(self, blobs: "ObjectFolder", key: str) -> None:
+        self._blobs, self._key = blobs, key
+        self.at_once = blobs.at_once
+
+    def get(self, name: str, most: int) -> bytes:
+        return self._blobs.get(self._place(name), most)
+
+    def get_range(self, name: str, start: int, stop: int) -> bytes:
+        return self._blobs.get_range(self._place(name), start, stop)
+
+    def get_tail(self, name: str, count: int) -> tuple[bytes, int]:
+        return self._blobs.get_tail(self._place(name), count)
+
+    def size(self, name: str) -> int:
+        return self._blobs.size(self._place(name))
+
+    def below(self, folder: str) -> Held:
+        return HeldObjects(self._blobs, self._place(folder))
+
+    def _place(self, name: str) -> str:
+        return f"{self._key}/{name}" if name else self._key
 
 
 class ObjectFolder(Blobs):
@@ -38,15 +67,30 @@ class ObjectFolder(Blobs):
     def __reduce__(self) -> tuple[type["ObjectFolder"], tuple[str]]:
         return ObjectFolder, (self.where,)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, most: int) -> bytes:
         with self._mapped(key):
-            return bytes(obstore.get(self.store, key).bytes())
+            found = obstore.get(self.store, key)
+            check_size(key, int(found.meta["size"]), most)
+            return bytes(found.bytes())
+
+    def hold(self, key: str) -> Held:
+        return HeldObjects(self, key)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop); fewer where the object ends before."""
+        if stop <= start:
+            return b""
         with self._mapped(key):
             return bytes(obstore.get(self.store, key, options={"range": (start, stop)}).bytes())
 
+    def get_tail(self, key: str, count: int) -> tuple[bytes, int]:
+        """The last bytes, and how many there are in all."""
+        with self._mapped(key):
+            found = obstore.get(self.store, key, options={"range": {"suffix": count}})
+            return bytes(found.bytes()), int(found.meta["size"])
+
     def size(self, key: str) -> int:
+        """Bytes of an object."""
         with self._mapped(key):
             return int(obstore.head(self.store, key)["size"])
 

@@ -13,9 +13,11 @@ import threading
 from pathlib import Path
 
 from ..errors import AffectError, BusyError, EntryError
-from .blobs import Blobs
+from .blobs import Blobs, DamageError
+from .checked import parsed
 
 SILENT_S = 120.0  # a claim of another host that was not renewed for this long is free
+MOST_BYTES = 1 << 14  # of a claim
 RENEW_S = 20.0  # several renewals fit into SILENT_S, so a slow network does not lose a claim
 
 
@@ -34,9 +36,11 @@ class Claim:
     def check(self) -> None:
         """Errors: EntryError when another process has taken the claim over."""
         try:
-            current: bytes | None = self._blobs.get(self._key)
+            current: bytes | None = self._blobs.get(self._key, MOST_BYTES)
         except FileNotFoundError:
             current = None
+        except DamageError as damage:
+            raise _foreign(self._what, damage) from damage
         if current == self._data:
             return
         raise EntryError(
@@ -55,16 +59,21 @@ class Claim:
     def _take(self) -> None:
         for _ in range(20):
             try:
-                current: bytes | None = self._blobs.get(self._key)
+                current: bytes | None = self._blobs.get(self._key, MOST_BYTES)
             except FileNotFoundError:
                 current = None
+            except DamageError as damage:
+                raise _foreign(self._what, damage) from damage
             if current is not None and (reason := self._alive(current)):
                 raise BusyError(
                     f"{self._what} is being written by {_owner(current)}, {reason}",
                     hint="wait for that run, or end it and run the same command again",
                 )
-            if self._blobs.swap(self._key, self._data, current):
-                return
+            try:
+                if self._blobs.swap(self._key, self._data, current):
+                    return
+            except DamageError as damage:
+                raise _foreign(self._what, damage) from damage
         raise BusyError(f"{self._what} is fought over by several processes", hint="run the same command again")
 
     def _alive(self, data: bytes) -> str:
@@ -77,7 +86,10 @@ class Claim:
             silence = self._blobs.silence_s(self._key)
         except FileNotFoundError:
             return ""
-        return "" if silence > SILENT_S else f"heard of {silence:.0f} s ago (free after {SILENT_S:.0f} s of silence)"
+        # A time far ahead, as a copied folder may have, is of no process that renews it.
+        return (
+            "" if abs(silence) > SILENT_S else f"heard of {silence:.0f} s ago (free after {SILENT_S:.0f} s of silence)"
+        )
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_S):
@@ -87,16 +99,24 @@ class Claim:
 
 
 def _parse(data: bytes) -> dict[str, str]:
+    """Who holds a claim; nobody known where it is no claim of ours."""
     try:
-        owner = json.loads(data)
+        owner = parsed(data)
     except ValueError:
         return {}
-    return owner if isinstance(owner, dict) else {}
+    words = {name: word for name in ("host", "pid", "started") if isinstance(word := owner.get(name), str)}
+    number = words.get("pid", "")
+    known = len(words) == 3 and words["host"].split() and number.isascii() and number.isdecimal() and len(number) <= 10
+    return words if known else {}
 
 
 def _owner(data: bytes | None) -> str:
     owner = _parse(data or b"")
     return f"process {owner.get('pid', '?')} on {owner.get('host', 'unknown-host').split()[0]}"
+
+
+def _foreign(what: str, damage: DamageError) -> EntryError:
+    return EntryError(f"{what} cannot be claimed: {damage}", hint="remove it, then run the same command again")
 
 
 def _myself() -> dict[str, str]:

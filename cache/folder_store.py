@@ -1,67 +1,36 @@
 """A store in a folder or under a URL: entries in one of the formats, journals and claims beside them."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from ..errors import EntryError
-from .blobs import Blobs
-from .blobs_local import TEMPORARY, storage_error
+from ..errors import EntryError, StoreError, UnreadableError
+from .below import TEMPORARY
+from .blobs import Blobs, DamageError, LinkError
 from .claims import Claim
+from .entry_format import EntryFormat, damaged_arrays, is_within, unreadable
+from .held_local import storage_error
 from .ids import check_id
 from .journal import COMMITTED, Journal
 from .layout import (
-    ArraySpec,
-    Composer,
-    DamageError,
+    EntryHead,
     attributes_of,
     contradictions,
-    info_of,
-    spec_in,
+    head_of,
     specs_of,
     write_arrays,
 )
-from .records import DTYPES, Array, FrameFeatures, Json, Recipe, VideoInfo
+from .records import DTYPES, Array, FrameFeatures, Recipe, VideoInfo
 from .store import Entry, EntryWriter, Store
 
+MOST_MARK_BYTES = 1 << 10
+TROUBLE = (DamageError, StoreError, MemoryError)
 TRIES = 3  # an entry that another run replaces just now may be gone at one time and there at the next
-
-
-class EntryFormat(Protocol):
-    """How the arrays of an entry lie on disk; `ZarrFormat` and `Hdf5Format`."""
-
-    name: str  # as in store.json and after --format
-    suffix: str  # of an entry's file or folder, behind its id
-    root_file: str | None  # entries are folders, and this file is published last
-
-    def compose(self, path: Path, specs: dict[str, ArraySpec], info: VideoInfo) -> Composer:
-        """A new entry at a free path, with room for these arrays and for attributes like those of `info`."""
-        ...
-
-    def head(self, blobs: Blobs, key: str) -> bytes:
-        """The bytes that hold an entry's attributes: the same bytes, the same entry. Errors: FileNotFoundError."""
-        ...
-
-    def attributes(self, head: bytes) -> dict[str, Json]:
-        """The attributes in those bytes, not yet checked against their seal. Errors: DamageError."""
-        ...
-
-    def read(
-        self, blobs: Blobs, key: str, attributes: dict[str, Json], wanted: Mapping[str, tuple[int, int] | None]
-    ) -> dict[str, Array]:
-        """Arrays by name, each whole (None) or its rows [start, stop). Errors: DamageError naming the array."""
-        ...
-
-    def damaged_metadata(self, blobs: Blobs, key: str, attributes: dict[str, Json]) -> list[str]:
-        """What describes the arrays and is not as it was written, one sentence each; empty where all is sound."""
-        ...
 
 
 class FolderStore(Store):
@@ -101,7 +70,7 @@ class FolderStore(Store):
     def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
         check_id(entry_id)
         key = self.key(entry_id)
-        if not overwrite and self.stands(entry_id):
+        if self.stands(entry_id) and not overwrite:
             raise EntryError(
                 f"{self.location}/{key} is stored already",
                 hint="affect extract-features VIDEOS --store STORE --overwrite",
@@ -114,16 +83,29 @@ class FolderStore(Store):
             raise
 
     def verify(self, entry_id: str) -> list[str]:
+        check_id(entry_id)
+        key = self.key(entry_id)
         try:
-            _, attributes, _ = self._head(entry_id)
-        except EntryError as error:
-            return [error.message]
-        found = self._format.damaged_metadata(self.blobs, self.key(entry_id), attributes)
-        return found + self._damaged_arrays(entry_id, attributes)
+            with self.blobs.hold(key) as held:
+                head = self._head(self._format.head(held))
+                with self._format.reader(held, head) as reader:
+                    return reader.damaged_metadata() or damaged_arrays(reader, head)
+        except FileNotFoundError:
+            if not self.stands(entry_id):
+                raise self._missing(entry_id) from None
+            return [f"{self.location}/{key} is damaged: {self._format.root_file} is missing"]
+        except TROUBLE as error:
+            told = self._told(entry_id, error)
+            if isinstance(told, UnreadableError):
+                raise told from error
+            return [told.message]
 
     def stands(self, entry_id: str) -> bool:
-        """Whether an entry is there, sound or damaged."""
-        return self.blobs.exists(self.key(entry_id), self._format.root_file)
+        """Whether an entry is there, sound or damaged. Errors: UnreadableError."""
+        try:
+            return self.blobs.exists(self.key(entry_id), self._format.root_file)
+        except TROUBLE as error:
+            raise self._told(entry_id, error) from error
 
     def key(self, entry_id: str) -> str:
         """Where an entry lies, relative to the store."""
@@ -135,6 +117,10 @@ class FolderStore(Store):
 
     def publish(self, entry_id: str, journal: Journal, info: VideoInfo, check: Callable[[], None]) -> None:
         """Compose an entry out of its journal and let it appear; `check` raises when the claim is lost."""
+        try:
+            VideoInfo.from_json(info.to_json())
+        except ValueError as error:
+            raise EntryError(f"{entry_id} cannot be stored: {error}") from error
         try:
             with self.blobs.scratch(self.journal_key(entry_id)) as scratch:
                 seal = self._compose(scratch, journal, info)
@@ -163,7 +149,7 @@ class FolderStore(Store):
                 files.setdefault(entry_id, set()).add(file)
         for entry_id, found in files.items():
             if found == {"claim"} or (COMMITTED in found and self._is_committed(entry_id)):
-                with contextlib.suppress(EntryError):
+                with contextlib.suppress(EntryError, DamageError):
                     claim = self._claim(entry_id)
                     try:
                         Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, "").clear()
@@ -185,87 +171,90 @@ class FolderStore(Store):
 
     def _is_committed(self, entry_id: str) -> bool:
         try:
-            mark = self.blobs.get(f"{self.journal_key(entry_id)}/{COMMITTED}").decode()
-        except FileNotFoundError:
-            return False
-        return bool(mark == self._seal(entry_id))
-
-    def _seal(self, entry_id: str) -> Json:
-        """The digest of an entry's attributes as they stand; None where there are none."""
-        try:
-            head = self._format.head(self.blobs, self.key(entry_id))
-            return self._format.attributes(head).get("attributes_sha256")
+            mark = self.blobs.get(f"{self.journal_key(entry_id)}/{COMMITTED}", MOST_MARK_BYTES)
+            return mark == self._seal(entry_id).encode()
         except (FileNotFoundError, DamageError):
-            return None
+            return False
+
+    def _seal(self, entry_id: str) -> str:
+        """The digest of an entry's attributes as they stand. Errors: FileNotFoundError, DamageError."""
+        with self.blobs.hold(self.key(entry_id)) as held:
+            return str(self._format.attributes_in(self._format.head(held)).get("attributes_sha256"))
 
     def _claim(self, entry_id: str) -> Claim:
         check_id(entry_id)
         return Claim(self.blobs, f"{self.journal_key(entry_id)}/claim", f"{self.location}/{self.key(entry_id)}")
 
-    def _head(self, entry_id: str) -> tuple[bytes, dict[str, Json], VideoInfo]:
-        """The bytes that hold an entry's attributes, the attributes, and what they say of the video."""
-        check_id(entry_id)
-        for _ in range(TRIES):
-            try:
-                head = self._format.head(self.blobs, self.key(entry_id))
-                attributes = self._format.attributes(head)
-                return head, attributes, info_of(attributes, self._digest)
-            except FileNotFoundError:
-                if not self.stands(entry_id):
-                    raise self._missing(entry_id) from None
-            except DamageError as damage:
-                raise self._damaged(entry_id, str(damage)) from damage
-        raise self._damaged(entry_id, f"{self._format.root_file} is missing")
+    def _head(self, data: bytes) -> EntryHead:
+        return head_of(self._format.attributes_in(data), self._digest, self._format.attributes)
 
     def _entry(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Entry:
         """Arrays that belong together, whole or rows [start, stop), also while another run replaces the entry."""
+        check_id(entry_id)
+        missing = 0
         while True:
-            head, attributes, info = self._head(entry_id)
-            frames = spec_in(attributes, "time_s").shape[0]
-            for name, span in wanted.items():
-                rows = spec_in(attributes, name).shape[0]
-                assert span is None or 0 <= span[0] <= span[1] <= rows, f"rows {span} of {rows}"
-            failure, arrays = None, dict[str, Array]()
             try:
-                if wanted:
-                    arrays = self._format.read(self.blobs, self.key(entry_id), attributes, wanted)
-            except DamageError as damage:
-                failure = damage
-            if wanted and not self._is_still(entry_id, head):
-                continue
-            if failure:
-                raise self._damaged(entry_id, str(failure)) from failure
-            if found := contradictions(arrays, frames):
-                raise self._damaged(entry_id, found[0])
-            return Entry(entry_id, info, frames, arrays)
+                if (found := self._try_entry(entry_id, wanted)) is not None:
+                    return found
+            except FileNotFoundError:
+                missing += 1
+                if not self.stands(entry_id):
+                    raise self._missing(entry_id) from None
+                if missing == TRIES:
+                    raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
+            except TROUBLE as error:
+                raise self._told(entry_id, error) from error
+
+    def _try_entry(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Entry | None:
+        """As `_entry`; None where another run replaced the entry meanwhile. Errors: FileNotFoundError, DamageError."""
+        arrays: dict[str, Array] = {}
+        with self.blobs.hold(self.key(entry_id)) as held:
+            data = self._format.head(held)
+            head = self._head(data)
+            if not wanted:
+                return Entry(entry_id, head.info, head.frames, arrays)
+            try:
+                with self._format.reader(held, head) as reader:
+                    for name, span in wanted.items():
+                        rows = head.specs[name].shape[0]
+                        start, stop = span or (0, rows)
+                        assert 0 <= start <= stop <= rows, f"rows {span} of {rows}"
+                        arrays[name] = reader.read(name, start, stop)
+            except DamageError:
+                if self._is_still(entry_id, data):
+                    raise
+                return None
+            if not held.steady and not self._is_still(entry_id, data):
+                return None
+        if found := contradictions(arrays, head.frames):
+            raise DamageError(found[0])
+        return Entry(entry_id, head.info, head.frames, arrays)
 
     def _is_still(self, entry_id: str, head: bytes) -> bool:
         try:
-            return self._format.head(self.blobs, self.key(entry_id)) == head
+            with self.blobs.hold(self.key(entry_id)) as held:
+                return self._format.head(held) == head
         except FileNotFoundError:
             return False
 
-    def _damaged_arrays(self, entry_id: str, attributes: dict[str, Json]) -> list[str]:
-        found = []
-        for name in DTYPES:
-            spec = spec_in(attributes, name)
-            digest, failures = hashlib.sha256(), []
-            for start in range(0, spec.shape[0], spec.chunk_rows):
-                stop = min(spec.shape[0], start + spec.chunk_rows)
-                try:
-                    rows = self._format.read(self.blobs, self.key(entry_id), attributes, {name: (start, stop)})[name]
-                    digest.update(np.ascontiguousarray(rows).tobytes())
-                except DamageError as damage:
-                    failures.append(f"rows {start} to {stop - 1} of {damage}")
-            if not failures and digest.hexdigest() != attributes["arrays"][spec.path]["sha256"]:
-                failures.append(f"{spec.path} does not match its checksum")
-            found += failures
-        if found:
-            return found
-        arrays = self._format.read(self.blobs, self.key(entry_id), attributes, dict.fromkeys(("time_s", "frame")))
-        return contradictions(arrays, len(arrays["time_s"]))
+    def _told(self, entry_id: str, error: Exception) -> EntryError:
+        """The error of an entry that is damaged, or an UnreadableError where it is only not to be read now."""
+        key = self.key(entry_id)
+        if isinstance(error, LinkError) and is_within(key, error.place):
+            return UnreadableError(
+                f"{self.location}/{error.place} is a symbolic link; entries are read and written in the store's own "
+                "folders alone",
+                hint="put the files themselves in its place",
+            )
+        if isinstance(error, DamageError):
+            return self._damaged(entry_id, str(error))
+        return unreadable(f"{self.location}/{key}", error)
 
     def _missing(self, entry_id: str) -> EntryError:
+        try:
+            self.blobs.check_listed(entry_id)
+        except TROUBLE as error:
+            return unreadable(f"{self.location}/{entry_id}", error)
         return EntryError(f"{self.location} holds no entry {entry_id!r}", hint="affect inspect-cache STORE")
 
     def _damaged(self, entry_id: str, what: str) -> EntryError:

@@ -6,18 +6,22 @@ of the block before it: one that is torn, or that another writer left, ends the 
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .blobs import Blobs
-from .layout import DamageError
-from .records import DTYPES, FrameFeatures
+from . import checked
+from .blobs import Blobs, DamageError
+from .layout import MOST_ROWS, ROW_SHAPES
+from .records import DTYPES, FRAME_ARRAYS, FrameFeatures, Json
 
 MAGIC = b"affect-journal-1\n"
 DIGEST_BYTES = 32
+MOST_BLOCK_BYTES = 1 << 30  # far more than a block of an extraction has
+MOST_HEADER_BYTES = 1 << 16
 COMMITTED = "committed"  # holds the seal of the entry that the blocks became
 
 
@@ -43,7 +47,8 @@ class Journal:
         while (name := _name(len(self.digests))) in names:
             try:
                 block, state, digest = self._read(name, self._previous())
-            except DamageError:
+                self._check_follows(block)
+            except (DamageError, FileNotFoundError):
                 break
             self._count(block, state, digest)
             good.add(name)
@@ -96,34 +101,79 @@ class Journal:
 
     def _read(self, name: str, previous: bytes) -> tuple[FrameFeatures, bytes, bytes]:
         try:
-            data = self.blobs.get(f"{self.key}/{name}")
+            data = self.blobs.get(f"{self.key}/{name}", MOST_BLOCK_BYTES)
         except FileNotFoundError:
             raise DamageError(f"{name} is gone") from None
-        body, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+        body, digest = memoryview(data)[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
         if not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
             raise DamageError(f"{name} is torn")
-        start = len(MAGIC) + 4
-        (length,) = struct.unpack("<I", body[len(MAGIC) : start])
-        header = json.loads(body[start : start + length])
-        mine = (self.recipe_digest, self.fingerprint, previous.hex())
-        if (header["recipe"], header["fingerprint"], header["previous"]) != mine:
-            raise DamageError(f"{name} belongs to another run")
-        offset = start + length + header["state"]
-        state = body[start + length : offset]
+        try:
+            header, start = _header(body)
+            mine = (self.recipe_digest, self.fingerprint, previous.hex())
+            if (header.get("recipe"), header.get("fingerprint"), header.get("previous")) != mine:
+                raise DamageError(f"{name} belongs to another run")
+            offset = start + checked.whole(header.get("state"), "state", 0, len(body))
+            shapes = _shapes(header.get("shapes"), len(body) - offset)
+        except ValueError as error:
+            raise DamageError(f"{name} cannot be: {error}") from None
+        state = bytes(body[start:offset])
         arrays = {}
         for field_name, dtype in DTYPES.items():
-            shape = tuple(header["shapes"][field_name])
-            count = int(np.prod(shape))
+            shape = shapes[field_name]
+            count = math.prod(shape)
             # A copy: one small array kept would keep the whole block in memory.
             arrays[field_name] = np.frombuffer(body, dtype, count, offset).reshape(shape).copy()
             offset += count * dtype.itemsize
         return FrameFeatures(**arrays), state, digest
 
+    def _check_follows(self, block: FrameFeatures) -> None:
+        """Errors: DamageError for a block that `append` would not have taken."""
+        if self.digests and block.size != self.size:
+            raise DamageError(f"it has {block.size} features after {self.size}")
+        if not _in_order(block, self.last_frame, self.frames):
+            raise DamageError("its rows are out of order")
+
+
+def _header(body: memoryview) -> tuple[dict[str, Json], int]:
+    """A block's header, and where its state begins. Errors: ValueError."""
+    start = len(MAGIC) + 4
+    if len(body) < start:
+        raise ValueError("it is cut short")
+    (length,) = struct.unpack("<I", body[len(MAGIC) : start])
+    checked.whole(length, "the length of the header", 2, min(MOST_HEADER_BYTES, len(body) - start))
+    return checked.parsed(bytes(body[start : start + length])), start + length
+
+
+def _shapes(said: Json, room: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array, of `room` bytes in all. Errors: ValueError."""
+    lengths = checked.mapping(said, "shapes")
+    values, frames = lengths.get("values"), lengths.get("time_s")
+    if not (isinstance(values, list) and len(values) == 2 and isinstance(frames, list) and len(frames) == 1):
+        raise ValueError("its shapes are not those of features")
+    rows, size, count = (checked.whole(length, "a shape", 0, MOST_ROWS) for length in (*values, *frames))
+    shapes = {
+        name: (count,)
+        if name in FRAME_ARRAYS
+        else (rows, size)
+        if name == "values"
+        else (rows, *ROW_SHAPES.get(name, ()))
+        for name in DTYPES
+    }
+    if any(lengths.get(name) != list(shape) for name, shape in shapes.items()):
+        raise ValueError("its shapes do not agree")
+    if sum(math.prod(shape) * DTYPES[name].itemsize for name, shape in shapes.items()) != room:
+        raise ValueError("its arrays are not as long as it says")
+    return shapes
+
+
+def _in_order(block: FrameFeatures, last_frame: int, frames: int) -> bool:
+    numbers = np.concatenate([[last_frame], block.frame, [frames + len(block.time_s) - 1]])
+    return len(block.frame) == 0 or bool(np.all(np.diff(numbers) >= 0))
+
 
 def check_order(block: FrameFeatures, last_frame: int, frames: int) -> None:
     """Assert that a block may follow `frames` kept frames whose last row is of frame `last_frame`."""
-    numbers = np.concatenate([[last_frame], block.frame, [frames + len(block.time_s) - 1]])
-    ordered = len(block.frame) == 0 or bool(np.all(np.diff(numbers) >= 0))
+    ordered = _in_order(block, last_frame, frames)
     assert ordered, "rows are out of order, or of frames that did not come yet"
 
 

@@ -2,18 +2,22 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import StoreError
-from .blobs import Blobs
+from . import checked
+from .blobs import Blobs, DamageError
 from .blobs_local import LocalFolder
-from .folder_store import EntryFormat, FolderStore
+from .entry_format import EntryFormat
+from .folder_store import FolderStore
 from .records import Json, Recipe
 from .store import Store
 
 FILE = "store.json"
 FORMAT_VERSION = 1
+MOST_BYTES = 1 << 20  # of store.json
 FORMATS = ("zarr", "hdf5")
 
 
@@ -29,7 +33,8 @@ def open_store(location: str | Path) -> Store:
     """
     blobs = blobs_at(str(location))
     try:
-        return _opened(blobs, blobs.get(FILE))
+        with _of_a_store(blobs):
+            return _opened(blobs, blobs.get(FILE, MOST_BYTES))
     except FileNotFoundError:
         raise StoreError(
             f"{blobs.where} is not a store: it has no {FILE}",
@@ -39,7 +44,9 @@ def open_store(location: str | Path) -> Store:
 
 def store_exists(location: str | Path) -> bool:
     """Whether there is a store at a folder or URL; False for an empty, missing or foreign folder."""
-    return blobs_at(str(location)).exists(FILE)
+    blobs = blobs_at(str(location))
+    with _of_a_store(blobs):
+        return blobs.exists(FILE)
 
 
 def create_store(
@@ -52,6 +59,11 @@ def create_store(
     if store_format not in (None, *FORMATS):
         raise StoreError(f"there is no store format {store_format!r}; expected {' or '.join(FORMATS)}")
     blobs = blobs_at(str(location))
+    with _of_a_store(blobs):
+        return _created(blobs, recipe, store_format, weights)
+
+
+def _created(blobs: Blobs, recipe: Recipe, store_format: str | None, weights: str | None) -> Store:
     if not blobs.exists(FILE):
         _refuse_foreign(blobs)
         document = {
@@ -59,7 +71,7 @@ def create_store(
             "digest": recipe.digest, "recipe": dict(recipe.fields), "weights": weights,
         }  # fmt: skip
         blobs.swap(FILE, json.dumps(document, indent=1, ensure_ascii=True).encode(), None)
-    store = _opened(blobs, blobs.get(FILE))
+    store = _opened(blobs, blobs.get(FILE, MOST_BYTES))
     if differences := store.recipe.differences(recipe):
         raise StoreError(
             f"store {blobs.where} was made with another recipe: {spell_differences(differences)}",
@@ -105,28 +117,54 @@ def _short(value: Json) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def _said(value: Json) -> str:
+    return value[:80] if isinstance(value, str) else reprlib.repr(value)
+
+
+@contextlib.contextmanager
+def _of_a_store(blobs: Blobs) -> Iterator[None]:
+    """Errors: StoreError for what lies in a store's folder and is no file or folder of a store."""
+    try:
+        yield
+    except DamageError as damage:
+        raise StoreError(
+            f"{blobs.where} cannot be used as a store: {damage}",
+            hint="remove what is not of the store, or choose another --store",
+        ) from damage
+
+
 def _opened(blobs: Blobs, data: bytes) -> FolderStore:
     try:
-        document = json.loads(data)
+        document = checked.parsed(data)
         version, name = document["format_version"], document["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError):
         raise StoreError(f"{blobs.where}/{FILE} cannot be read as the description of a store") from None
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise StoreError(
-            f"{blobs.where} has format_version {version}; this version of affect reads up to {FORMAT_VERSION}",
+            f"{blobs.where} has format_version {_said(version)}; this version of affect reads up to {FORMAT_VERSION}",
             hint="pip install --upgrade affect",
         )
-    fields, digest = document.get("recipe"), document.get("digest")
+    fields, digest, weights = document.get("recipe"), document.get("digest"), document.get("weights")
     if name not in FORMATS or not isinstance(fields, dict):
-        raise StoreError(f"{blobs.where}/{FILE} names format {name!r}; expected {' or '.join(FORMATS)} and a recipe")
-    recipe = Recipe(fields)
+        raise StoreError(
+            f"{blobs.where}/{FILE} names format {reprlib.repr(name)}; expected {' or '.join(FORMATS)} and a recipe"
+        )
+    try:
+        recipe = Recipe(checked.plain(fields, "recipe"))
+        if weights is not None:
+            checked.text(weights, "weights")
+    except ValueError as error:
+        raise StoreError(
+            f"{blobs.where}/{FILE} cannot be: {error}",
+            hint="put the file back as it was, or extract into a new --store",
+        ) from None
     if recipe.digest != digest:
         raise StoreError(
-            f"{blobs.where}/{FILE} was changed: its digest is {str(digest)[:12]}, its recipe's {recipe.digest[:12]}",
+            f"{blobs.where}/{FILE} was changed: its digest is {_said(digest)[:12]}, its recipe's {recipe.digest[:12]}",
             hint="put the file back as it was, or extract into a new --store",
         )
     store = FolderStore(blobs, recipe, _format(name))
-    store.weights = document.get("weights")
+    store.weights = weights
     return store
 
 

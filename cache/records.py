@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from ..configs.subject import Subject
 from ..errors import InputError
+from . import checked
 
 Array = npt.NDArray[Any]
 Json = Any  # a value json can hold; spelling the recursion out helps no reader
@@ -166,11 +168,52 @@ class VideoInfo:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "VideoInfo":
-        """The info in an entry's attributes, whatever else they hold. Errors: TypeError where a field is missing."""
-        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
-        known["persons"] = {int(track): person for track, person in known.get("persons", {}).items()}
-        known["warnings"] = tuple(known.get("warnings", ()))
-        return cls(**known)
+        """The info in an entry's attributes, whatever else they hold.
+
+        Errors: ValueError for a field that is missing, or that cannot be.
+        """
+        found = {name: check(values[name], name) for name, check in _INFO_FIELDS.items() if name in values}
+        if missing := sorted(_NEEDED - found.keys()):
+            raise ValueError(f"{missing[0]} is missing")
+        return cls(**found)
+
+
+def _count_or_none(value: Json, name: str) -> int | None:
+    return None if value is None else checked.whole(value, name)
+
+
+def _number_or_none(value: Json, name: str) -> float | None:
+    return None if value is None else checked.number(value, name, -1e15, 1e15)
+
+
+def _size(value: Json, name: str) -> int:
+    return checked.whole(value, name, 0, 2**31 - 1)
+
+
+def _time(value: Json, name: str) -> int:
+    return checked.whole(value, name, -checked.LARGEST, checked.LARGEST)
+
+
+def _flag(value: Json, name: str) -> bool:
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ValueError(f"{name} is {reprlib.repr(value)}; expected true or false")
+
+
+def _versions(value: Json, name: str) -> dict[str, str]:
+    return {checked.text(key, name): checked.text(item, name) for key, item in checked.mapping(value, name).items()}
+
+
+_INFO_FIELDS: Mapping[str, Callable[[Json, str], Any]] = {
+    "recipe_digest": checked.digest, "fingerprint": checked.text, "file_bytes": checked.whole, "file_mtime_ns": _time,
+    "header_frames": _count_or_none, "decoded_frames": checked.whole, "duration_s": _number_or_none,
+    "average_fps": _number_or_none, "width_px": _size, "height_px": _size,
+    "rotation_deg": lambda value, name: checked.whole(value, name, -360, 360), "codec": checked.text,
+    "bad_packets": checked.whole, "cut_short": _flag, "persons": checked.tracks, "warnings": checked.texts,
+    "versions": _versions, "device": checked.text,
+}  # fmt: skip
+_NEEDED = {item.name for item in fields(VideoInfo) if item.default is MISSING and item.default_factory is MISSING}
+assert set(_INFO_FIELDS) == {item.name for item in fields(VideoInfo)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Store(ABC):
     def entry(self, entry_id: str, names: Sequence[str] = ()) -> Entry:
         """What is known of a video with some of its arrays, by their names in FrameFeatures, all of one moment.
 
-        Errors: EntryError.
+        Errors: EntryError; of those UnreadableError where nothing is known to be wrong with it.
         """
 
     def entries(self, ids: Iterable[str], names: Sequence[str] = ()) -> Iterator[Entry | EntryError]:
@@ -115,4 +115,7 @@ class Store(ABC):
 
     @abstractmethod
     def verify(self, entry_id: str) -> list[str]:
-        """What is damaged in an entry: one sentence each, empty when every checksum holds."""
+        """What is damaged in an entry: one sentence each, empty when every checksum holds.
+
+        Errors: EntryError where there is none, UnreadableError where it cannot be read now.
+        """

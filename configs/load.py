@@ -38,7 +38,7 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
         if not separator or not key:
             raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, _parse(text, shortened(word, 100)))
+        _assign(tree, path, parse_yaml(text, shortened(word, 100)))
     config = config_from_dict(tree)
     features = config.features
     allowed(features.backbone, None, "--set features.backbone=")
@@ -104,7 +104,7 @@ def _read_yaml(source: str) -> dict[str, Any]:
     """The tree of a preset, or of a file, whose words for code and files are marked as that file's."""
     if source in preset_names():
         text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
-        return _sections(_parse(text, source), source)
+        return _sections(parse_yaml(text, source), source)
     if not Path(source).is_file():
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
@@ -135,7 +135,8 @@ def _sections(tree: Any, source: str) -> dict[str, Any]:
     return tree
 
 
-def _parse(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str) -> Any:
+    """What YAML says, of plain values alone. Errors: ConfigError."""
     try:
         return load_plain_yaml(text)
     except NotPlainYamlError as error:

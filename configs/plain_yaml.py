@@ -42,8 +42,8 @@ def load_plain_yaml(text: str) -> Any:
         return yaml.load(text, _PlainLoader)
     except yaml.MarkedYAMLError as error:
         raise NotPlainYamlError(f"{_place(error.problem_mark)}{error.problem or error.context}") from error
-    except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
-        # A date without such a day, a number of 5,000 digits or of none, a tag that does not go with its value.
+    # A date without such a day, a number of 5,000 digits or of none: PyYAML's own conversions fail in their own ways.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
         raise NotPlainYamlError(" ".join(str(error).split())[:200]) from error
 
 

@@ -3,11 +3,11 @@
 A preset or `--set a.b=c` says only what differs. What each default is worth, as measured: docs/defaults.md.
 """
 
-from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
-from ..errors import ConfigError, InputError, shown
+from ..errors import ConfigError, InputError
+from .ranges import check_ranges, count, number, require
 from .subject import Subject
 
 PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # how the authors' checkpoints were trained
@@ -19,72 +19,26 @@ MOST_WEIGHTS = 500_000_000  # of the stage-two network: 2 GB, and four times as 
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """The numbers a setting may have, both ends with it unless they are open. Never NaN, never infinite."""
-
-    low: float
-    high: float
-    above: bool = False  # not `low` itself
-    below: bool = False  # not `high` itself
-    whole: bool = False
-
-    def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
-            return False
-        try:
-            number = float(value)
-        except OverflowError:
-            return False
-        inside = self.low < number if self.above else self.low <= number
-        return inside and (number < self.high if self.below else number <= self.high)
-
-    def __str__(self) -> str:
-        kind = "a whole number, " if self.whole else "a number, "
-        return f"{kind}{'above ' if self.above else ''}{self.low:g} to {'below ' if self.below else ''}{self.high:.10g}"
-
-
-def _number(default: Any, low: float, high: float, **more: bool) -> Any:
-    return field(default=default, metadata={"range": Range(low, high, **more)})
-
-
-def _count(default: Any, low: int, high: int) -> Any:
-    return field(default=default, metadata={"range": Range(low, high, whole=True)})
-
-
-def _check_ranges(section: Any, where: str) -> None:
-    """Errors: ConfigError for the first number outside its range; None and words are another type's business."""
-    for item in fields(section):
-        span, value = item.metadata.get("range"), getattr(section, item.name)
-        if span is not None and value is not None and not isinstance(value, str):
-            _require(value in span, f"{where}.{item.name}", value, str(span))
-
-
-def _require(condition: bool, key: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key} is {shown(value)}; expected {expected}", hint=f"--set {key}=VALUE")
-
-
-@dataclass(frozen=True, slots=True)
 class FacesConfig:
     """How faces are found, followed and cut out. With `detector: none`, each kept frame is one row: the whole frame."""
 
     detector: Literal["centerface", "none"] = "centerface"  # none: the frames are faces already, or are used whole
-    input_width_px: int = _count(320, 64, 640)  # width to which a frame is reduced for the detector, pixels, 64 to 640
-    start_score: float = _number(0.5, 0, 1, above=True, below=True)  # detection score at which a track starts, 0 to 1
-    # Detection score at which a track continues, 0 to start_score.
-    continue_score: float = _number(0.35, 0, 1, above=True, below=True)
-    # Overlap over union of a track's last box and its next, at least; 0 to 1.
-    min_iou: float = _number(0.3, 0, 1, above=True, below=True)
-    max_gap_s: float = _number(2.0, 0, 3600)  # a track ends after this long without a detection, seconds, at least 0
+    input_width_px: int = count(320, 64, 640)  # width to which a frame is reduced for the detector, pixels, 64 to 640
+    start_score: float = number(0.5, 0, 1, above=True, below=True)  # detection score at which a track starts, 0 to 1
+    # Detection score at which a track continues, 0 to start_score
+    continue_score: float = number(0.35, 0, 1, above=True, below=True)
+    # Overlap over union of a track's last box and its next, at least; 0 to 1
+    min_iou: float = number(0.3, 0, 1, above=True, below=True)
+    max_gap_s: float = number(2.0, 0, 3600)  # a track ends after this long without a detection, seconds, at least 0
     # A new shot begins where the thumbnails of two frames differ by more than this on average, grey levels, 0 to 255.
-    cut_threshold: float = _number(30.0, 0, 1e6)
-    # Shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame.
-    min_face_px: int = _count(12, 0, 100_000)
+    cut_threshold: float = number(30.0, 0, 1e6)
+    # Shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame
+    min_face_px: int = count(12, 0, 100_000)
     crop: Literal["aligned", "box"] = "aligned"  # eyes at a fixed place and level, or a square around the box
 
     def __post_init__(self) -> None:
-        _check_ranges(self, "features.faces")
-        _require(
+        check_ranges(self, "features.faces")
+        require(
             self.continue_score <= self.start_score,
             "features.faces.continue_score",
             self.continue_score,
@@ -101,31 +55,31 @@ class FeaturesConfig:
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
-    # Kept frames a second, above 0 to 1000; source: every frame.
-    sample_fps: float | Literal["source"] = _number(3.125, 0, 1000, above=True)
+    # Kept frames a second, above 0 to 1000; source: every frame
+    sample_fps: float | Literal["source"] = number(3.125, 0, 1000, above=True)
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:
         if self.sample_fps != "source":
-            _check_ranges(self, "features")
+            check_ranges(self, "features")
 
 
 @dataclass(frozen=True, slots=True)
 class ClipsConfig:
     """How a labelled span becomes clips, and which clips are a clip's context."""
 
-    length: int = _count(16, 1, 1000)  # kept frames of a clip, 1 to 1000
-    # Kept frames from clip to clip of a span, at least 1; None: length, so no overlap.
-    hop: int | None = _count(None, 1, 100_000)
-    context: int = _count(2, 0, 64)  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
+    length: int = count(16, 1, 1000)  # kept frames of a clip, 1 to 1000
+    # Kept frames from clip to clip of a span, at least 1; None: length, so no overlap
+    hop: int | None = count(None, 1, 100_000)
+    context: int = count(2, 0, 64)  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
     context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: no neighbour, or one from its other end
     subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
-    # Share of a clip's frames that must show the person, to train or be scored; 0 to 1.
-    min_valid: float = _number(0.0, 0, 1)
+    # Share of a clip's frames that must show the person, to train or be scored; 0 to 1
+    min_valid: float = number(0.0, 0, 1)
 
     def __post_init__(self) -> None:
-        _check_ranges(self, "clips")
-        _require(_is_one_person(self.subject), "clips.subject", self.subject, "main, largest or track:N")
+        check_ranges(self, "clips")
+        require(_is_one_person(self.subject), "clips.subject", self.subject, "main, largest or track:N")
 
 
 def _is_one_person(word: str) -> bool:
@@ -140,28 +94,28 @@ def _is_one_person(word: str) -> bool:
 class ModelConfig:
     """The stage-two network. Its width is that of the features, unless `width` reduces it."""
 
-    # Of all layers after the first, a multiple of heads; None: as many as the features.
-    width: int | None = _count(None, 1, 8192)
-    layers: int = _count(2, 1, 64)  # of the clip Transformer, at least 1
-    heads: int = _count(16, 1, 256)  # of its self-attention, at least 1
-    feed_forward: int = _count(2048, 1, 65536)  # width of its feed-forward layers, at least 1
-    encoder_dropout: float = _number(0.1, 0, 1, below=True)  # share dropped in the clip Transformer, 0 to below 1
-    # Share dropped after positions, in the context block and in the head, 0 to below 1.
-    dropout: float = _number(0.2, 0, 1, below=True)
+    # Of all layers after the first, a multiple of heads; None: as many as the features
+    width: int | None = count(None, 1, 8192)
+    layers: int = count(2, 1, 64)  # of the clip Transformer, at least 1
+    heads: int = count(16, 1, 256)  # of its self-attention, at least 1
+    feed_forward: int = count(2048, 1, 65536)  # width of its feed-forward layers, at least 1
+    encoder_dropout: float = number(0.1, 0, 1, below=True)  # share dropped in the clip Transformer, 0 to below 1
+    # Share dropped after positions, in the context block and in the head, 0 to below 1
+    dropout: float = number(0.2, 0, 1, below=True)
     # Attention to the context: logits divided by sqrt(width), or multiplied by it as in the authors' code.
     attention_scale: Literal["standard", "published"] = "standard"
     head_inner_relu: bool = True  # ReLU before the head's linear layer; the published PANSS and CAINS heads have none
     total_target: str | None = None  # the target that reads the whole head; each other target reads a part of it
 
     def __post_init__(self) -> None:
-        _check_ranges(self, "model")
+        check_ranges(self, "model")
         if self.width is not None:
             self.check_width(self.width)
 
     def check_width(self, width: int) -> None:
         """Errors: ConfigError for a width that the heads do not divide, or of a network too large to train anywhere."""
         if width % self.heads:
-            fewer = max(number for number in range(1, self.heads + 1) if width % number == 0)
+            fewer = max(heads for heads in range(1, self.heads + 1) if width % heads == 0)
             wider = max(1, round(width / self.heads)) * self.heads
             raise ConfigError(
                 f"model.heads is {self.heads}, which does not divide the width {width}",
@@ -181,13 +135,13 @@ class LossConfig:
     """`regression` over targets plus `relational_weight` times the relational loss."""
 
     regression: Literal["ccc", "rmse"] = "ccc"  # 1 - CCC, or the root of the mean squared error
-    relational_weight: float = _number(1.0, 0, 1e6)  # at least 0; 0: no relational loss
+    relational_weight: float = number(1.0, 0, 1e6)  # at least 0; 0: no relational loss
     label_similarity: Literal["cosine", "distance"] = "cosine"  # of two clips' labels, in the relational loss
-    contrastive_epochs: int = _count(0, 0, 10_000)  # of pre-training without labels; 0: none
-    contrastive_temperature: float = _number(0.07, 1e-4, 1e4)  # of its softmax, above 0
+    contrastive_epochs: int = count(0, 0, 10_000)  # of pre-training without labels; 0: none
+    contrastive_temperature: float = number(0.07, 1e-4, 1e4)  # of its softmax, above 0
 
     def __post_init__(self) -> None:
-        _check_ranges(self, "loss")
+        check_ranges(self, "loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +149,25 @@ class TrainingConfig:
     """How the weights are found. Early stopping watches the inner validation split."""
 
     optimizer: Literal["adamw", "sgd"] = "adamw"  # adamw: no decay of biases and norms; sgd: plain, decay of everything
-    learning_rate: float = _number(3e-4, 0, 10, above=True)  # the highest, after warm-up; above 0
-    weight_decay: float = _number(1e-2, 0, 1000)  # at least 0
+    learning_rate: float = number(3e-4, 0, 10, above=True)  # the highest, after warm-up; above 0
+    weight_decay: float = number(1e-2, 0, 1000)  # at least 0
     schedule: Literal["cosine", "step", "constant"] = "cosine"  # of the learning rate after warm-up
-    warmup: float = _number(0.05, 0, 1, below=True)  # share of all steps in which the learning rate rises, 0 to below 1
-    step_epochs: int = _count(5, 1, 10_000)  # schedule step: epochs between two reductions, at least 1
-    step_factor: float = _number(0.1, 0, 1)  # schedule step: what each reduction multiplies the learning rate by
-    epochs: int = _count(50, 1, 10_000)  # at most; at least 1
-    # Epochs without a better validation score before training stops; 0: it never stops early.
-    patience: int = _count(10, 0, 10_000)
+    warmup: float = number(0.05, 0, 1, below=True)  # share of all steps in which the learning rate rises, 0 to below 1
+    step_epochs: int = count(5, 1, 10_000)  # schedule step: epochs between two reductions, at least 1
+    step_factor: float = number(0.1, 0, 1)  # schedule step: what each reduction multiplies the learning rate by
+    epochs: int = count(50, 1, 10_000)  # at most; at least 1
+    # Epochs without a better validation score before training stops; 0: it never stops early
+    patience: int = count(10, 0, 10_000)
     keep: Literal["best", "last"] = "best"  # best epoch on validation, or the last one, which never stops early
-    batch_size: int = _count(32, 1, 65_536)  # clips, at least 1
-    accumulate: int = _count(1, 1, 10_000)  # batches for each step of the optimiser, at least 1
-    clip_norm: float = _number(1.0, 0, 1e6)  # largest norm of the gradient, at least 0; 0: any
+    batch_size: int = count(32, 1, 65_536)  # clips, at least 1
+    accumulate: int = count(1, 1, 10_000)  # batches for each step of the optimiser, at least 1
+    clip_norm: float = number(1.0, 0, 1e6)  # largest norm of the gradient, at least 0; 0: any
     standardise: bool = True  # features minus the training clips' mean, over their (floored) standard deviation
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: mixed precision
-    seed: int = _count(0, 0, MOST_SEED)  # of the first weights, the batches, dropout, and the division of subjects
+    seed: int = count(0, 0, MOST_SEED)  # of the first weights, the batches, dropout, and the division of subjects
 
     def __post_init__(self) -> None:
-        _check_ranges(self, "training")
+        check_ranges(self, "training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,15 +176,15 @@ class EvaluationConfig:
 
     # split: as the manifest or test_subjects say; leave-one-subject-out: a fold for each subject; k-fold: `folds` folds
     protocol: Literal["split", "leave-one-subject-out", "k-fold"] = "split"
-    folds: int = _count(5, 2, 10_000)  # k-fold: how many, at least 2; subjects stay whole
-    # Of the training subjects, where the manifest names no validation; between 0 and 1.
-    validation_share: float = _number(0.2, 0, 1, above=True, below=True)
+    folds: int = count(5, 2, 10_000)  # k-fold: how many, at least 2; subjects stay whole
+    # Of the training subjects, where the manifest names no validation; between 0 and 1
+    validation_share: float = number(0.2, 0, 1, above=True, below=True)
     test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
     allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
-    bootstrap: int = _count(1000, 0, 100_000)  # resamples of subjects for the intervals; 0: no intervals
+    bootstrap: int = count(1000, 0, 100_000)  # resamples of subjects for the intervals; 0: no intervals
 
     def __post_init__(self) -> None:
-        _check_ranges(self, "evaluation")
+        check_ranges(self, "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +196,7 @@ class LabelsConfig:
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.ranges.items():
-            _require(
+            require(
                 -MOST_LABEL <= low < high <= MOST_LABEL,
                 f"labels.ranges.{name}",
                 [low, high],

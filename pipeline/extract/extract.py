@@ -186,6 +186,8 @@ def extract_into(
 
     outcome = VideoOutcome(source.id, str(source.path), "done")
     try:
+        if source.path.is_dir():
+            list(source.path.iterdir())  # says why a folder below the one that was given is among the videos
         if not source.path.is_file():
             raise VideoError(f"{source.path} is not a file that can be read; expected a video")
         found = _stamp(source.path)

@@ -8,7 +8,7 @@ import numpy as np
 from ...cache.opening import open_store
 from ...cache.records import FrameFeatures, FrameStatus, Json
 from ...cache.store import Store
-from ...errors import EntryError
+from ...errors import EntryError, UnreadableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class StoreReport:
     videos: tuple[StoredVideo, ...]
     tracks: tuple[StoredTrack, ...]
     damaged: Mapping[str, tuple[str, ...]]  # id -> what is wrong
+    unreadable: Mapping[str, str]  # id -> why it cannot be read now; nothing is known to be wrong with it
 
 
 def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) -> StoreReport:
@@ -60,14 +61,17 @@ def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) 
     videos: list[StoredVideo] = []
     all_tracks: list[StoredTrack] = []
     damaged: dict[str, tuple[str, ...]] = {}
+    unreadable: dict[str, str] = {}
     versions: dict[str, set[str]] = {}
     for entry_id in store.ids():
-        problems = tuple(store.verify(entry_id)) if verify else ()
-        if problems:
-            damaged[entry_id] = problems
-            continue
         try:
+            if problems := tuple(store.verify(entry_id)) if verify else ():
+                damaged[entry_id] = problems
+                continue
             video, of_video, made_with = _stored(store, entry_id)
+        except UnreadableError as error:
+            unreadable[entry_id] = error.message
+            continue
         except EntryError as error:
             damaged[entry_id] = (error.message,)
             continue
@@ -78,7 +82,7 @@ def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) 
     return StoreReport(
         location, store.format, store.recipe.digest, store.recipe.fields,
         {package: tuple(sorted(found)) for package, found in sorted(versions.items())},
-        tuple(videos), tuple(all_tracks), damaged,
+        tuple(videos), tuple(all_tracks), damaged, unreadable,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What a run of `extract-features` has to do: which videos are new, stored already, changed, damaged or renamed."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from ...cache.opening import open_store, store_exists
 from ...cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
-from ...errors import EntryError
+from ...errors import EntryError, UnreadableError
 from ..events import VideoOutcome
 from .videos import Source
 
@@ -28,7 +29,8 @@ def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> l
     """What a run would do, as (video, words); nothing is written, and no model is loaded."""
     store = open_store(location) if store_exists(location) else None
     stored = set(store.ids()) if store is not None else set()
-    known = {} if store is None or overwrite else _infos(store, [item.id for item in sources if item.id in stored])
+    wanted = [] if store is None or overwrite else [item.id for item in sources if item.id in stored]
+    known = {} if store is None else _infos(store, wanted)
 
     def words(source: Source) -> str:
         if source.id not in stored:
@@ -53,27 +55,37 @@ def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bo
     same = _find_same_content(known, missing)
     for source in sources:
         if source.id in same:
-            _copy_entry(store, same[source.id], source.id)
-            reason = f"the same content is stored as {same[source.id]}; copied"
-            yield VideoOutcome(source.id, str(source.path), "skipped", reason)
+            yield _copied(store, source, same[source.id])
             continue
         outcome = _check_stored(source, known.get(source.id)) if source.id in stored else None
-        if outcome is None or (verify and outcome.status == "skipped" and store.verify(source.id)):
-            yield Todo(source, replaces=source.id in stored)
-        else:
-            yield outcome
+        if outcome is not None and outcome.status == "skipped" and verify:
+            outcome = _verified(store, source, outcome)
+        yield Todo(source, replaces=source.id in stored) if outcome is None else outcome
 
 
-def _infos(store: Store, ids: Sequence[str]) -> dict[str, VideoInfo]:
-    """What is known of entries; a damaged one is left out, and inspect-cache names it."""
-    return {entry.id: entry.info for entry in store.entries(ids) if not isinstance(entry, EntryError)}
+def _infos(store: Store, ids: Sequence[str]) -> dict[str, VideoInfo | UnreadableError]:
+    """What is known of entries, or why nothing is now; a damaged one is left out, and inspect-cache names it."""
+    known: dict[str, VideoInfo | UnreadableError] = {}
+    for name, entry in zip(ids, store.entries(ids), strict=True):
+        if isinstance(entry, UnreadableError):
+            known[name] = entry
+        elif not isinstance(entry, EntryError):
+            known[name] = entry.info
+    return known
 
 
-def _check_stored(source: Source, info: VideoInfo | None) -> VideoOutcome | None:
+def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> VideoOutcome | None:
     """Skipped or failed for a stored video; None when its entry is damaged and has to be made again."""
     if info is None:
         return None
-    state = _same_file(info, source.path)
+    if isinstance(info, UnreadableError):
+        # Nothing is known to be wrong with it, so nothing takes its place.
+        return VideoOutcome(source.id, str(source.path), "failed", str(info))
+    try:
+        state = _same_file(info, source.path)
+    except OSError as error:
+        reason = f"{source.path} cannot be read ({error.strerror or error})"
+        return VideoOutcome(source.id, str(source.path), "failed", reason)
     if state is None:
         return VideoOutcome(source.id, str(source.path), "failed", f"{source.path} does not exist")
     if not state:
@@ -82,20 +94,28 @@ def _check_stored(source: Source, info: VideoInfo | None) -> VideoOutcome | None
     return VideoOutcome(source.id, str(source.path), "skipped", "stored complete, by this recipe, from this file")
 
 
+def _verified(store: Store, source: Source, outcome: VideoOutcome) -> VideoOutcome | None:
+    """The outcome of a stored video whose bytes are looked at too; None where they are damaged."""
+    try:
+        return None if store.verify(source.id) else outcome
+    except UnreadableError as error:
+        return VideoOutcome(source.id, str(source.path), "failed", str(error))
+
+
 def _same_file(info: VideoInfo, path: Path) -> bool | None:
     """Whether the file is the one that was stored; None when there is none."""
     from ...stages.features.fingerprint import fingerprint
 
     try:
         stat = path.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
     if stat.st_size != info.file_bytes:
         return False
     return stat.st_mtime_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
 
 
-def _find_same_content(known: Mapping[str, VideoInfo], missing: Sequence[Source]) -> dict[str, str]:
+def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing: Sequence[Source]) -> dict[str, str]:
     """New id -> stored id of the same content, for videos that were renamed or copied since they were stored.
 
     Only sizes that match are hashed, so a folder of new videos costs nothing here.
@@ -104,16 +124,27 @@ def _find_same_content(known: Mapping[str, VideoInfo], missing: Sequence[Source]
 
     by_size: dict[int, list[tuple[str, str]]] = {}
     for old, info in known.items():
+        if isinstance(info, UnreadableError):
+            continue
         by_size.setdefault(info.file_bytes, []).append((old, info.fingerprint))
     same: dict[str, str] = {}
     for source in missing:
-        candidates = by_size.get(source.path.stat().st_size, []) if source.path.is_file() else []
-        if candidates:
-            mark = fingerprint(source.path)
-            twins = [old for old, known_mark in candidates if known_mark == mark]
-            if twins:
+        with contextlib.suppress(OSError):  # whoever extracts it says why it cannot be read
+            candidates = by_size.get(source.path.stat().st_size, []) if source.path.is_file() else []
+            mark = fingerprint(source.path) if candidates else ""
+            if twins := [old for old, known_mark in candidates if known_mark == mark]:
                 same[source.id] = twins[0]
     return same
+
+
+def _copied(store: Store, source: Source, old: str) -> Todo | VideoOutcome:
+    """The outcome of a video whose content is stored under another name; to be extracted where that cannot be read."""
+    try:
+        _copy_entry(store, old, source.id)
+    except EntryError:
+        return Todo(source, replaces=False)
+    reason = f"the same content is stored as {old}; copied"
+    return VideoOutcome(source.id, str(source.path), "skipped", reason)
 
 
 def _copy_entry(store: Store, old: str, new: str) -> None:

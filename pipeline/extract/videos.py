@@ -39,7 +39,8 @@ class Source:
 
 
 def find_videos(words: Sequence[str]) -> list[Source]:
-    """Videos of files and folders, sorted by id. In a folder: every file with a video's suffix, at any depth.
+    """Videos of files and folders, sorted by id. In a folder: every file with a video's suffix, at any depth, and every
+    folder that does not say what is in it, which then fails as a video would.
 
     Ids are paths relative to the folder given, or a file's own name.
     Errors: InputError for a path that is missing, a folder without videos, or two files with one id.
@@ -73,7 +74,8 @@ def _expand(path: Path) -> list[tuple[Path, str]]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()  # a symlink may lead back to a folder above it
-    for name, folders, files in os.walk(folder, followlinks=True):
+    unread: list[OSError] = []
+    for name, folders, files in os.walk(folder, onerror=unread.append, followlinks=True):
         identity = Path(name).stat()
         if (identity.st_dev, identity.st_ino) in seen:
             folders.clear()
@@ -82,7 +84,17 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(item for item in folders if not item.startswith("."))
         for file in sorted(files):
             path = Path(name, file)
-            # A dangling link is a video the user expects: it is listed as failed rather than left out.
-            wanted = path.is_file() or (path.is_symlink() and not path.exists())
-            if wanted and path.suffix.lower() in VIDEO_SUFFIXES and not file.startswith("."):
+            if _is_file(path) and path.suffix.lower() in VIDEO_SUFFIXES and not file.startswith("."):
                 yield path
+    for error in unread:
+        if Path(error.filename) == folder:
+            raise InputError(f"{folder} cannot be listed ({error.strerror}); expected a folder of videos")
+        yield Path(error.filename)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, or something that a user expects to be one: that is listed as failed, not left out."""
+    try:
+        return path.is_file() or (path.is_symlink() and not path.exists())
+    except OSError:
+        return True

@@ -110,7 +110,8 @@ class Outputs:
         self.summary = PredictSummary(str(folder))
         self._folder = Path(folder)
         self.names = Pseudonyms.from_file(self.options.key_file)
-        self._plan: ScoresPlanned | None = None
+        self._plan: ScoresPlanned | None = None  # under pseudonyms
+        self._run = ""  # where the run lies
         self._kinds = [*ALWAYS, *self.options.exports, *(["overlay"] if self.options.overlay is not None else [])]
         if unknown := sorted(set(self._kinds) - set(OUTPUTS)):
             raise InputError(f"--export {unknown[0]} is not known; expected one of {', '.join(OUTPUTS)}")
@@ -141,8 +142,8 @@ class Outputs:
         """Write what there is to write. Errors: InputError for a folder or an overlay that may not be written to."""
         if isinstance(event, ScoresPlanned):
             self._claim(event)
-            self._plan = event
-            self.summary.missing, self.summary.warnings = event.missing, event.failed_folds
+            self._plan, self._run = self.names.of_plan(event), event.run
+            self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.failed_folds
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
             self._add_clips(event)
         elif isinstance(event, VideoPrediction | VideoFailed) and event.video in self._given_up:
@@ -182,7 +183,7 @@ class Outputs:
             self._add_failure(VideoFailed(event.video, None, "; ".join(reasons)))
 
     def _add_video(self, event: VideoPrediction) -> None:
-        outputs, known = self._outputs(), self.names.of_prediction(event)
+        outputs, known = self._outputs(), self.names.of_prediction(event, self._run)
         shown = replace(known, source=None) if self.names.active else known
         reasons = []
         for output in outputs:
@@ -196,7 +197,7 @@ class Outputs:
 
     def _add_failure(self, event: VideoFailed, scored: VideoResult | None = None) -> None:
         """List a video. scored: what it came to, where only a part of its outputs is missing."""
-        reason = self.names.cleaned(event.reason, event.video, event.source)
+        reason = self.names.cleaned(event.reason, event.video, event.source, self._run)
         failed = VideoFailed(self.names.of(event.video), None, reason)
         for output in self._outputs():
             try:
@@ -209,7 +210,7 @@ class Outputs:
 
     def _add_problem(self, error: BaseException) -> None:
         """Something that is no single video's could not be written."""
-        message = named(error, self._folder).message
+        message = self.names.cleaned(named(error, self._folder).message, run=self._run)
         if message not in self.summary.problems:
             self.summary.problems.append(message)
 
@@ -236,7 +237,7 @@ class Outputs:
             "made_by": MADE_BY,
             "complete": self.summary.complete,
             "seconds": round(self.summary.seconds, 2),
-            "run": self.names.of_run(plan.run),
+            "run": plan.run,
             "recipe_digest": plan.recipe_digest,
             "models": plan.models,
             "missing": list(plan.missing),

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ...cache.predictions import VideoPrediction
 from ...errors import InputError
+from ..events import ScoresPlanned
 
 LEAST_KEY_BYTES = 16
 MOST_KEY_BYTES = 1 << 12
@@ -73,13 +74,24 @@ class Pseudonyms:
         digest = hmac.new(self.key, name.encode("utf-8", "surrogateescape"), hashlib.sha256)
         return mark + digest.hexdigest()[:SHOWN_DIGITS]
 
-    def of_prediction(self, prediction: VideoPrediction) -> VideoPrediction:
+    def of_plan(self, plan: ScoresPlanned) -> ScoresPlanned:
+        """What is going to be scored, under pseudonyms; where recordings lie is still told."""
+        missing, failed = (
+            [self.cleaned(words, run=plan.run) for words in said] for said in (plan.missing, plan.failed_folds)
+        )
+        videos = tuple(map(self.of, plan.videos))
+        return replace(
+            plan, videos=videos, run=self.of_run(plan.run), missing=tuple(missing), failed_folds=tuple(failed)
+        )
+
+    def of_prediction(self, prediction: VideoPrediction, run: str = "") -> VideoPrediction:
         """The prediction under its pseudonym, also in what it warns of."""
-        warnings = [self.cleaned(words, prediction.video, prediction.source) for words in prediction.warnings]
+        name, source = prediction.video, prediction.source
+        warnings = [self.cleaned(words, name, source, run) for words in prediction.warnings]
         return replace(prediction, video=self.of(prediction.video), warnings=tuple(warnings))
 
-    def cleaned(self, text: str, name: str, path: Path | None) -> str:
-        """`text`, a message about a video, without any form of the video's name or of a path.
+    def cleaned(self, text: str, name: str = "", path: Path | None = None, run: str = "") -> str:
+        """`text`, a message about a video, without any form of the video's name, of the run's, or of a path.
 
         One pass, the longest form first. A stem or a folder is replaced where it stands as a word of its own.
         """
@@ -89,15 +101,19 @@ class Pseudonyms:
             "|".join(map(re.escape, sorted(forms(name, path), key=len, reverse=True))) or "(?!)"
             for forms in (_file_forms, _word_forms)
         )
+        runs = "|".join(map(re.escape, sorted(_run_forms(run), key=len, reverse=True))) or "(?!)"
         looked_for = (
             rf"(?P<file>(?:[^{ENDS}:]*[/\\])?{BEGIN}(?:{files}){END})",  # a path in front of a name goes with it
+            rf"(?P<run>(?:[^{ENDS}:]*[/\\])?{BEGIN}(?:{runs}){END})",
             rf"(?P<word>{BEGIN}(?:{words}){END})",
             r"(?<=['\"])(?:[A-Za-z]:)?[/\\][^'\"\n]+(?=['\"])",
             rf"(?<![^{ENDS}])(?!\d+/\d+{END}|[a-z]+/s{END})[^{ENDS}]*[/\\](?:[^{ENDS}]*[^{ENDS}.:])?",
         )
         return re.sub(
             "|".join(looked_for),
-            lambda found: self.of(name) if found["file"] or found["word"] else PLACE,
+            lambda found: (
+                self.of(name) if found["file"] or found["word"] else self.of_run(run) if found["run"] else PLACE
+            ),
             unicodedata.normalize("NFC", text),
         )
 
@@ -108,6 +124,10 @@ def _file_forms(name: str, path: Path | None) -> set[str]:
     if path is not None:
         forms |= {path.name, str(path), str(path.absolute()), os.path.realpath(path)}
     return _spellings(forms)
+
+
+def _run_forms(run: str) -> set[str]:
+    return _spellings({run, os.path.realpath(run), Path(run).resolve().name}) if run else set()
 
 
 def _word_forms(name: str, path: Path | None) -> set[str]:

@@ -79,7 +79,12 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
     ]
     if failures:
         failures.append(f"Hint: affect extract-features VIDEOS --store {report.location} --verify extracts them again")
-    elif verified:
+    if report.unreadable:
+        failures += [f"cannot be read now: {entry}: {why}" for entry, why in report.unreadable.items()]
+        failures.append(
+            "Hint: run the same command again when they can be read; extract-features replaces none of them"
+        )
+    if verified and not failures:
         lines.append("every checksum holds")
     return Text(tuple(lines), tuple(failures))
 
@@ -207,8 +212,8 @@ def of_prediction(summary: "PredictSummary") -> Text:
         f"open {summary.output}/viewer.html",
     ]
     failures = [
-        *(f"incomplete: {words}" for words in summary.missing),
-        *(f"failed: {words}" for words in summary.problems),
+        *(f"incomplete: {sentence(words)}" for words in summary.missing),
+        *(f"failed: {sentence(words)}" for words in summary.problems),
         *(f"failed: {item.video}: {sentence(item.reason)}" for item in summary.failed),
     ]
     return Text(tuple(lines), tuple(failures))

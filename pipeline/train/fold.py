@@ -47,6 +47,7 @@ class FoldTask:
     run: Path
     config: Config
     device: str
+    store_digest: str  # of the videos that the run was planned on
 
     @property
     def folder(self) -> Path:
@@ -66,6 +67,11 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
     try:
         if data is None:
             data = build_training_set(task.store, task.labels, task.config, task.device, task.mirrored)
+            if data.store_digest != task.store_digest:
+                raise FoldError(
+                    f"fold {task.fold.name}: store {task.store} is not as it was when this run began",
+                    hint="affect inspect-cache STORE --verify, then the same command with --resume",
+                )
         yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
         ours = isinstance(error, (AffectError, *UNNAMED))

@@ -94,7 +94,7 @@ def train(
         yield FoldsPlanned(len(left), config.training.epochs)
         devices = spread_devices(place, workers.jobs)
         tasks = [
-            FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)])
+            FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)
             for number, fold in enumerate(left)
         ]
         outcomes = []

@@ -1,6 +1,7 @@
 """A store and a label table joined: the clips a run trains and is judged on, and what could not be used."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,10 +60,12 @@ def build_training_set(
     manifest, warnings = _with_ranges(manifest)
     store = open_store(store_location)
     ids = match_videos(manifest, store.ids())
-    table = FeatureTable.from_store(store, sorted(set(ids)), Subject.parse(config.clips.subject), device)
+    subject = Subject.parse(config.clips.subject)
+    table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
-    skipped = _skipped(manifest, clips, labelled)
+    skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
+    warnings += tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
     clips = clips.subset(labelled[clips.span])
     if len(clips) == 0:
         raise ManifestError(
@@ -142,9 +145,13 @@ def _with_ranges(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
     return replace(manifest, targets=tuple(targets)), tuple(warnings)
 
 
-def _skipped(manifest: Manifest, clips: ClipTable, labelled: Array) -> tuple[tuple[str, str, str], ...]:
+def _skipped(
+    manifest: Manifest, clips: ClipTable, labelled: Array, unread: Mapping[int, str]
+) -> tuple[tuple[str, str, str], ...]:
+    """Where, video and why of each span that is not used; unread: why the video of a row cannot be read."""
     reasons = dict.fromkeys(clips.unseen_spans.tolist(), "the person is not seen, or too rarely")
     reasons |= dict.fromkeys(clips.empty_spans.tolist(), "the video has no frame in this time")
+    reasons |= {row: why.splitlines()[0] for row, why in unread.items() if why}
     reasons |= dict.fromkeys(np.flatnonzero(~labelled).tolist(), "no target has a label")
     table = replace(manifest, path=manifest.path and Path(manifest.path.name))  # the run is passed on without its place
     return tuple((table.where(row), manifest.videos[row], reasons[row]) for row in sorted(reasons))

@@ -9,8 +9,8 @@ from torch import Tensor
 from ...cache.records import Array, FrameFeatures, VideoInfo
 from ...cache.store import Store
 from ...configs.subject import MAIN, Subject
-from ...errors import InputError
-from .held import FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
+from ...errors import EntryError, InputError
+from .held import READ_FRAMES, FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
 
 
 class FeatureTable:
@@ -19,8 +19,15 @@ class FeatureTable:
     `place` says where the values are: "device", "memory" or "store".
     """
 
-    def __init__(self, frames: FrameIndex, values: HeldRows | StoredRows, device: torch.device) -> None:
-        self.frames = frames
+    def __init__(
+        self,
+        frames: FrameIndex,
+        values: HeldRows | StoredRows,
+        device: torch.device,
+        unread: Mapping[str, str] | None = None,
+    ) -> None:
+        """unread: videos that count as having no frame, since they could not be read, and why."""
+        self.frames, self.unread = frames, dict(unread or {})
         self.device = device
         self.valid = frames.row >= 0  # (F,) bool
         self.seen_before = values.seen_before if isinstance(values, HeldRows) else frames.seen_before()  # (F + 1,)
@@ -37,20 +44,35 @@ class FeatureTable:
         budget_bytes: int | None = None,
         *,
         feature_size: int | None = None,
+        skip_unread: bool = False,
     ) -> "FeatureTable":
         """The table of some entries (None: all); `subject` is one person; `feature_size` is D where it is known.
+
+        skip_unread: an entry that is damaged or cannot be read has no frames, and `unread` says why.
+        Errors: EntryError for such an entry otherwise.
 
         Features go to the device when they fit both the budget and half of what is free there, else to memory by the
         same rule, else they stay in the store and are read in blocks, of which at most `budget_bytes` are kept
         (None: a quarter of the free memory).
         """
         names = tuple(dict.fromkeys(store.ids() if ids is None else ids))
-        videos = VideoFrames.stored_in(store, names, subject)
-        if feature_size is None:
-            with_rows = next((name for name, video in videos.items() if video.stored), None)
-            feature_size = store.read_values(with_rows, 0, 1).shape[1] if with_rows is not None else 0
-        frames = FrameIndex.of(videos, feature_size)
-        return cls(frames, _place_values(store, frames, torch.device(device), budget_bytes), torch.device(device))
+        found = VideoFrames.stored_in(store, names, subject)
+        unread = {name: video for name, video in found.items() if isinstance(video, EntryError)}
+        videos = {name: video for name, video in found.items() if not isinstance(video, EntryError)}
+        while skip_unread or not unread:
+            every = {name: videos.get(name, VideoFrames.none()) for name in names}
+            try:
+                frames = FrameIndex.of(every, _size_of(store, every) if feature_size is None else feature_size)
+                values = _place_values(store, frames, torch.device(device), budget_bytes)
+            except EntryError:
+                bad = _unread_values(store, videos) if skip_unread else {}
+                if not bad:
+                    raise
+                unread |= bad
+                videos = {name: video for name, video in videos.items() if name not in bad}
+                continue
+            return cls(frames, values, torch.device(device), {name: str(error) for name, error in unread.items()})
+        raise next(iter(unread.values()))
 
     @classmethod
     def from_videos(
@@ -106,6 +128,24 @@ class FeatureTable:
         if missing.any():
             values = values.masked_fill_(absent.unsqueeze(1), 0)
         return values.view(*frames.shape, self.feature_size), ~absent.view(frames.shape)
+
+
+def _size_of(store: Store, videos: Mapping[str, VideoFrames]) -> int:
+    """D of the first video that has a row; 0 where none has."""
+    with_rows = next((name for name, video in videos.items() if video.stored), None)
+    return int(store.read_values(with_rows, 0, 1).shape[1]) if with_rows is not None else 0
+
+
+def _unread_values(store: Store, videos: Mapping[str, VideoFrames]) -> dict[str, EntryError]:
+    """Which videos have features that cannot be read, and why."""
+    found: dict[str, EntryError] = {}
+    for name, video in videos.items():
+        try:
+            for start in range(0, video.stored, READ_FRAMES):
+                store.read_values(name, start, min(video.stored, start + READ_FRAMES))
+        except EntryError as error:
+            found[name] = error
+    return found
 
 
 def _place_values(

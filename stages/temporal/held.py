@@ -62,15 +62,21 @@ class VideoFrames:
         return cls(video.time_s, row.astype(np.int32), len(video.frame))
 
     @classmethod
-    def stored_in(cls, store: Store, ids: Sequence[str], subject: Subject) -> dict[str, "VideoFrames"]:
-        """Id -> the frames of one person, read without any features. Errors: EntryError."""
-        videos = {}
-        for entry in store.entries(ids, ("time_s", *arrays_for(subject))):
+    def stored_in(cls, store: Store, ids: Sequence[str], subject: Subject) -> dict[str, "VideoFrames | EntryError"]:
+        """Id -> the frames of one person, read without any features, or why they cannot be read."""
+        videos: dict[str, VideoFrames | EntryError] = {}
+        for name, entry in zip(ids, store.entries(ids, ("time_s", *arrays_for(subject))), strict=True):
             if isinstance(entry, EntryError):
-                raise entry
+                videos[name] = entry
+                continue
             row = subject_rows(entry.arrays, entry.frames, entry.info.persons, subject).astype(np.int32)
-            videos[entry.id] = cls(entry.arrays["time_s"], row, len(entry.arrays["frame"]), entry.info.fingerprint)
+            videos[name] = cls(entry.arrays["time_s"], row, len(entry.arrays["frame"]), entry.info.fingerprint)
         return videos
+
+    @classmethod
+    def none(cls) -> "VideoFrames":
+        """Of a video that cannot be read."""
+        return cls(np.zeros(0), np.zeros(0, np.int32), 0)
 
 
 @dataclass(frozen=True, slots=True)

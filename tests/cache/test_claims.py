@@ -30,7 +30,7 @@ def store(request: pytest.FixtureRequest, recipe: Recipe, tmp_path: Path) -> Sto
 
 
 def claim_of(store: Any, name: str = "a.mp4") -> dict[str, str]:
-    found: dict[str, str] = json.loads(store.blobs.get(f".journal/{name}.journal/claim"))
+    found: dict[str, str] = json.loads(store.blobs.get(f".journal/{name}.journal/claim", 4096))
     return found
 
 

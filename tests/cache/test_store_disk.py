@@ -125,18 +125,23 @@ def test_everything_is_synced_before_it_gets_its_name(
 ) -> None:
     """What a power cut could take is synced, in the order that makes the names mean something."""
     events: list[tuple[str, str]] = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, replace = os.fsync, os.replace
 
     def recorded_fsync(handle: int) -> None:
         events.append(("sync", str(Path(f"/proc/self/fd/{handle}").readlink())))
         fsync(handle)
 
-    def recorded_replace(self: Path, target: Path) -> Path:
-        events.append(("name", f"{self} {target}"))
-        return replace(self, target)
+    def recorded_replace(
+        source: Any, target: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> None:
+        events.append(("name", f"{place(src_dir_fd)}/{source} {place(dst_dir_fd)}/{target}"))
+        replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    def place(folder: int | None) -> str:
+        return "" if folder is None else str(Path(f"/proc/self/fd/{folder}").readlink())
 
     monkeypatch.setattr(os, "fsync", recorded_fsync)
-    monkeypatch.setattr(Path, "replace", recorded_replace)
+    monkeypatch.setattr(os, "replace", recorded_replace)
     store = create_store(tmp_path / "store", RECIPE, store_format)
     with store.writer("a.mp4", info.fingerprint) as writer:
         writer.append(draw(5, 5), b"")

@@ -14,10 +14,7 @@ SECTIONS = sorted(
     (
         kind
         for kind in vars(schema).values()
-        if isinstance(kind, type)
-        and is_dataclass(kind)
-        and kind.__module__ == schema.__name__
-        and kind not in (Config, schema.Range)
+        if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == schema.__name__ and kind is not Config
     ),
     key=lambda kind: kind.__name__,
 )

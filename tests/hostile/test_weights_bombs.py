@@ -463,15 +463,15 @@ def test_a_deep_or_odd_record_of_a_fold_is_refused(tmp_path: Path) -> None:
         refused(RunError, load_run, run)
 
 
-LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]\n" for number in range(1, 10)
+LAUGHS = "training:\n  epochs:\n  - &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"  - &a{number} [{', '.join([f'*a{number - 1}'] * 9)}]\n" for number in range(1, 10)
 )
-MERGES = "a0: &a0 {x: 1, y: 2}\n" + "".join(
-    f"a{number}: &a{number} {{<<: [{', '.join([f'*a{number - 1}'] * 9)}]}}\n" for number in range(1, 10)
+MERGES = "training:\n  epochs:\n  - &a0 {x: 1, y: 2}\n" + "".join(
+    f"  - &a{number} {{<<: [{', '.join([f'*a{number - 1}'] * 9)}]}}\n" for number in range(1, 10)
 )
 SETTINGS = {
-    "aliases": f"{LAUGHS}training: {{epochs: *a9}}\n",
-    "merges": f"{MERGES}training: {{<<: *a9}}\n",
+    "aliases": LAUGHS,
+    "merges": MERGES,
     "itself": "training: &t {epochs: *t}\n",
     "deep": "training: " + "[" * 20_000,
     "long": "x" * (2 << 20),

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from affect.cache.files import NewFile, sweep, write_whole
+from affect.cache.files import NewFile, new_folder, sweep, write_whole
 from affect.cache.locks import held
 from affect.cache.opening import create_store
 from affect.cache.predictions import VideoPrediction
@@ -365,6 +365,22 @@ def test_a_picture_that_fails_costs_its_own_file(
     assert "ParseSyntaxError: expected a brace" in pd.read_csv(tmp_path / "failures.csv")["reason"][0]
     assert set(pd.read_csv(tmp_path / "predictions.csv")["video"]) == {"one.mp4", "two.mp4"}
     assert (tmp_path / "annotations" / "one.mp4.eaf").exists() and (tmp_path / "plots" / "two.mp4.png").exists()
+
+
+def test_a_folder_is_filled_whole_or_not_at_all(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "run") as partial:
+        (partial / "config.yaml").write_text("x")
+        assert not (tmp_path / "run").exists()
+    assert (tmp_path / "run" / "config.yaml").read_text() == "x"
+    with (
+        pytest.raises(DiskError, match=f"no space left for {tmp_path}/second/model"),
+        new_folder(tmp_path / "second") as half,
+    ):
+        raise DiskError(f"no space left for {half}/model")
+    with pytest.raises(DiskError), new_folder(tmp_path / "run") as partial:  # what is there stays
+        (partial / "config.yaml").write_text("y")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "config.yaml").read_text() == "x"
 
 
 def test_rows_are_added_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ class TrainingConfig:
     """How the weights are found. Early stopping watches the inner validation split."""
 
     optimizer: Literal["adamw", "sgd"] = "adamw"  # adamw: no decay of biases and norms; sgd: plain, decay of everything
-    learning_rate: float = number(3e-4, 0, 10, above=True)  # the highest, after warm-up; above 0
+    # The highest, after warm-up; above 0. Far too high costs no time: the first loss that is no number ends it.
+    learning_rate: float = number(3e-4, 0, 1e30, above=True)
     weight_decay: float = number(1e-2, 0, 1000)  # at least 0
     schedule: Literal["cosine", "step", "constant"] = "cosine"  # of the learning rate after warm-up
     warmup: float = number(0.05, 0, 1, below=True)  # share of all steps in which the learning rate rises, 0 to below 1

@@ -4,11 +4,13 @@ import base64
 import json
 import os
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,12 +24,13 @@ from affect.errors import InputError
 from affect.pipeline.events import ScoresPlanned, VideoFailed
 from affect.pipeline.predict.inputs import PredictOptions
 from affect.pipeline.predict.outputs import Outputs
+from affect.pipeline.predict.overlay import write_overlay
 from affect.pipeline.predict.pseudonyms import Pseudonyms, strength_bits
 from affect.pipeline.report.report import write_report
 from affect.pipeline.runs.places import command_words, last_name, without_absolute_places, without_places
 from affect.pipeline.train.train import train
 from affect.tests.generated import GeneratedData, generated_features
-from affect.tests.predictions import made_person, made_prediction
+from affect.tests.predictions import made_person, made_prediction, write_face_video
 
 KEY = "8f2c61d07be94a35c1e6f09d3b7a5824"
 NAMES = ("annabelle", "Muster", "ward-seven", "annastudy")
@@ -98,6 +101,21 @@ def test_no_byte_of_an_output_holds_a_name_a_folder_or_a_path(tmp_path: Path) ->
     summary = json.loads((out / "summary.json").read_text())
     assert summary["run"].startswith("r-") and all(item["video"].startswith("v-") for item in summary["videos"])
     assert "the sound of" in json.dumps(summary)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_an_overlay_has_no_title_of_its_recording(suffix: str, tmp_path: Path) -> None:
+    raw = write_face_video(tmp_path / "raw.mp4")
+    source = tmp_path / f"annabelle{suffix}"
+    words = ["-metadata", "title=annabelle", "-metadata:s:a:0", "title=annabelle", "-metadata:s:v:0", "title=annabelle"]
+    ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(raw), "-c", "copy"]
+    subprocess.run([*ffmpeg, *words, "-metadata:s:a:0", "handler_name=annabelle", str(source)], check=True)
+    assert source.read_bytes().count(b"annabelle") >= 2
+    out = tmp_path / "out"
+    out.mkdir()
+    named = Pseudonyms(KEY.encode()).of_prediction(made_prediction(made_person(1, duration_s=6.0), source=source))
+    write_overlay(named, out / f"{named.video}{suffix}")
+    assert leaks(out, ("annabelle", "interview")) == []
 
 
 def test_the_command_line_tells_no_name_either(tmp_path: Path) -> None:

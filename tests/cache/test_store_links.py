@@ -152,7 +152,7 @@ PLANTS: dict[str, Callable[[Path], object]] = {
     "a link": lambda path: path.symlink_to("/dev/zero"),
     "a pipe": os.mkfifo,
     "a folder": Path.mkdir,
-    "a terabyte of nothing": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+    "a terabyte of nothing": lambda path: path.open("wb").truncate(1 << 40),
 }
 
 

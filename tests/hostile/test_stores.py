@@ -10,9 +10,8 @@ import os
 import random
 import resource
 import shutil
+import signal
 import struct
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +19,13 @@ from typing import Any
 
 import google_crc32c
 import h5py
-import numcodecs
+import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
 from affect.cache import Store, create_store, open_store
 from affect.cache.records import DTYPES, FrameFeatures, Recipe, VideoInfo
-from affect.errors import EntryError, StoreError
+from affect.errors import EntryError, StoreError, UnreadableError
 from affect.pipeline.extract.inspect import inspect_store
 
 Json = Any
@@ -129,25 +128,26 @@ def assert_one_is_refused(store: Store, word: str = "is damaged") -> None:
         again.read_values("a.mp4", 0, 5)
 
 
-def in_a_small_process(store: Store, megabytes: int = 1500) -> None:
-    """As `assert_one_is_refused`, in a process that may not take much memory or time."""
-    code = (
-        "import sys; from affect.cache import open_store; from affect.errors import EntryError\n"
-        "from affect.cache.records import DTYPES\n"
-        "store = open_store(sys.argv[1])\n"
-        "first, second = store.entries(['a.mp4', 'b.mp4'], tuple(DTYPES))\n"
-        "assert isinstance(first, EntryError) and not isinstance(second, EntryError), first\n"
-        "try: print(store.verify('a.mp4'))\n"
-        "except EntryError as error: print([str(error)])\n"
-    )
-    limit = (megabytes << 20, megabytes << 20)
-    done = subprocess.run(
-        [sys.executable, "-c", code, store.location], capture_output=True, text=True, timeout=20, check=False,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() not in {"", "[]"}
+def in_a_small_process(store: Store) -> None:
+    """As `assert_one_is_refused`, in a child that may not take much more memory than it has, nor long."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.alarm(20)
+            has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (has + (1 << 30), resource.RLIM_INFINITY))
+            again = open_store(store.location)
+            first, second = again.entries(["a.mp4", "b.mp4"], tuple(DTYPES))
+            assert isinstance(first, EntryError) and not isinstance(second, EntryError), first
+            try:
+                assert again.verify("a.mp4")
+            except UnreadableError as error:
+                assert "symbolic link" in error.message
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 EDITS: dict[str, Callable[[dict[str, Json]], object]] = {
@@ -223,7 +223,7 @@ def mutate(value: Json, generator: random.Random, depth: int = 0) -> Json:
     if isinstance(value, list) and value and generator.random() < 0.8:
         place = generator.randrange(len(value))
         return [*value[:place], mutate(value[place], generator, depth + 1), *value[place + 1 :]]
-    strange = [
+    strange: list[Json] = [
         None, True, -1, 0, 1, 2**31, 2**63, 10**40, 0.5, -0.0, 1e308, float("nan"), float("inf"), "", "x", "../..",
         "\x1b]0;x\x07", "\ud800", [], {}, [[]], {"": []}, "9" * 5000, [0] * 1000,
     ]  # fmt: skip
@@ -402,7 +402,7 @@ def test_a_shard_whose_index_leads_elsewhere_is_refused(zarr_store: Store) -> No
 BOMBS: dict[str, Callable[[Path], object]] = {
     "a link to a device that never ends": lambda path: path.symlink_to("/dev/zero"),
     "a pipe": os.mkfifo,
-    "forty gigabytes of nothing": lambda path: os.truncate(path, 40 << 30) if not path.touch() else None,  # type: ignore[func-returns-value]
+    "forty gigabytes of nothing": lambda path: path.open("wb").truncate(40 << 30),
     "a folder": Path.mkdir,
     "a link to nothing": lambda path: path.symlink_to("nothing"),
     "a link to itself": lambda path: path.symlink_to(path),
@@ -433,9 +433,11 @@ def test_what_is_no_description_of_a_store_is_refused_at_once(zarr_store: Store,
     path = Path(zarr_store.location) / "store.json"
     path.unlink()
     BOMBS[what](path)
-    for act in (lambda: open_store(zarr_store.location), lambda: create_store(zarr_store.location, RECIPE)):
-        with pytest.raises(StoreError, match=r"store\.json"):
-            act()
+    with pytest.raises(StoreError, match=r"store\.json"):
+        open_store(zarr_store.location)
+    with pytest.raises(StoreError):
+        create_store(zarr_store.location, RECIPE)
+    assert not (path.parent / "nothing").exists()
 
 
 def test_an_endless_user_block_is_refused_at_once(hdf5_store: Store) -> None:
@@ -521,8 +523,8 @@ def _skipped_filter(file: h5py.File, secret: Path) -> None:
 
 
 def _bomb(file: h5py.File, secret: Path) -> None:
-    pack = zlib.compressobj(9)
-    packed = b"".join([*(pack.compress(bytes(1 << 24)) for _ in range(128)), pack.flush()])
+    pack = zlib.compressobj(1)
+    packed = b"".join([*(pack.compress(bytes(1 << 24)) for _ in range(80)), pack.flush()])
     file["track"].id.write_direct_chunk((0,), bytes(numcodecs.fletcher32.Fletcher32().encode(packed)), filter_mask=0)
 
 

@@ -3,37 +3,66 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .configs.schema import PUBLISHED_EDGES, ClipsConfig, Config
-from .errors import AffectError
+from .configs.plain_text import sentence, spelled
+from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
+from .errors import UNNAMED, AffectError, named
 from .pipeline.prepare_labels import DATA_SETS, SPAN_S
-from .pipeline.workers import Workers
+from .pipeline.workers import Workers, cores
 
 if TYPE_CHECKING:
     from .pipeline.terminal.text import Text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+MOST_STRIDE = 1_000_000  # kept frames: days of video
+MOST_JOBS = 10_000
 ONE = Workers()  # one process here: the default of every command
 
 
 class AffectGroup(click.Group):
     """Turns our errors into one message, its hint and the right exit code."""
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        with _plain_usage_errors():
+            return super().make_context(*arguments, **more)
+
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
-        except AffectError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
+            with _plain_usage_errors():
+                return super().invoke(context)
+        except BrokenPipeError:
+            raise  # who read this has gone; click knows
+        except (AffectError, *UNNAMED) as error:
+            said = named(error)
+            _print(f"Error: {sentence(said.message)}", err=True)
+            if said.hint:
+                _print(f"Hint: {sentence(said.hint)}", err=True)
+            sys.exit(said.exit_code)
         except KeyboardInterrupt:
-            click.echo("Stopped. What was committed is kept; the same command goes on from there.", err=True)
+            _print("Stopped. What was committed is kept; the same command goes on from there.", err=True)
             sys.exit(130)
+
+
+@contextlib.contextmanager
+def _plain_usage_errors() -> Iterator[None]:
+    """Click's own errors repeat what was typed; it is spelled out."""
+    try:
+        yield
+    except click.ClickException as error:
+        words = sentence(error.format_message())
+        error.format_message = lambda: words  # type: ignore[method-assign]
+        raise
+
+
+def _print(line: str, err: bool = False) -> None:
+    """One line to the terminal: everything that this program prints comes through here."""
+    click.echo(spelled(line), err=err)
 
 
 @click.group(cls=AffectGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,6 +89,13 @@ def config_options(command: Command) -> Command:
     return click.option("--config", metavar="PRESET|FILE", help="The name of a preset, or a YAML file.")(command)
 
 
+def jobs_option(what: str) -> Callable[[Command], Command]:
+    """`--jobs`."""
+    return click.option(
+        "--jobs", type=click.IntRange(1, MOST_JOBS), default=ONE.jobs, show_default=True, metavar="N", help=what
+    )
+
+
 def worker_options(command: Command) -> Command:
     """`--device`, `--jobs`, `--backend`, `--scheduler`."""
     command = click.option("--scheduler", metavar="ADDRESS", help="Of a running Dask scheduler or Ray head.")(command)
@@ -67,9 +103,7 @@ def worker_options(command: Command) -> Command:
         "--backend", type=click.Choice(["loky", "dask", "ray"]), default=ONE.backend, show_default=True,
         help="Where jobs run. loky: processes on this machine; dask, ray: a cluster.",
     )(command)  # fmt: skip
-    command = click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Parallel processes.")(
-        command
-    )
+    command = jobs_option("Parallel processes.")(command)
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")(command)
 
 
@@ -127,7 +161,9 @@ def extract_features(
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    flags = {"backbone": backbone, "weights": weights, "faces.detector": faces, "sample_fps": sample_fps}
+    names = {"backbone": backbone, "weights": weights}  # as they are typed, whatever YAML would make of them
+    quoted = {key: None if value is None else json.dumps(value) for key, value in names.items()}
+    flags = {**quoted, "faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
     settings = _load(config, [*given, *overrides]).features
     sources = find_videos(videos)
@@ -152,7 +188,14 @@ def _load(config: str | None, words: Sequence[str]) -> Config:
 
 
 def _workers(jobs: int, backend: str, scheduler: str | None) -> Workers:
-    return Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
+    return Workers(_jobs(jobs) if backend == "loky" else jobs, backend, scheduler)  # type: ignore[arg-type]  # click.Choice has checked the word
+
+
+def _jobs(jobs: int) -> int:
+    """As many as this machine has cores; a larger number is said to be one."""
+    if jobs > cores():
+        _print(f"note: --jobs {jobs}, and {cores()} cores here: {cores()} at a time", err=True)
+    return min(jobs, cores())
 
 
 def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
@@ -160,20 +203,15 @@ def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
     if as_json:
         from .pipeline.runs.files import finite
 
-        click.echo(_printable(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str)))
+        _print(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str))
     else:
         for line in said.lines[:-1]:
-            click.echo(_printable(line))
+            _print(line)
         for line in said.failures:
-            click.echo(_printable(line), err=True)
+            _print(line, err=True)
         for line in said.lines[-1:]:
-            click.echo(_printable(line))
+            _print(line)
     return 1 if said.failures else 0
-
-
-def _printable(text: str) -> str:
-    """`text` with the bytes of file names that are no UTF-8 spelled out, as they cannot be encoded."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @main.command("inspect-cache")
@@ -195,7 +233,7 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
 @main.command("check-videos")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
-@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos read in parallel.")
+@jobs_option("Videos read in parallel.")
 @config_options
 @json_option
 def check_videos_command(
@@ -282,15 +320,17 @@ def train_temporal(
 @click.option(
     "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Format of a new store; zarr by default."
 )
-@click.option("--stride", type=click.IntRange(min=1), metavar="FRAMES", help="Kept frames from clip to clip.")
+@click.option("--stride", type=click.IntRange(1, MOST_STRIDE), metavar="FRAMES", help="Kept frames from clip to clip.")
 @click.option("--subject", metavar="WHO", help="main, largest, track:N or all; by default as trained.")
 @click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A copy with boxes and curves.")
 @click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN; as captions.")
 @click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
 @click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
+@click.option("--backbone", metavar="NAME", help="The run's own, typed again where it names code or a graph of yours.")
+@click.option("--weights", metavar="FILE", help="The backbone's weights, where they are not in the run's folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
+@jobs_option("Videos extracted in parallel.")
 @json_option
 def predict_command(
     *,
@@ -306,6 +346,8 @@ def predict_command(
     no_video: bool,
     pseudonymise: Path | None,
     overwrite: bool,
+    backbone: str | None,
+    weights: str | None,
     device: str,
     jobs: int,
     as_json: bool,
@@ -320,11 +362,14 @@ def predict_command(
     from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
-        stride=stride, subject=subject, device=device, jobs=jobs, store_format=store_format, overwrite=overwrite,
+        stride=stride, subject=subject, device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
+        backbone=backbone, weights=weights,
     )  # fmt: skip
-    events = bars(predict(videos, run, output, store, options=options), enabled=not as_json)
-    with Outputs(output, options) as outputs, contextlib.closing(events):
+    outputs = Outputs(output, options)
+    scored = predict(videos, run, output, store, options=options)
+    events = bars(scored, enabled=not as_json, named=outputs.names.of)
+    with outputs, contextlib.closing(events):
         for event in events:
             outputs.add(event)
     sys.exit(_say(text.of_prediction(outputs.summary), as_json, asdict(outputs.summary)))
@@ -341,9 +386,9 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
     from .pipeline.report.report import compare_runs, write_report
 
     if len(runs) == 1:
-        click.echo(f"report in {write_report(runs[0])}")
+        _print(f"report in {write_report(runs[0])}")
     else:
-        click.echo(f"report in {compare_runs(runs, output or 'compared.html')}")
+        _print(f"report in {compare_runs(runs, output or 'compared.html')}")
 
 
 @main.command("import-checkpoint")
@@ -353,9 +398,19 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
     "--context-edges", type=click.Choice(["wrap", "mask"]), default=PUBLISHED_EDGES, show_default=True,
     help="Neighbours beyond a video's ends. wrap: from its other end, as published; mask: none.",
 )  # fmt: skip
-@click.option("--clip-length", type=int, metavar="FRAMES", help="16 for valence and arousal, else 32, as published.")
 @click.option(
-    "--context", default=ClipsConfig().context, show_default=True, metavar="CLIPS", help="Neighbours on each side."
+    "--clip-length",
+    type=click.IntRange(1, 1000),
+    metavar="FRAMES",
+    help="16 for valence and arousal, else 32, as published.",
+)
+@click.option(
+    "--context",
+    type=click.IntRange(0, 64),
+    default=ClipsConfig().context,
+    show_default=True,
+    metavar="CLIPS",
+    help="Neighbours on each side.",
 )
 @config_options
 def import_checkpoint(
@@ -379,15 +434,17 @@ def import_checkpoint(
         features=_load(config, ["features.preprocessing=paper", *overrides]).features,
     )  # fmt: skip
     recipes = ", ".join(digest[:12] for digest in summary.digests)
-    click.echo(f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} "
-               f"(recipes {recipes}); run in {summary.run}")  # fmt: skip
+    _print(f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} "
+           f"(recipes {recipes}); run in {summary.run}")  # fmt: skip
 
 
 @main.command("demo")
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="For everything that is made.")
-@click.option("--seed", default=0, show_default=True, help="For the videos and for training.")
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="For the videos and for training."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--jobs", default=ONE.jobs, show_default=True, metavar="N", help="Videos extracted in parallel.")
+@jobs_option("Videos extracted in parallel.")
 @json_option
 def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:
     """Run everything on small videos that are made here: the face of a photograph, moved in known ways.
@@ -400,7 +457,7 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    events = run_demo(output, seed, device=device, jobs=jobs)
+    events = run_demo(output, seed, device=device, jobs=_jobs(jobs))
     summary = summary_of(bars(events, enabled=not as_json), DemoSummary)
     metrics = summary.metrics.to_json() if summary.metrics else {}
     sys.exit(_say(text.of_demo(summary), as_json, asdict(summary) | {"metrics": metrics}))

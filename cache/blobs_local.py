@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -27,6 +26,7 @@ from .below import (
 )
 from .blobs import Blobs, DamageError, Held, LinkError
 from .held_local import HeldFile, HeldFolder, mapped, storage_error
+from .locks import lock_now
 
 LOCK_WAIT_S = 30.0  # steps under the lock take milliseconds; a holder this slow is stopped or unreachable
 HIDDEN = ".journal"  # what is no entry: progress, claims, the lock, and what is being removed
@@ -255,7 +255,7 @@ class LocalFolder(Blobs):
         deadline = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_now(handle)
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:

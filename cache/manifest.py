@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ManifestError
+from .csv_cells import to_cells
+from .files import write_whole
 from .ids import entry_id
 from .manifest_csv import (
     FIRST_LINE,
+    REQUIRED,
     SPLITS,
     choose_targets,
     read_header,
@@ -23,7 +26,7 @@ from .manifest_csv import (
     read_text,
     read_words,
 )
-from .manifest_sidecar import read_sidecar, write_sidecar
+from .manifest_sidecar import read_sidecar, sidecar_path, sidecar_text, write_sidecar
 from .records import Array, Target
 
 
@@ -110,10 +113,54 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     if manifest.splits is not None:
         columns["split"] = manifest.splits
     columns |= {name: manifest.labels[:, number] for number, name in enumerate(manifest.target_names)}
-    partial = path.with_name(path.name + ".partial")
-    pd.DataFrame(columns).to_csv(partial, index=False, lineterminator="\n")
+    text = to_cells(pd.DataFrame(columns)).to_csv(index=False, lineterminator="\n")
     write_sidecar(path, manifest.targets)
-    partial.replace(path)
+    write_whole(path, text)
+
+
+def check_replaced(manifest: Manifest, path: Path) -> None:
+    """Refuse to write over what is no older manifest of the same targets, with no other sidecar than such a one has.
+
+    Errors: ManifestError for a file that is there and cannot be told to be one.
+    """
+    sidecar, hint = sidecar_path(path), "name another --output, or move that file away"
+    header: list[str] = []
+    for place in (path, sidecar):
+        if place.is_symlink() or (place.exists() and not place.is_file()):
+            raise ManifestError(f"{place} is a link or a folder; nothing was written", hint=hint)
+    columns = {*REQUIRED, *manifest.target_names}
+    if path.exists():
+        try:
+            header = [name for name in read_header(read_text(path), path) if name != "split"]
+        except ManifestError:
+            header = []
+        if set(header) != columns and not _written_here(path, header):
+            raise ManifestError(
+                f"{path} exists, and is no label table of {', '.join(manifest.target_names)}; nothing was written",
+                hint=f"{hint}; only a table with the columns {', '.join(REQUIRED)} and the same targets is replaced, "
+                "or one that prepare-labels has made, with its .yaml",
+            )
+    if sidecar.exists():
+        try:
+            if path.exists():
+                read_sidecar(path, header)
+            ours = path.exists() or sidecar.read_text("utf-8") == sidecar_text(manifest.targets)
+        except (ManifestError, UnicodeDecodeError):
+            ours = False
+        if not ours:
+            raise ManifestError(f"{sidecar} exists, and does not describe {path}; nothing was written", hint=hint)
+
+
+def _written_here(path: Path, header: Sequence[str]) -> bool:
+    """Whether a table of any targets has the sidecar that `write_manifest` leaves, to the byte."""
+    names = tuple(header[len(REQUIRED) :])
+    try:
+        described = read_sidecar(path, header)
+        text = sidecar_path(path).read_text("utf-8")
+    except (ManifestError, OSError, UnicodeDecodeError):
+        return False
+    ours = tuple(header[: len(REQUIRED)]) == REQUIRED and tuple(described) == names
+    return ours and text == sidecar_text(list(described.values()))
 
 
 def check_targets_vary(manifest: Manifest, rows: Array, which: str = "training") -> None:

@@ -4,13 +4,15 @@ import csv
 import difflib
 import io
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..errors import ManifestError
+from ..configs.plain_text import from_cell, sentence
+from ..errors import ManifestError, shown
 from .records import Array
 
 REQUIRED = ("video", "subject", "start_s", "end_s")
@@ -18,6 +20,12 @@ OWN_COLUMNS = (*REQUIRED, "split")
 SPLITS = ("train", "validation", "test")
 MISSING_WORDS = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "None"]
 FIRST_LINE = 2  # line 1 holds the column names
+MOST_BYTES = 256 << 20  # of a table: several million spans; reading one takes at most about 20 times as much memory
+MOST_HEADER = 1 << 20  # characters of the column names
+MOST_COLUMNS = 4096
+MOST_NAME = 1000  # characters of a column's name
+MOST_CELL = 4096  # characters of a cell of text: the longest path there is
+NAMED = 12  # columns in a message
 
 
 def read_text(path: Path) -> str:
@@ -26,7 +34,7 @@ def read_text(path: Path) -> str:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ManifestError(f"manifest {path} {what}; expected a CSV file", hint="--labels FILE.csv")
     try:
-        data = path.read_bytes()
+        data = _read(path)
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise ManifestError(f"manifest {path} cannot be read: {error.strerror}") from error
@@ -36,17 +44,40 @@ def read_text(path: Path) -> str:
             f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8",
             hint="save the table as CSV UTF-8",
         ) from error
-    if not text.strip():
+    if not text or text.isspace():
         raise ManifestError(f"manifest {path} is empty", hint=f"first line: {','.join(REQUIRED)},TARGET,...")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ManifestError(f"{path}, line {line}: a NUL byte; expected text", hint="save the table as CSV UTF-8")
     return text
 
 
+def _read(path: Path) -> bytes:
+    """Errors: OSError; ManifestError for what is too large to be a label table."""
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ManifestError(f"manifest {path} has more than {MOST_BYTES >> 20} MiB; expected a label table")
+    return data
+
+
 def read_header(text: str, path: Path) -> list[str]:
-    """Names of the columns. Errors: ManifestError where one of REQUIRED is missing or a name stands twice."""
+    """Names of the columns. Errors: ManifestError where one of REQUIRED is missing, a name stands twice or is far too
+    long, or there are more than MOST_COLUMNS."""
+    begin = text[:MOST_HEADER]
+    if len(text) > MOST_HEADER and "\n" not in begin:
+        raise ManifestError(f"{path}, line 1: more than {MOST_HEADER} characters; expected the names of the columns")
     try:
-        header = [name.strip() for name in next(csv.reader(io.StringIO(text)))]
+        header = [from_cell(name.strip()) for name in next(csv.reader(io.StringIO(begin)))]
     except csv.Error as error:
         raise ManifestError(f"{path}, line 1: {error}", hint="save the table as CSV UTF-8") from error
+    if len(header) > MOST_COLUMNS:
+        raise ManifestError(f"{path}, line 1: {len(header)} columns; expected at most {MOST_COLUMNS}")
+    if longest := max((name for name in header if len(name) > MOST_NAME), key=len, default=""):
+        raise ManifestError(
+            f"{path}, line 1: column {shown(longest)} has a name of {len(longest)} characters; "
+            f"expected at most {MOST_NAME}"
+        )
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         near = difflib.get_close_matches(missing[0], header, n=1)
@@ -54,12 +85,18 @@ def read_header(text: str, path: Path) -> list[str]:
         if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
             hint = "separate the columns with commas"
         raise ManifestError(
-            f"{path}, line 1: no column {', '.join(map(repr, missing))}; the columns are {', '.join(header)}", hint=hint
+            f"{path}, line 1: no column {', '.join(map(repr, missing))}; the columns are {_few(header)}", hint=hint
         )
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(header).items() if count > 1)
     if twice:
         raise ManifestError(f"{path}, line 1: column {twice[0]!r} stands twice", hint="give each column its own name")
     return header
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return (", ".join(names[:NAMED]) or "none") + more
 
 
 def choose_targets(header: Sequence[str], wanted: tuple[str, ...], path: Path) -> tuple[str, ...]:
@@ -69,12 +106,12 @@ def choose_targets(header: Sequence[str], wanted: tuple[str, ...], path: Path) -
         if name not in others:
             near = difflib.get_close_matches(name, others, n=1)
             raise ManifestError(
-                f"{path}, line 1: no target column {name!r}; the others are {', '.join(others) or 'none'}",
+                f"{path}, line 1: no target column {name!r}; the others are {_few(others)}",
                 hint=f"did you mean {near[0]}?" if near else "--set labels.targets=[...]",
             )
     if not others:
         raise ManifestError(
-            f"{path}, line 1: no target columns; the columns are {', '.join(header)}",
+            f"{path}, line 1: no target columns; the columns are {_few(header)}",
             hint=f"add a column of numbers per target after {header[-1]}",
         )
     return wanted or others
@@ -87,7 +124,7 @@ def read_table(text: str, header: Sequence[str], targets: Sequence[str], path: P
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                io.StringIO(text),
+                io.BytesIO(text.encode()),  # half or a quarter of what a StringIO takes
                 header=0,
                 names=list(header),
                 index_col=False,
@@ -99,7 +136,7 @@ def read_table(text: str, header: Sequence[str], targets: Sequence[str], path: P
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise ManifestError(
-            f"{path}: {str(error).strip()}", hint=f"every row needs the {len(header)} columns of line 1"
+            f"{path}: {sentence(str(error))[:500]}", hint=f"every row needs the {len(header)} columns of line 1"
         ) from error
 
 
@@ -109,7 +146,18 @@ def read_words(table: pd.DataFrame, name: str, lines: Array, path: Path) -> list
     empty = (words.isna() | (words == "")).to_numpy()
     if empty.any():
         raise ManifestError(f"{path}, line {lines[empty.argmax()]}: column {name!r} is empty; expected a {name}")
-    return [str(word) for word in words.tolist()]
+    _check_lengths(words, name, lines, path)
+    return [from_cell(str(word)) for word in words.tolist()]
+
+
+def _check_lengths(words: "pd.Series[str]", name: str, lines: Array, path: Path) -> None:
+    long = (words.str.len() > MOST_CELL).to_numpy(bool, na_value=False)
+    if long.any():
+        row = int(long.argmax())
+        raise ManifestError(
+            f"{path}, line {lines[row]}: column {name!r} has {len(words.iloc[row])} characters; "
+            f"expected at most {MOST_CELL}"
+        )
 
 
 def read_numbers(table: pd.DataFrame, name: str, lines: Array, path: Path) -> Array:
@@ -124,7 +172,7 @@ def read_numbers(table: pd.DataFrame, name: str, lines: Array, path: Path) -> Ar
             if name not in OWN_COLUMNS:
                 hint = "is this column no target? --set labels.targets=[...] names those that are"
             raise ManifestError(
-                f"{path}, line {lines[row]}: column {name!r} is {column.iloc[row]!r}; expected a number", hint=hint
+                f"{path}, line {lines[row]}: column {name!r} is {shown(column.iloc[row])}; expected a number", hint=hint
             )
         column = numbers
     values = column.to_numpy(np.float64)
@@ -159,6 +207,7 @@ def read_splits(table: pd.DataFrame, lines: Array, path: Path) -> list[str] | No
     if "split" not in table or table["split"].isna().all():
         return None
     words = table["split"].str.strip()
+    _check_lengths(words, "split", lines, path)
     wrong = (~words.isin(SPLITS)).to_numpy()
     if wrong.any():
         row = int(wrong.argmax())

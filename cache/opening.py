@@ -26,11 +26,10 @@ def open_store(location: str | Path) -> Store:
 
     Errors: StoreError when there is none, or a newer or foreign one.
 
-    Example:
-        store = open_store("features")
-        for video in store.ids():
-            features = store.read(video)  # a row for each face in each kept frame
-            seconds = features.time_s[features.frame]  # (R,) when each row of features.values (R, D) is shown
+    >>> store = open_store("features")
+    >>> for video in store.ids():
+    ...     features = store.read(video)  # a row for each face in each kept frame
+    ...     seconds = features.time_s[features.frame]  # (R,) when each row of features.values (R, D) is shown
     """
     blobs = blobs_at(str(location))
     try:

@@ -4,15 +4,16 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
+from .plain_text import shortened
+from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
 from .schema import Config
+from .trust import RANDOM, Received, allowed, beside
 
 Section = TypeVar("Section")
 # A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
@@ -27,15 +28,30 @@ def preset_names() -> list[str]:
 
 
 def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Config:
-    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order."""
+    """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order.
+
+    Errors: ConfigError, also for a file that names code, or weights outside its own folder, which no word replaces.
+    """
     tree = {} if source is None else _edges_in_clips(_read_yaml(source))
     for word in overrides:
         key, separator, text = word.partition("=")
         if not separator or not key:
-            raise ConfigError(f"--set {word!r} is not KEY=VALUE", hint="--set training.epochs=20")
+            raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, _parse(text, word))
-    return config_from_dict(tree)
+        _assign(tree, path, parse_yaml(text, shortened(word, 100)))
+    config = config_from_dict(tree)
+    features = config.features
+    allowed(features.backbone, None, "--set features.backbone=")
+    if not isinstance(features.weights, Received) or features.weights == RANDOM:
+        return config
+    weights = beside(features.weights, Path(features.weights.source).parent)
+    if weights is None:
+        raise ConfigError(
+            f"{features.weights.source} says features.weights {shown(str(features.weights))}; a file names only what "
+            "lies in its own folder",
+            hint="type it: --set features.weights=FILE",
+        )
+    return replace(config, features=replace(features, weights=str(weights)))
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
@@ -57,7 +73,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return value
+    return str(value) if isinstance(value, Received) else value  # YAML writes no kind of text but text
 
 
 def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +83,9 @@ def _edges_in_clips(tree: Mapping[str, Any]) -> dict[str, Any]:
         return dict(tree)
     edges = model[EDGES]
     if clips.get(EDGES, edges) != edges:
-        raise ConfigError(f"clips.{EDGES} is {clips[EDGES]!r} and model.{EDGES} is {edges!r}; expected one of them")
+        raise ConfigError(
+            f"clips.{EDGES} is {shown(clips[EDGES])} and model.{EDGES} is {shown(edges)}; expected one of them"
+        )
     others = {key: value for key, value in model.items() if key != EDGES}
     return {**tree, "model": others, "clips": {**clips, EDGES: edges}}
 
@@ -83,26 +101,45 @@ def _edges_in_model(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_yaml(source: str) -> dict[str, Any]:
+    """The tree of a preset, or of a file, whose words for code and files are marked as that file's."""
     if source in preset_names():
         text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
-    elif Path(source).is_file():
-        text = Path(source).read_text("utf-8")
-    else:
+        return _sections(parse_yaml(text, source), source)
+    if not Path(source).is_file():
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"
         )
-    tree = _parse(text, source)
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"configuration {source} holds {type(tree).__name__}; expected sections of key: value")
+    tree = read_tree(Path(source))
+    if isinstance(features := tree.get("features"), dict):
+        names = {key: features.get(key) for key in ("backbone", "weights")}
+        marked = {key: Received(word, source) for key, word in names.items() if isinstance(word, str)}
+        tree["features"] = {**features, **marked}
     return tree
 
 
-def _parse(text: str, where: str) -> Any:
+def read_tree(path: Path) -> dict[str, Any]:
+    """The sections in a file of settings. Errors: ConfigError for what is none, or cannot be read."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return _sections(read_plain_yaml(path), str(path))
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
+    except NotPlainYamlError as error:
+        raise ConfigError(f"configuration {path} is not valid YAML: {error}") from error
+
+
+def _sections(tree: Any, source: str) -> dict[str, Any]:
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"configuration {source} holds {shown(tree)}; expected sections of key: value")
+    return tree
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What YAML says, of plain values alone. Errors: ConfigError."""
+    try:
+        return load_plain_yaml(text)
+    except NotPlainYamlError as error:
         raise ConfigError(f"configuration {where} is not valid YAML: {error}") from error
 
 
@@ -116,16 +153,17 @@ def _assign(tree: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _build(kind: type[Section], tree: Any, where: str) -> Section:
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"{where or 'configuration'} is {tree!r}; expected a section of key: value")
+        raise ConfigError(f"{where or 'configuration'} is {shown(tree)}; expected a section of key: value")
     hints = typing.get_type_hints(kind)
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     values = {}
     for key, value in tree.items():
-        name = f"{where}.{key}" if where else str(key)
+        name = f"{where}.{_key(key)}" if where else _key(key)
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
+            near = difflib.get_close_matches(_key(key), known, n=1)
             raise ConfigError(
-                f"unknown setting {name}", hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+                f"unknown setting {name[:100]}",
+                hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}",
             )
         values[key] = _convert(value, hints[key], name)
     missing = [
@@ -163,17 +201,25 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
         if len(arguments) == len(value):
             return tuple(_convert(item, option, name) for item, option in zip(value, arguments, strict=True))
     elif origin is dict and isinstance(value, Mapping):
-        return {str(key): _convert(item, arguments[1], f"{name}.{key}") for key, item in value.items()}
+        return {_key(key): _convert(item, arguments[1], f"{name}.{_key(key)}") for key, item in value.items()}
     elif kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-5 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return str(value)
+        return value if isinstance(value, str) else _key(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value
-    raise ConfigError(f"{name} is {value!r}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+    raise ConfigError(f"{name} is {shown(value)}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
+
+
+def _key(key: Any) -> str:
+    """A key, or a number that is meant as text, as it is written; one of thousands of digits cannot be."""
+    try:
+        return str(key)
+    except ValueError:
+        return shown(key)
 
 
 def _describe(kind: Any) -> str:

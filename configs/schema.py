@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..errors import ConfigError, InputError
+from .ranges import check_ranges, count, number, require
 from .subject import Subject
 
 PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # how the authors' checkpoints were trained
 
 
-def _require(condition: bool, key: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ConfigError(f"{key} is {value!r}; expected {expected}", hint=f"--set {key}=VALUE")
+MOST_SEED = 2**31 - 1
+MOST_LABEL = 1e30  # on either side of zero: training computes in float32
+MOST_WEIGHTS = 500_000_000  # of the stage-two network: 2 GB, and four times as much while it trains
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +23,27 @@ class FacesConfig:
     """How faces are found, followed and cut out. With `detector: none`, each kept frame is one row: the whole frame."""
 
     detector: Literal["centerface", "none"] = "centerface"  # none: the frames are faces already, or are used whole
-    input_width_px: int = 320  # width to which a frame is reduced for the detector, pixels, 64 to 640
-    start_score: float = 0.5  # detection score at which a track starts, 0 to 1
-    continue_score: float = 0.35  # detection score at which a track continues, 0 to start_score
-    min_iou: float = 0.3  # overlap over union of a track's last box and its next, at least; 0 to 1
-    max_gap_s: float = 2.0  # a track ends after this long without a detection, seconds, at least 0
+    input_width_px: int = count(320, 64, 640)  # width to which a frame is reduced for the detector, pixels, 64 to 640
+    start_score: float = number(0.5, 0, 1, above=True, below=True)  # detection score at which a track starts, 0 to 1
+    # Detection score at which a track continues, 0 to start_score
+    continue_score: float = number(0.35, 0, 1, above=True, below=True)
+    # Overlap over union of a track's last box and its next, at least; 0 to 1
+    min_iou: float = number(0.3, 0, 1, above=True, below=True)
+    max_gap_s: float = number(2.0, 0, 3600)  # a track ends after this long without a detection, seconds, at least 0
     # A new shot begins where the thumbnails of two frames differ by more than this on average, grey levels, 0 to 255.
-    cut_threshold: float = 30.0
-    min_face_px: int = 12  # shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame
+    cut_threshold: float = number(30.0, 0, 1e6)
+    # Shorter side of a face's box; smaller faces have no row (status 3), pixels of the frame
+    min_face_px: int = count(12, 0, 100_000)
     crop: Literal["aligned", "box"] = "aligned"  # eyes at a fixed place and level, or a square around the box
 
     def __post_init__(self) -> None:
-        _require(64 <= self.input_width_px <= 640, "features.faces.input_width_px", self.input_width_px, "64 to 640")
-        _require(
-            0 < self.continue_score <= self.start_score < 1,
+        check_ranges(self, "features.faces")
+        require(
+            self.continue_score <= self.start_score,
             "features.faces.continue_score",
             self.continue_score,
-            f"between 0 and start_score ({self.start_score})",
+            f"at most start_score ({self.start_score})",
         )
-        _require(0 < self.min_iou < 1, "features.faces.min_iou", self.min_iou, "between 0 and 1")
-        _require(self.max_gap_s >= 0, "features.faces.max_gap_s", self.max_gap_s, "seconds, at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,36 +55,31 @@ class FeaturesConfig:
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
-    sample_fps: float | Literal["source"] = 3.125  # kept frames a second, above 0 to 1000; source: every frame
+    # Kept frames a second, above 0 to 1000; source: every frame
+    sample_fps: float | Literal["source"] = number(3.125, 0, 1000, above=True)
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:
         if self.sample_fps != "source":
-            _require(
-                0 < float(self.sample_fps) <= 1000,
-                "features.sample_fps",
-                self.sample_fps,
-                "frames a second, or 'source' for every frame",
-            )
+            check_ranges(self, "features")
 
 
 @dataclass(frozen=True, slots=True)
 class ClipsConfig:
     """How a labelled span becomes clips, and which clips are a clip's context."""
 
-    length: int = 16  # kept frames of a clip, 1 to 1000
-    hop: int | None = None  # kept frames from clip to clip of a span, at least 1; None: length, so no overlap
-    context: int = 2  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
+    length: int = count(16, 1, 1000)  # kept frames of a clip, 1 to 1000
+    # Kept frames from clip to clip of a span, at least 1; None: length, so no overlap
+    hop: int | None = count(None, 1, 100_000)
+    context: int = count(2, 0, 64)  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
     context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: no neighbour, or one from its other end
     subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
-    min_valid: float = 0.0  # share of a clip's frames that must show the person, to train or be scored; 0 to 1
+    # Share of a clip's frames that must show the person, to train or be scored; 0 to 1
+    min_valid: float = number(0.0, 0, 1)
 
     def __post_init__(self) -> None:
-        _require(1 <= self.length <= 1000, "clips.length", self.length, "1 to 1000 frames")
-        _require(self.hop is None or self.hop >= 1, "clips.hop", self.hop, "at least 1 frame")
-        _require(0 <= self.context <= 64, "clips.context", self.context, "0 to 64 clips on each side")
-        _require(0 <= self.min_valid <= 1, "clips.min_valid", self.min_valid, "a share, 0 to 1")
-        _require(_is_one_person(self.subject), "clips.subject", self.subject, "main, largest or track:N")
+        check_ranges(self, "clips")
+        require(_is_one_person(self.subject), "clips.subject", self.subject, "main, largest or track:N")
 
 
 def _is_one_person(word: str) -> bool:
@@ -97,22 +94,40 @@ def _is_one_person(word: str) -> bool:
 class ModelConfig:
     """The stage-two network. Its width is that of the features, unless `width` reduces it."""
 
-    width: int | None = None  # of all layers after the first, a multiple of heads; None: as many as the features
-    layers: int = 2  # of the clip Transformer, at least 1
-    heads: int = 16  # of its self-attention, at least 1
-    feed_forward: int = 2048  # width of its feed-forward layers, at least 1
-    encoder_dropout: float = 0.1  # share dropped in the clip Transformer, 0 to below 1
-    dropout: float = 0.2  # share dropped after positions, in the context block and in the head, 0 to below 1
+    # Of all layers after the first, a multiple of heads; None: as many as the features
+    width: int | None = count(None, 1, 8192)
+    layers: int = count(2, 1, 64)  # of the clip Transformer, at least 1
+    heads: int = count(16, 1, 256)  # of its self-attention, at least 1
+    feed_forward: int = count(2048, 1, 65536)  # width of its feed-forward layers, at least 1
+    encoder_dropout: float = number(0.1, 0, 1, below=True)  # share dropped in the clip Transformer, 0 to below 1
+    # Share dropped after positions, in the context block and in the head, 0 to below 1
+    dropout: float = number(0.2, 0, 1, below=True)
     # Attention to the context: logits divided by sqrt(width), or multiplied by it as in the authors' code.
     attention_scale: Literal["standard", "published"] = "standard"
     head_inner_relu: bool = True  # ReLU before the head's linear layer; the published PANSS and CAINS heads have none
     total_target: str | None = None  # the target that reads the whole head; each other target reads a part of it
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "feed_forward"):
-            _require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "at least 1")
-        for name in ("encoder_dropout", "dropout"):
-            _require(0 <= getattr(self, name) < 1, f"model.{name}", getattr(self, name), "0 to 1")
+        check_ranges(self, "model")
+        if self.width is not None:
+            self.check_width(self.width)
+
+    def check_width(self, width: int) -> None:
+        """Errors: ConfigError for a width that the heads do not divide, or of a network too large to train anywhere."""
+        if width % self.heads:
+            fewer = max(heads for heads in range(1, self.heads + 1) if width % heads == 0)
+            wider = max(1, round(width / self.heads)) * self.heads
+            raise ConfigError(
+                f"model.heads is {self.heads}, which does not divide the width {width}",
+                hint=f"--set model.heads={fewer}, or --set model.width={wider}",
+            )
+        weights = self.layers * (4 * width * width + 2 * width * self.feed_forward)
+        if weights > MOST_WEIGHTS:
+            raise ConfigError(
+                f"model.layers {self.layers} and model.feed_forward {self.feed_forward} at the width {width} make "
+                f"{weights / 1e6:.0f} million weights; expected at most {MOST_WEIGHTS / 1e6:.0f} million",
+                hint="--set model.width=256",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +135,13 @@ class LossConfig:
     """`regression` over targets plus `relational_weight` times the relational loss."""
 
     regression: Literal["ccc", "rmse"] = "ccc"  # 1 - CCC, or the root of the mean squared error
-    relational_weight: float = 1.0  # at least 0; 0: no relational loss
+    relational_weight: float = number(1.0, 0, 1e6)  # at least 0; 0: no relational loss
     label_similarity: Literal["cosine", "distance"] = "cosine"  # of two clips' labels, in the relational loss
-    contrastive_epochs: int = 0  # of pre-training without labels; 0: none
-    contrastive_temperature: float = 0.07  # of its softmax, above 0
+    contrastive_epochs: int = count(0, 0, 10_000)  # of pre-training without labels; 0: none
+    contrastive_temperature: float = number(0.07, 1e-4, 1e4)  # of its softmax, above 0
 
     def __post_init__(self) -> None:
-        _require(self.relational_weight >= 0, "loss.relational_weight", self.relational_weight, "at least 0")
-        _require(
-            self.contrastive_temperature > 0, "loss.contrastive_temperature", self.contrastive_temperature, "above 0"
-        )
+        check_ranges(self, "loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,28 +149,25 @@ class TrainingConfig:
     """How the weights are found. Early stopping watches the inner validation split."""
 
     optimizer: Literal["adamw", "sgd"] = "adamw"  # adamw: no decay of biases and norms; sgd: plain, decay of everything
-    learning_rate: float = 3e-4  # the highest, after warm-up; above 0
-    weight_decay: float = 1e-2  # at least 0
+    learning_rate: float = number(3e-4, 0, 10, above=True)  # the highest, after warm-up; above 0
+    weight_decay: float = number(1e-2, 0, 1000)  # at least 0
     schedule: Literal["cosine", "step", "constant"] = "cosine"  # of the learning rate after warm-up
-    warmup: float = 0.05  # share of all steps in which the learning rate rises, 0 to below 1
-    step_epochs: int = 5  # schedule step: epochs between two reductions, at least 1
-    step_factor: float = 0.1  # schedule step: what each reduction multiplies the learning rate by
-    epochs: int = 50  # at most; at least 1
-    patience: int = 10  # epochs without a better validation score before training stops; 0: it never stops early
+    warmup: float = number(0.05, 0, 1, below=True)  # share of all steps in which the learning rate rises, 0 to below 1
+    step_epochs: int = count(5, 1, 10_000)  # schedule step: epochs between two reductions, at least 1
+    step_factor: float = number(0.1, 0, 1)  # schedule step: what each reduction multiplies the learning rate by
+    epochs: int = count(50, 1, 10_000)  # at most; at least 1
+    # Epochs without a better validation score before training stops; 0: it never stops early
+    patience: int = count(10, 0, 10_000)
     keep: Literal["best", "last"] = "best"  # best epoch on validation, or the last one, which never stops early
-    batch_size: int = 32  # clips, at least 1
-    accumulate: int = 1  # batches for each step of the optimiser, at least 1
-    clip_norm: float = 1.0  # largest norm of the gradient, at least 0; 0: any
+    batch_size: int = count(32, 1, 65_536)  # clips, at least 1
+    accumulate: int = count(1, 1, 10_000)  # batches for each step of the optimiser, at least 1
+    clip_norm: float = number(1.0, 0, 1e6)  # largest norm of the gradient, at least 0; 0: any
     standardise: bool = True  # features minus the training clips' mean, over their (floored) standard deviation
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: mixed precision
-    seed: int = 0  # of the first weights, the batches, dropout, and the division of subjects
+    seed: int = count(0, 0, MOST_SEED)  # of the first weights, the batches, dropout, and the division of subjects
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "epochs", "batch_size", "accumulate", "step_epochs"):
-            _require(getattr(self, name) > 0, f"training.{name}", getattr(self, name), "above 0")
-        for name in ("weight_decay", "patience", "clip_norm"):
-            _require(getattr(self, name) >= 0, f"training.{name}", getattr(self, name), "at least 0")
-        _require(0 <= self.warmup < 1, "training.warmup", self.warmup, "a share, 0 to 1")
+        check_ranges(self, "training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +176,15 @@ class EvaluationConfig:
 
     # split: as the manifest or test_subjects say; leave-one-subject-out: a fold for each subject; k-fold: `folds` folds
     protocol: Literal["split", "leave-one-subject-out", "k-fold"] = "split"
-    folds: int = 5  # k-fold: how many, at least 2; subjects stay whole
-    validation_share: float = 0.2  # of the training subjects, where the manifest names no validation; between 0 and 1
+    folds: int = count(5, 2, 10_000)  # k-fold: how many, at least 2; subjects stay whole
+    # Of the training subjects, where the manifest names no validation; between 0 and 1
+    validation_share: float = number(0.2, 0, 1, above=True, below=True)
     test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
     allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
-    bootstrap: int = 1000  # resamples of subjects for the intervals; 0: no intervals
+    bootstrap: int = count(1000, 0, 100_000)  # resamples of subjects for the intervals; 0: no intervals
 
     def __post_init__(self) -> None:
-        _require(self.folds >= 2, "evaluation.folds", self.folds, "at least 2")
-        _require(0 < self.validation_share < 1, "evaluation.validation_share", self.validation_share, "0 to 1")
+        check_ranges(self, "evaluation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +196,12 @@ class LabelsConfig:
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.ranges.items():
-            _require(low < high, f"labels.ranges.{name}", [low, high], "[low, high] with low < high")
+            require(
+                -MOST_LABEL <= low < high <= MOST_LABEL,
+                f"labels.ranges.{name}",
+                [low, high],
+                "[low, high] with low < high",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,9 @@ class ScoresPlanned:
     subject: str
     clip_frames: int
     stride_frames: int
+    sources: tuple[Path, ...] = ()  # the recordings among the videos
+    missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
+    failed_folds: tuple[str, ...] = ()  # and of folds whose training failed
 
 
 @dataclass(frozen=True, slots=True)

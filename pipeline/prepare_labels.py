@@ -1,6 +1,7 @@
 """`affect prepare-labels`: a data set's own annotation files to manifests, and a list of what is missing on disk."""
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
 from ..stages.labels.registry import READERS, ReaderInput, reader_of
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # The command line offers these names, so this file imports what is heavy only where it is used.
 DATA_SETS = tuple(READERS)
+PROBLEMS = "problem,name,detail"  # the columns of a list of problems
+MOST_SPAN_S = 86400.0
 SPAN_S = 2.0  # length of a labelled span where a data set labels every frame
 
 
@@ -62,22 +66,24 @@ def prepare_labels(
     `output`: labels-panss.csv and labels-cains.csv for labels.csv.
     data_set: one of `DATA_SETS`; videos: the folder of recordings, `root` unless said; table: the annotation file,
     found under `root` unless said; span_s: the length of a labelled span where a data set labels every frame.
-    Errors: InputError or ManifestError where there are no tables, more than one fits, or no label is left; nothing is
-    written then.
+    Errors: InputError or ManifestError where there are no tables, more than one fits, no label is left, or a file that
+    is no older manifest would be replaced; nothing is written then.
     """
     root, output, folder = Path(root), Path(output), Path(videos or root)
     reader = reader_of(data_set)
     for place in (root, folder):
         if not place.is_dir():
             raise InputError(f"{place} is not a folder; expected the data set's", hint="affect prepare-labels --help")
-    if span_s <= 0:
-        raise InputError(f"the span is {span_s:g} s; expected more than 0")
+    if not 0 < span_s <= MOST_SPAN_S:  # also for what is no number
+        raise InputError(f"--span-s is {span_s:g}; expected seconds, above 0 to {MOST_SPAN_S:g}")
     files = find_files(folder, output)
     tables = [Path(table)] if table else find_tables(data_set, reader, root, output)
     times = {path: _times_of(folder / path) for path in reader.timed(tables, files)}
     prepared = reader.read(ReaderInput(tables, files, times, span_s))
-    made = [(part, part.manifest()) for part in prepared]
-    return LabelsSummary(tuple(tables), tuple(_write(part, manifest, output) for part, manifest in made))
+    made = [(_place(part, output), part, part.manifest()) for part in prepared]
+    for place, _, manifest in made:
+        _check_place(place, manifest, tables)
+    return LabelsSummary(tuple(tables), tuple(_write(*one) for one in made))
 
 
 def find_files(folder: Path, output: Path) -> "VideoFiles":
@@ -119,10 +125,29 @@ def _times_of(path: Path) -> "Array | VideoError":
         return error
 
 
-def _write(part: "Prepared", manifest: "Manifest", output: Path) -> ManifestSummary:
+def _place(part: "Prepared", output: Path) -> Path:
+    return output.with_stem(f"{output.stem}-{part.part}") if part.part else output
+
+
+def _check_place(path: Path, manifest: "Manifest", tables: Sequence[Path]) -> None:
+    """Errors: InputError or ManifestError where one of the files to be written is somebody else's."""
+    from ..cache.manifest import check_replaced
+
+    problems = _problems_path(path)
+    for table in tables:
+        if any(place.exists() and table.exists() and place.samefile(table) for place in (path, problems)):
+            raise InputError(f"--output {path} is the annotation file itself", hint="name another file")
+    check_replaced(manifest, path)
+    if os.path.lexists(problems):
+        ours = problems.is_file() and not problems.is_symlink()
+        if not ours or problems.read_bytes()[: len(PROBLEMS)] != PROBLEMS.encode():
+            raise InputError(f"{problems} exists, and is no list of problems; nothing was written",
+                             hint="name another --output, or move that file away")  # fmt: skip
+
+
+def _write(path: Path, part: "Prepared", manifest: "Manifest") -> ManifestSummary:
     from ..cache.manifest import shared_subjects, write_manifest
 
-    path = output.with_stem(f"{output.stem}-{part.part}") if part.part else output
     write_manifest(manifest, path)
     return ManifestSummary(
         manifest=path,
@@ -150,8 +175,9 @@ def _write_problems(output: Path, problems: "Sequence[Problem]") -> Path | None:
     if not problems:
         path.unlink(missing_ok=True)
         return None
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["problem", "name", "detail"])
-        writer.writerows([problem.kind, problem.name, problem.detail] for problem in problems)
+    from ..cache.files import write_whole
+
+    text = io.StringIO()
+    csv.writer(text).writerows(map(cell, (problem.kind, problem.name, problem.detail)) for problem in problems)
+    write_whole(path, f"{PROBLEMS}\r\n{text.getvalue()}")
     return path

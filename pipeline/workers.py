@@ -33,6 +33,13 @@ class Workers:
         if self.backend == "dask" and self.scheduler is None:
             raise ConfigError("--backend dask needs the scheduler's address", hint="--scheduler tcp://HOST:8786")
 
+    def pool(self, tasks: int) -> int:
+        """Processes for so many tasks: no more than there is work or cores; never one, which would be this process.
+
+        A cluster has cores of its own.
+        """
+        return self.jobs if self.backend != "loky" else max(2, min(self.jobs, tasks, cores()))
+
     @property
     def in_process(self) -> bool:
         """Whether the work runs here, without another process."""
@@ -42,7 +49,7 @@ class Workers:
     def threads(self) -> int:
         """CPU threads for each task: this machine's cores shared among the jobs; one on a cluster, which gives every
         core a task."""
-        return max(1, cores() // self.jobs) if self.backend == "loky" else 1
+        return max(1, cores() // min(self.jobs, cores())) if self.backend == "loky" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,8 @@ def run_all(
             if alone and left:
                 yield Died(left[0], f"its worker process died: {death}\nHint: fewer --jobs need less memory")
             else:
-                rounds = [[task] for task in left[: workers.jobs]] + [left[workers.jobs :]] + rounds
+                under_way = workers.pool(len(left))
+                rounds = [[task] for task in left[:under_way]] + [left[under_way:]] + rounds
 
 
 def _run_together(
@@ -201,7 +209,7 @@ def _answers(
     calls = (joblib.delayed(_run_one)(function, number, task, channel) for number, task in tasks.items())
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
-    jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.jobs
+    jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.pool(len(tasks))
     threads = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
     with joined(workers), joblib.parallel_config(workers.backend, **threads):
         try:

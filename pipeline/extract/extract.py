@@ -2,17 +2,21 @@
 
 import contextlib
 import csv
+import io
+import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
+from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
-from ...errors import BusyError, EntryError, VideoError
+from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
 from ..events import Moved, Planned, VideoOutcome
 from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
 from .plan import Todo, plan
@@ -94,16 +98,17 @@ def _write_failures(summary: ExtractionSummary) -> None:
     """`failures.csv` in a local store, or none where nothing failed. The same reasons are in the summary anyway."""
     path = Path(summary.store, "failures.csv")
     rows = [(outcome.id, outcome.path, outcome.reason) for outcome in summary.of("failed")]
-    if "://" in summary.store or not (rows or path.exists()):
+    if "://" in summary.store or not (rows or os.path.lexists(path)):
         return
     try:
         if not rows:
             path.unlink()
             return
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            csv.writer(file).writerows([("id", "path", "reason"), *rows])
-    except OSError as error:
-        summary.warnings.append(f"{path} could not be written: {error.strerror}")
+        text = io.StringIO()
+        csv.writer(text).writerows([("id", "path", "reason"), *(map(cell, row) for row in rows)])
+        write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
+    except (OSError, DiskError) as error:
+        summary.warnings.append(named(error, path).message)
 
 
 def recipe_of(config: FeaturesConfig, device: str, workers: Workers | None = None) -> Recipe:
@@ -202,10 +207,10 @@ def extract_into(
         yield replace(outcome, face_share=with_face / outcome.frames if outcome.frames else 0.0)
     except BusyError as error:
         yield replace(outcome, status="busy", reason=str(error))
-    except (VideoError, EntryError, OSError, MemoryError) as error:
+    except (VideoError, EntryError, *UNNAMED) as error:
         # Another run may have finished it since this one made its plan; the next plan looks at what it stored.
         finished = isinstance(error, EntryError) and not overwrite and source.id in store.ids()
-        reason = str(error) or type(error).__name__
+        reason = str(named(error, source.path if isinstance(error, OSError) and error.filename is None else None))
         yield VideoOutcome(source.id, str(source.path), "busy" if finished else "failed", reason)
 
 

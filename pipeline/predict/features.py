@@ -7,7 +7,9 @@ from pathlib import Path
 from ...cache.opening import open_store, store_exists
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
-from ...errors import RunError
+from ...configs.trust import RANDOM, allowed, beside, names_code, received, same
+from ...errors import ConfigError, RunError, shown
+from ...stages.features.recipe import differences
 from ..extract.extract import recipe_of
 from ..extract.videos import Source
 from ..runs.folder import Run
@@ -37,15 +39,68 @@ def open_stores(locations: Sequence[str]) -> list[Store]:
     return [opened[location] for location in locations]
 
 
-def features_config(run: Run) -> FeaturesConfig:
-    """The settings of stage one that make the features a run was trained on.
+def features_config(run: Run, options: PredictOptions) -> FeaturesConfig:
+    """The settings of stage one that make the features a run was trained on; nothing is loaded to find them.
 
-    Weights that came with the run lie in its folder, wherever that has been moved to.
+    A run may come from anywhere: its settings have to be those of its models, and what it says runs no code and opens
+    no file outside its folder, but for weights that are byte for byte those of its models. Weights that came with the
+    run lie in its folder, wherever that has been moved to.
+    Errors: RunError naming what the run says and what has to be typed for it.
     """
-    config = run.config.features
-    if config.weights and not Path(config.weights).is_absolute():
-        return replace(config, weights=str(run.path / config.weights))
-    return config
+    recipe, source = run.card.recipe, str(run.path / "config.yaml")
+    config = received(run.config.features, source)
+    try:
+        differing = differences(config, recipe, f"the recipe of {run.path}")
+    except ConfigError as error:
+        raise RunError(error.message, error.hint) from error
+    if differing:
+        words = ", ".join(f"features.{name} {shown(said)}, not {shown(its)}" for name, (said, its) in differing.items())
+        raise RunError(
+            f"{source} asks for features of another recipe than its models were trained on: {words}",
+            hint="score what is stored, by its id and with --store; or get the run's folder again, as it was",
+        )
+    backbone = allowed(config.backbone, options.backbone, "--backbone ", RunError)
+    if names_code(backbone):
+        from ...stages.features.backbones.load import check_code
+
+        check_code(backbone, recipe.fields.get("code_sha256"), str(run.path))
+    return replace(config, backbone=backbone, weights=_weights(run, config, options))
+
+
+def check_typed(runs: Sequence[Run], options: PredictOptions) -> None:
+    """Errors: RunError for a typed backbone that no run was trained on."""
+    said = dict.fromkeys(run.config.features.backbone for run in runs)
+    if options.backbone is not None and not any(same(options.backbone, name) for name in said):
+        raise RunError(
+            f"--backbone {options.backbone} is not what the run was trained on: {', '.join(map(shown, said))}",
+            hint="leave --backbone out; it is for runs that need code or a graph of yours",
+        )
+
+
+def _weights(run: Run, config: FeaturesConfig, options: PredictOptions) -> str | None:
+    """The file of the backbone's weights, made sure of by its sha256 before anything reads it."""
+    from ...stages.features.backbones.weights import existing_file, file_sha256
+
+    word = options.weights or config.weights
+    if word is None or word == RANDOM:
+        return word
+    own_code = names_code(config.backbone)
+    inside = None if options.weights else beside(word, run.path)
+    absolute = Path(word).is_absolute()
+    if not options.weights and (own_code or (inside is None and not absolute)):
+        why = "are read by the code that is typed" if own_code else "lie outside its folder"
+        raise RunError(
+            f"{config.weights.source} says features.weights {shown(str(word))}, which {why}",  # type: ignore[union-attr]
+            hint="if you know that file, type it: --weights FILE",
+        )
+    file = existing_file(word if options.weights or absolute else str(inside))
+    wanted = run.card.recipe.fields.get("weights_sha256")
+    if not own_code and file_sha256(file) != wanted:
+        raise RunError(
+            f"weights {file} are not those of the models in {run.path} (sha256 {shown(wanted)})",
+            hint="--weights FILE names the file that the features were extracted with",
+        )
+    return str(file)
 
 
 def check_features(
@@ -53,11 +108,13 @@ def check_features(
 ) -> None:
     """Look at the recipe of every store that is there and, where a video has to be extracted, of what would be made.
 
-    Nothing is made here. Errors: RunError for other features than those that a run was trained on, StoreError for a
-    store that is missing and will not be made.
+    Nothing is made here. Errors: RunError for other features than those that a run was trained on, or for what a run
+    says and may not, StoreError for a store that is missing and will not be made.
     """
+    check_typed(runs, options)
     if not sources:
         open_stores(locations)
+    needed = set()
     for location, run in dict(zip(locations, runs, strict=True)).items():
         stored: set[str] = set()
         if location != MEMORY and store_exists(location):
@@ -65,5 +122,9 @@ def check_features(
             run.card.check_features(store.recipe, f"in store {location}", str(run.path))
             stored = set(store.ids())
         if any(options.overwrite or source.id not in stored for source in sources):
-            recipe = recipe_of(features_config(run), options.device, Workers(options.jobs))
-            run.card.check_features(recipe, "that this affect makes here", str(run.path))
+            needed.add(location)
+    pairs = [(place, run) for place, run in zip(locations, runs, strict=True) if place in needed]
+    wanted = {place: (run, features_config(run, options)) for place, run in pairs}  # every run is looked at, then
+    for run, config in wanted.values():  # one of each recipe is built
+        recipe = recipe_of(config, options.device, Workers(options.jobs))
+        run.card.check_features(recipe, "that this affect makes here", str(run.path))

@@ -4,19 +4,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
+from ...cache.files import NewFile, write_whole
 from ...cache.predictions import VideoPrediction
+from ...errors import AffectError
 from ...stages.views.annotations import elan, webvtt
 from ...stages.views.plot import plot_person
 from ...stages.views.viewer import page_head, page_tail, video_block
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
-from ..runs.files import write_whole
 from .inputs import PredictOptions
 
 
 class Output:
     """One kind of output, made with the first thing there is to write; a subclass overrides what it writes.
 
-    An AffectError or OSError in an `add` fails that video alone.
+    An error in an `add` costs that video's part of this output, and is listed; other outputs and videos go on.
     """
 
     reads_recording: ClassVar[bool] = False  # told where a recording lies, also where names are replaced
@@ -35,7 +36,16 @@ class Output:
         """A video that could not be done."""
 
     def close(self) -> None:
-        """End all files; also after Ctrl-C."""
+        """End all files, and put them in their places; also after Ctrl-C."""
+
+    @property
+    def kept_older(self) -> bool:
+        """Whether `close` left the files of an earlier call in their places."""
+        return False
+
+    def write(self, name: str, data: str | bytes) -> None:
+        """Write a file below the folder of all outputs, whole. Errors: DiskError."""
+        write_whole(self.folder / name, data, self.folder)
 
 
 class Viewer(Output):
@@ -43,17 +53,22 @@ class Viewer(Output):
 
     def __init__(self, folder: Path, options: PredictOptions, plan: ScoresPlanned) -> None:
         super().__init__(folder, options, plan)
-        self._partial = folder / ".viewer.html.partial"
-        self._file = self._partial.open("w", encoding="utf-8")
-        self._file.write(page_head(with_video=options.with_video))
+        self._file = NewFile(folder / "viewer.html", folder)
+        try:
+            self._file.append(page_head(with_video=options.with_video))
+        except AffectError:
+            self._file.discard()
+            raise
 
     def add_video(self, prediction: VideoPrediction) -> None:
-        self._file.write(video_block(prediction, self.folder, with_video=self.options.with_video))
+        self._file.append(video_block(prediction, self.folder, with_video=self.options.with_video))
 
     def close(self) -> None:
-        self._file.write(page_tail())
-        self._file.close()
-        self._partial.replace(self.folder / "viewer.html")
+        try:
+            self._file.append(page_tail())
+            self._file.place()
+        finally:
+            self._file.discard()
 
 
 class Plots(Output):
@@ -62,23 +77,22 @@ class Plots(Output):
     def add_video(self, prediction: VideoPrediction) -> None:
         for person in prediction.persons:
             suffix = f".person-{person.track}" if len(prediction.persons) > 1 else ""
-            picture = plot_person(prediction, person)
-            write_whole(self.folder / "plots" / f"{prediction.video}{suffix}.png", picture)
+            self.write(f"plots/{prediction.video}{suffix}.png", plot_person(prediction, person))
 
 
 class Elan(Output):
     """annotations/VIDEO.eaf."""
 
     def add_video(self, prediction: VideoPrediction) -> None:
-        path = self.folder / "annotations" / f"{prediction.video}.eaf"
-        write_whole(path, elan(prediction, path.parent, datetime.now().astimezone()))
+        name = f"annotations/{prediction.video}.eaf"
+        self.write(name, elan(prediction, (self.folder / name).parent, datetime.now().astimezone()))
 
 
 class Captions(Output):
     """annotations/VIDEO.vtt."""
 
     def add_video(self, prediction: VideoPrediction) -> None:
-        write_whole(self.folder / "annotations" / f"{prediction.video}.vtt", webvtt(prediction))
+        self.write(f"annotations/{prediction.video}.vtt", webvtt(prediction))
 
 
 class Overlay(Output):
@@ -87,8 +101,9 @@ class Overlay(Output):
     reads_recording = True
 
     def add_video(self, prediction: VideoPrediction) -> None:
-        from .overlay import write_overlay
+        from .overlay import overlay_path, write_overlay
 
         assert self.options.overlay is not None, "an overlay is asked for by its path"
         several = len(self.plan.videos) > 1
-        write_overlay(prediction, self.options.overlay / f"{prediction.video}.mp4" if several else self.options.overlay)
+        path = overlay_path(self.options.overlay, prediction.video, len(self.plan.videos))
+        write_overlay(prediction, path, self.options.overlay if several else None, self.plan.sources)

@@ -1,17 +1,28 @@
-"""What a call of `predict` leaves behind: every output in one folder, and a summary of what became of each video."""
+"""What a call of `predict` leaves behind: every output in one folder, and a summary of what became of each video.
+
+However a call ends, the folder tells the truth:
+- Before anything else changes, summary.json says `complete: false`; that it is complete is the last thing written.
+- Older tables stay until the new ones are whole. Until then new rows are readable in predictions.partial.csv and
+  video.partial.csv; where there was no older table, in predictions.csv and video.csv.
+- After Ctrl-C or an error, what is done is moved into place. Where the disk was full, older tables stay instead.
+- After SIGKILL the folder holds the older tables, or new ones, and the summary says that it is not complete.
+"""
 
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+from ...cache.files import make_folder, sweep
+from ...cache.locks import held
 from ...cache.predictions import ScoreReason, VideoPrediction
 from ...cache.records import Json
-from ...errors import AffectError, InputError
+from ...errors import UNNAMED, AffectError, InputError, first_line, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from ..runs.files import write_json
-from .inputs import PredictOptions, check_output
+from .inputs import LOCK, PredictOptions, check_output, older_summary
 from .output_kinds import Captions, Elan, Output, Overlay, Plots, Viewer
 from .predict import PredictEvent
 from .pseudonyms import Pseudonyms
@@ -26,6 +37,8 @@ OUTPUTS: dict[str, type[Output]] = {
     "overlay": Overlay,
 }
 ALWAYS = ("tables", "viewer", "plots")
+MADE_BY = "affect predict"
+Added = TypeVar("Added")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,10 @@ class PredictSummary:
     output: str
     results: list[VideoResult] = field(default_factory=list)
     seconds: float = 0.0
-    complete: bool = False  # false in a summary left by Ctrl-C
+    complete: bool = False  # false in a summary left by Ctrl-C, or where a table could not be written
+    problems: list[str] = field(default_factory=list)  # what could not be written and is no single video's
+    missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
+    warnings: tuple[str, ...] = ()  # of the runs
 
     @property
     def failed(self) -> list[VideoResult]:
@@ -84,8 +100,8 @@ class Outputs:
                 outputs.add(event)
         outputs.summary
 
-    Nothing is made before the first score or failure, so a refused call leaves older results alone. However the block
-    is left, what was added is readable, and summary.json says whether it is complete.
+    Nothing is changed before the first score or failure, so a refused call leaves older results alone. However the
+    block is left, what was added is readable, and summary.json says whether it is complete.
     """
 
     def __init__(self, folder: str | Path, options: PredictOptions | None = None) -> None:
@@ -93,8 +109,9 @@ class Outputs:
         self.options = options or PredictOptions()
         self.summary = PredictSummary(str(folder))
         self._folder = Path(folder)
-        self._names = Pseudonyms.from_file(self.options.key_file)
-        self._plan: ScoresPlanned | None = None
+        self.names = Pseudonyms.from_file(self.options.key_file)
+        self._plan: ScoresPlanned | None = None  # under pseudonyms
+        self._run = ""  # where the run lies
         self._kinds = [*ALWAYS, *self.options.exports, *(["overlay"] if self.options.overlay is not None else [])]
         if unknown := sorted(set(self._kinds) - set(OUTPUTS)):
             raise InputError(f"--export {unknown[0]} is not known; expected one of {', '.join(OUTPUTS)}")
@@ -107,18 +124,26 @@ class Outputs:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-        if self._plan is None or not self._begun:
-            return
-        self.summary.complete = len(self.summary.results) == len(self._plan.videos)
-        self.summary.seconds = time.monotonic() - self._started
-        write_json(self._folder / "summary.json", self._summary_json(self._plan))
+        with self._stack:
+            if self._plan is None or not self._begun:
+                return
+            for output in self._begun:
+                try:
+                    output.close()
+                except (AffectError, *UNNAMED) as error:
+                    self._add_problem(error)
+            done = len(self.summary.results) == len(self._plan.videos)
+            self.summary.complete = done and not self.summary.problems
+            self.summary.seconds = time.monotonic() - self._started
+            if not any(output.kept_older for output in self._begun):
+                write_json(self._folder / "summary.json", self._summary_json(self._plan))
 
     def add(self, event: PredictEvent) -> None:
-        """Write what there is to write. Errors: InputError for a folder that holds other videos' scores."""
+        """Write what there is to write. Errors: InputError for a folder or an overlay that may not be written to."""
         if isinstance(event, ScoresPlanned):
-            check_output(self._folder, {self._names.of(video) for video in event.videos})
-            self._plan = event
+            self._claim(event)
+            self._plan, self._run = self.names.of_plan(event), event.run
+            self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.failed_folds
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
             self._add_clips(event)
         elif isinstance(event, VideoPrediction | VideoFailed) and event.video in self._given_up:
@@ -128,60 +153,110 @@ class Outputs:
         elif isinstance(event, VideoFailed):
             self._add_failure(event)
 
-    def _add_clips(self, event: ClipsScored) -> None:
-        outputs, named = self._outputs(), replace(event, video=self._names.of(event.video))
+    def _claim(self, plan: ScoresPlanned) -> None:
+        """Make sure that nothing of the user's is replaced, and that nobody else writes to the folder."""
+        videos = [self.names.of(video) for video in plan.videos]
+        check_output(self._folder, set(videos))
+        if self.options.overlay is not None:
+            from .overlay import check_overlay, overlay_path
+
+            for video in videos:
+                check_overlay(overlay_path(self.options.overlay, video, len(videos)), plan.sources)
+        self._stack.callback(self._leave, self._folder.exists())
         try:
-            for output in outputs:
-                output.add_clips(named)
-        except (AffectError, OSError) as error:
+            make_folder(self._folder, self._folder)
+        except OSError as error:
+            raise named(error, self._folder) from error
+        self._stack.enter_context(held(self._folder / LOCK, f"--output {self._folder}"))
+
+    def _leave(self, was_there: bool) -> None:
+        """Where nothing came of a call, its folder goes too."""
+        if not was_there and not self._begun:
+            with suppress(OSError):  # there are features in it
+                self._folder.rmdir()
+
+    def _add_clips(self, event: ClipsScored) -> None:
+        outputs, shown = self._outputs(), replace(event, video=self.names.of(event.video))
+        reasons = [reason for output in outputs if (reason := _attempt(output.add_clips, shown))]
+        if reasons:
             self._given_up.add(event.video)
-            self._add_failure(VideoFailed(event.video, None, _reason(error)))
+            self._add_failure(VideoFailed(event.video, None, "; ".join(reasons)))
 
     def _add_video(self, event: VideoPrediction) -> None:
-        outputs, named = self._outputs(), replace(event, video=self._names.of(event.video))
-        shown = replace(named, source=None) if self._names.active else named
-        try:
-            for output in outputs:
-                output.add_video(named if output.reads_recording else shown)
-        except (AffectError, OSError) as error:
-            self._add_failure(VideoFailed(event.video, event.source, _reason(error)))
+        outputs, known = self._outputs(), self.names.of_prediction(event, self._run)
+        shown = replace(known, source=None) if self.names.active else known
+        reasons = []
+        for output in outputs:
+            if reason := _attempt(output.add_video, known if output.reads_recording else shown):
+                reasons.append(reason)
+        result = VideoResult.of(known)
+        if reasons:
+            self._add_failure(VideoFailed(event.video, event.source, "; ".join(reasons)), result)
         else:
-            self.summary.results.append(VideoResult.of(named))
+            self.summary.results.append(result)
 
-    def _add_failure(self, event: VideoFailed) -> None:
-        reason = self._names.cleaned(event.reason, event.video, event.source)
-        failed = VideoFailed(self._names.of(event.video), None, reason)
+    def _add_failure(self, event: VideoFailed, scored: VideoResult | None = None) -> None:
+        """List a video. scored: what it came to, where only a part of its outputs is missing."""
+        reason = self.names.cleaned(event.reason, event.video, event.source, self._run)
+        failed = VideoFailed(self.names.of(event.video), None, reason)
         for output in self._outputs():
-            output.add_failure(failed)
-        self.summary.results.append(VideoResult(failed.video, "failed", reason))
+            try:
+                output.add_failure(failed)
+            except (AffectError, *UNNAMED) as error:
+                self._add_problem(error)
+        self.summary.results.append(
+            replace(scored or VideoResult(failed.video, "failed"), status="failed", reason=reason)
+        )
+
+    def _add_problem(self, error: BaseException) -> None:
+        """Something that is no single video's could not be written."""
+        message = self.names.cleaned(named(error, self._folder).message, run=self._run)
+        if message not in self.summary.problems:
+            self.summary.problems.append(message)
 
     def _outputs(self) -> list[Output]:
-        """Every kind that is asked for, made when first needed."""
+        """Every kind that is asked for, made when first needed; from then on the folder is said to be incomplete."""
         if not self._begun:
             assert self._plan is not None, "ScoresPlanned is the first event"
-            self._folder.mkdir(parents=True, exist_ok=True)
+            for place, below in (
+                (self._folder, False),
+                (self._folder / "plots", True),
+                (self._folder / "annotations", True),
+            ):
+                sweep(place, below=below)
+            begun = older_summary(self._folder) or self._summary_json(self._plan)
+            write_json(self._folder / "summary.json", begun | {"complete": False})
             for name, kind in OUTPUTS.items():
                 if name in self._kinds:
                     self._begun.append(kind(self._folder, self.options, self._plan))
-                    self._stack.callback(self._begun[-1].close)
         return self._begun
 
     def _summary_json(self, plan: ScoresPlanned) -> dict[str, Json]:
         targets = zip(plan.targets, plan.training_means, strict=True)
         return {
+            "made_by": MADE_BY,
             "complete": self.summary.complete,
             "seconds": round(self.summary.seconds, 2),
             "run": plan.run,
             "recipe_digest": plan.recipe_digest,
             "models": plan.models,
+            "missing": list(plan.missing),
+            "warnings": list(plan.failed_folds),
+            "problems": list(self.summary.problems),
             "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],
             "subject": plan.subject,
             "clip_frames": plan.clip_frames,
             "stride_frames": plan.stride_frames,
-            "pseudonyms": self._names.active,
+            "pseudonyms": self.names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }
 
 
-def _reason(error: AffectError | OSError) -> str:
-    return error.message if isinstance(error, AffectError) else str(error)
+def _attempt(add: Callable[[Added], None], value: Added) -> str:
+    """Why an output could not be written; empty where it was."""
+    try:
+        add(value)
+    except Exception as error:  # noqa: BLE001 - whatever one output meets, the others and the other videos go on
+        unnamed = not isinstance(error, AffectError | OSError | MemoryError | RecursionError)
+        return f"{type(error).__name__}: {first_line(error)}" if unnamed else named(error).message
+    return ""

@@ -1,7 +1,8 @@
 """The recording again, with each person's face box, scores and running curves drawn on it, its sound kept."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,35 +12,70 @@ import av.container
 import av.error
 import numpy as np
 
+from ...cache.files import NewFile, sweep
 from ...cache.predictions import VideoPrediction
-from ...errors import InputError
+from ...errors import InputError, VideoError, named
 from ...stages.features.video.choice import open_container
 from ...stages.views.overlay_picture import OverlayPicture
 from ..workers import cores
 
+MARK = "made by affect predict --overlay"  # in the file's own metadata: what bears it may be replaced
+OLD_PARTIAL_S = 3600.0  # what is left of a killed process, not of one that is writing now
 CLOCK = Fraction(1, 90000)  # of the frames written
 
 
-def write_overlay(prediction: VideoPrediction, path: Path) -> None:
+def overlay_path(asked: Path, video: str, videos: int) -> Path:
+    """Where a video's overlay goes: to the file that was asked for, or with several videos into that folder."""
+    return asked / f"{video}.mp4" if videos > 1 else asked
+
+
+def check_overlay(path: Path, recordings: Sequence[Path]) -> None:
+    """Errors: InputError where `path` is taken by anything but an older overlay, or is one of the recordings given."""
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_file():
+        raise InputError(f"--overlay {path} is a link or a folder; expected a new file", hint="name another file")
+    if any(recording.exists() and path.samefile(recording) for recording in recordings):
+        raise InputError(f"--overlay {path} is the recording itself, or another one given", hint="name another file")
+    if not _made_here(path):
+        raise InputError(
+            f"--overlay {path} exists, and is no overlay that affect has made; nothing was written",
+            hint="name another file; only an older overlay is replaced",
+        )
+
+
+def _made_here(path: Path) -> bool:
+    try:
+        with open_container(path) as container:
+            return any(key.lower() == "comment" and words == MARK for key, words in container.metadata.items())
+    except VideoError:
+        return False
+
+
+def write_overlay(
+    prediction: VideoPrediction, path: Path, root: Path | None = None, recordings: Sequence[Path] = ()
+) -> None:
     """Write the recording with its scores drawn on it; frames keep their times, sound is copied as it is.
 
-    Errors: InputError where the recording is unknown or the file's kind cannot be written, VideoError where the
-    recording cannot be read.
+    root: the folder below which no link is followed; recordings: all that were given, none of which is replaced.
+    Errors: InputError where the recording is unknown, or the file's kind cannot be written, or it may not be replaced;
+    VideoError where the recording cannot be read; DiskError.
     """
     from ...stages.features.video.decode import open_video
 
     if prediction.source is None:
         raise InputError(f"--overlay needs the recording of {prediction.video}; only its features were given")
-    if path.exists() and path.samefile(prediction.source):
-        raise InputError(f"--overlay {path} is the recording itself", hint="name another file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    check_overlay(path, (prediction.source, *recordings))
+    sweep(path.parent, silent_s=OLD_PARTIAL_S)
     with ExitStack() as stack:
-        stack.callback(partial.unlink, missing_ok=True)
+        new = NewFile(path, root, suffix=path.suffix)
+        stack.callback(new.discard)
+        stack.enter_context(_disk_errors(path))
         try:
-            out = stack.enter_context(av.open(str(partial), "w"))
+            out = stack.enter_context(av.open(f"file:{new.partial.absolute()}", "w"))
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"--overlay {path} cannot be written ({error})", hint="--overlay scores.mp4") from error
+        out.metadata["comment"] = MARK
         video = open_video(prediction.source)
         stack.callback(video.close)
         drawing = OverlayPicture(prediction, *video.shape.upright_px)
@@ -54,7 +90,17 @@ def write_overlay(prediction: VideoPrediction, path: Path) -> None:
         out.mux(track.encode(None))
         sound.write_until(np.inf)
         out.close()
-        partial.replace(path)
+        check_overlay(path, (prediction.source, *recordings))  # hours may have gone by
+        new.place()
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """What FFmpeg says of a disk, as an error of ours."""
+    try:
+        yield
+    except OSError as error:  # FFmpegError is one
+        raise named(error, path) from error
 
 
 def _video_track(out: av.container.OutputContainer, drawing: OverlayPicture, fps: float | None) -> Any:

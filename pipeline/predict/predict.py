@@ -15,7 +15,7 @@ from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
-from ...errors import AffectError, InputError
+from ...errors import UNNAMED, AffectError, InputError, named
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
 from ..extract.plan import Todo, plan
@@ -23,7 +23,7 @@ from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers, resolve_device
 from .features import check_features, features_config, open_stores, store_locations
-from .inputs import MEMORY, PredictOptions, find_inputs
+from .inputs import MEMORY, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
 from .tables import clip_rows
 
@@ -53,7 +53,7 @@ def predict(
     """
     options = options or PredictOptions()
     private = options.key_file is not None
-    location = str(store) if store is not None else MEMORY if private else str(Path(output) / "features")
+    location = str(store) if store is not None else MEMORY if private else default_store(Path(output))
     device = resolve_device(options.device)
     jobs = 1 if location == MEMORY else options.jobs  # there one video follows the other
     words = [str(video) for video in videos]
@@ -68,16 +68,20 @@ def predict_frame(
     stride: int | None = None,
     subject: str | None = None,
     device: str = "auto",
+    backbone: str | None = None,
+    weights: str | None = None,
 ) -> "pd.DataFrame":
     """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
 
     video: a file, or an id in the store; run: a folder as for `predict`, or what `load_run` gave, for many videos.
-    Nothing is written, but for features where a store is named.
+    Nothing is written, but for features where a store is named. backbone, weights: as in PredictOptions.
     Errors: AffectError and its kinds.
     """
     import pandas as pd
 
-    prediction = predict_video(video, run, store=store, stride=stride, subject=subject, device=device)
+    prediction = predict_video(
+        video, run, store=store, stride=stride, subject=subject, device=device, backbone=backbone, weights=weights
+    )
     rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
     return pd.concat(rows, ignore_index=True)
 
@@ -90,11 +94,13 @@ def predict_video(
     stride: int | None = None,
     subject: str | None = None,
     device: str = "auto",
+    backbone: str | None = None,
+    weights: str | None = None,
 ) -> VideoPrediction:
     """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
     device = resolve_device(device)
     runs = [run] if isinstance(run, Run) else load_runs(run, device)
-    options = PredictOptions(stride, subject, device)
+    options = PredictOptions(stride, subject, device, backbone=backbone, weights=weights)
     found: VideoPrediction | None = None
     with closing(_predict([str(video)], runs, str(store), options)) as events:
         for event in events:
@@ -126,6 +132,9 @@ def _predict(
         subject=str(scorer.subject),
         clip_frames=scorer.clips.length,
         stride_frames=scorer.stride,
+        sources=tuple(source.path for source in inputs.sources),
+        missing=scorer.missing,
+        failed_folds=scorer.failed_folds,
     )
     for where, run in dict(zip(locations, runs, strict=True)).items():
         if where != locations[0]:
@@ -145,7 +154,7 @@ def _predict(
         return
     yield Planned(len(inputs.sources))
     for source in inputs.sources:
-        extractor = extractor_of(features_config(runs[0]), options.device, Workers(options.jobs).threads)
+        extractor = extractor_of(features_config(runs[0], options), options.device, Workers(options.jobs).threads)
         memory = MemoryStore(extractor.recipe)
         with closing(extract_into(memory, source, extractor)) as moves:
             for move in moves:
@@ -171,7 +180,7 @@ def _extract(
     events = extract(
         sources,
         location,
-        features_config(run),
+        features_config(run, options),
         store_format=options.store_format,
         device=options.device,
         workers=Workers(options.jobs),
@@ -198,5 +207,5 @@ def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | N
                 yield replace(event, clock_offset_s=clock_offset_s(source))
             else:
                 yield event
-    except (AffectError, OSError) as error:
-        yield VideoFailed(entry, source, error.message if isinstance(error, AffectError) else str(error))
+    except (AffectError, *UNNAMED) as error:
+        yield VideoFailed(entry, source, named(error, source or entry).message)

@@ -60,6 +60,16 @@ class Scorer:
         means = [[mean[target.name] for mean in known if target.name in mean] for target in self.targets]
         return tuple(float(np.mean(values)) if values else None for values in means)
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is to be said of models that the runs were to have and have not; empty where all are there."""
+        return tuple(run.missing for run in self.runs if run.missing)
+
+    @property
+    def failed_folds(self) -> tuple[str, ...]:
+        """What is to be said of folds whose training failed."""
+        return tuple(run.failed for run in self.runs if run.failed)
+
     def score(
         self, stores: Sequence[Store], entry: str, source: Path | None = None
     ) -> Iterator[ClipsScored | VideoPrediction]:
@@ -87,7 +97,12 @@ class Scorer:
             training_means=self.training_means,
             persons=tuple(persons),
             models=self.models,
-            warnings=(*dict.fromkeys(warning for info in infos for warning in info.warnings), *notes),
+            warnings=(
+                *self.missing,
+                *self.failed_folds,
+                *dict.fromkeys(warning for info in infos for warning in info.warnings),
+                *notes,
+            ),
         )
 
     def _people(self, layout: FrameFeatures, info: VideoInfo) -> tuple[list[tuple[int, Subject]], int]:

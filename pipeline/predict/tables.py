@@ -1,14 +1,20 @@
 """Predictions as tables on disk: rows appear as they are scored, and whatever is done stays readable."""
 
 import csv
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...cache.csv_cells import to_cells
+from ...cache.files import NewFile
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
+from ...configs.plain_text import cell
+from ...errors import DiskError, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from .inputs import PredictOptions
 from .output_kinds import Output
@@ -89,62 +95,120 @@ def _digits(values: Any) -> Any:
 class Tables(Output):
     """predictions.csv, predictions.parquet, video.csv and failures.csv.
 
-    The CSV files grow row by row; the Parquet file, which is no file before its end is written, appears at `close`.
+    The CSV files grow row by row: at their own place where there is no older one, else as predictions.partial.csv and
+    so on, until `close` puts them there. The Parquet file, no file before its end is written, appears at `close`.
     """
 
     def __init__(self, folder: Path, options: PredictOptions, plan: ScoresPlanned) -> None:
         super().__init__(folder, options, plan)
+        self._older = (folder / "predictions.csv").exists()
         self._rows = 0
-        (folder / "failures.csv").unlink(missing_ok=True)
-        self._clips = _growing(folder / "predictions.csv")
-        self._videos = _growing(folder / "video.csv")
-        self._partial = folder / ".predictions.parquet.partial"
+        self._spoilt: DiskError | None = None  # the first thing that could not be written
+        self._clips = self._growing("predictions.csv")
+        self._videos = self._growing("video.csv")
+        self._failures: NewFile | None = None
+        self._parquet_file: NewFile | None = None
         self._parquet: Any = None
 
     def add_clips(self, scored: ClipsScored) -> None:
         """Append a block of clips, and make it readable."""
         rows = clip_rows(scored.video, scored.block, self.plan.targets)
-        rows.to_csv(self._clips, index=False, header=self._rows == 0, lineterminator="\n")
-        self._clips.flush()
-        self._add_parquet(rows)
+        self._append(self._clips, to_cells(rows).to_csv(index=False, header=self._rows == 0, lineterminator="\n"))
         self._rows += len(rows)
+        self._add_parquet(rows)
 
     def add_video(self, prediction: VideoPrediction) -> None:
         """Append a video's own scores."""
-        video_rows(prediction).to_csv(self._videos, index=False, header=self._videos.tell() == 0, lineterminator="\n")
-        self._videos.flush()
+        rows = to_cells(video_rows(prediction))
+        self._append(self._videos, rows.to_csv(index=False, header=self._videos.size == 0, lineterminator="\n"))
 
     def add_failure(self, failed: VideoFailed) -> None:
-        """Append a video that could not be done, and why."""
-        path = self.folder / "failures.csv"
-        new = not path.exists()
-        with path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(["video", "reason"])
-            writer.writerow([failed.video, " ".join(failed.reason.split())])
+        """Append a video that could not be done, or an output of it, and why."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if self._failures is None:
+            self._failures = self._growing("failures.csv")
+            writer.writerow(["video", "reason"])
+        writer.writerow([cell(failed.video), cell(" ".join(failed.reason.split()))])
+        self._append(self._failures, text.getvalue())
 
     def close(self) -> None:
-        """End all files."""
-        self._clips.close()
-        self._videos.close()
-        if self._parquet is not None:
-            self._parquet.close()
-            self._parquet = None
-            self._partial.replace(self.folder / "predictions.parquet")
+        """End all files and put them in their places; where one could not be written whole, older tables stay.
+
+        Errors: DiskError for the first thing that could not be written.
+        """
+        self._close_parquet()
+        if self._failures is not None and not self._failures.size:
+            self._failures.discard()
+            self._failures = None
+        files = [file for file in (self._clips, self._videos, self._failures) if file is not None]
+        if not any(file.size for file in files):  # nothing came of it, so nothing changes
+            for file in files:
+                file.discard()
+        elif self.kept_older:
+            for file in files:
+                file.close()
+        else:
+            self._place(files)
+        if self._spoilt is not None:
+            kept = f"the older tables in {self.folder} are kept; new rows are in predictions.partial.csv"
+            raise DiskError(f"{self._spoilt.message}{f'; {kept}' if self._older else ''}", hint=self._spoilt.hint)
+
+    @property
+    def kept_older(self) -> bool:
+        """Whether the tables in the folder are those of an earlier call."""
+        return self._older and self._spoilt is not None
+
+    def _place(self, files: Sequence[NewFile]) -> None:
+        for file in files:
+            file.place()
+        for made, name in ((self._failures, "failures.csv"), (self._parquet_file, "predictions.parquet")):
+            if made is None:  # what lies there is of an earlier call
+                (self.folder / name).unlink(missing_ok=True)
+        if self._parquet_file is not None:
+            self._parquet_file.place()
+
+    def _growing(self, name: str) -> NewFile:
+        path = self.folder / name
+        partial = path.with_stem(f"{path.stem}.partial")
+        partial.unlink(missing_ok=True)  # of a killed call
+        return NewFile(path, self.folder, partial=partial if os.path.lexists(path) else path)
+
+    def _append(self, file: NewFile, text: str) -> None:
+        try:
+            file.append(text)
+        except DiskError as error:
+            self._spoilt = self._spoilt or error
+            raise
 
     def _add_parquet(self, rows: "pd.DataFrame") -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self._parquet is None:
-            (self.folder / "predictions.parquet").unlink(missing_ok=True)
-            kinds = {"video": pa.string(), "reason": pa.string(), "out_of_range": pa.bool_(), "track": pa.int64()}
-            schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in rows.columns])
-            self._parquet = pq.ParquetWriter(self._partial, schema)
-        self._parquet.write_table(pa.Table.from_pandas(rows, schema=self._parquet.schema, preserve_index=False))
+        if self._spoilt:
+            return
+        try:
+            if self._parquet is None:
+                kinds = {"video": pa.string(), "reason": pa.string(), "out_of_range": pa.bool_(), "track": pa.int64()}
+                schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in rows.columns])
+                self._parquet_file = NewFile(self.folder / "predictions.parquet", self.folder)
+                self._parquet = pq.ParquetWriter(str(self._parquet_file.partial), schema)
+            self._parquet.write_table(pa.Table.from_pandas(rows, schema=self._parquet.schema, preserve_index=False))
+        except OSError as error:
+            self._spoil(error)
 
+    def _close_parquet(self) -> None:
+        try:
+            if self._parquet is not None:
+                self._parquet.close()
+        except OSError as error:
+            self._spoil(error)
+        if self._spoilt and self._parquet_file is not None:
+            self._parquet_file.discard()
+            self._parquet_file = None
 
-def _growing(path: Path) -> TextIO:
-    path.unlink(missing_ok=True)
-    return path.open("w", encoding="utf-8", newline="")
+    def _spoil(self, error: OSError) -> None:
+        """Rows are in the CSV file, so their video stands; `close` says what is missing."""
+        said = named(error, self.folder / "predictions.parquet")
+        assert isinstance(said, DiskError), "an OSError becomes a DiskError"
+        self._spoilt = self._spoilt or said

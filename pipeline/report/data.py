@@ -1,19 +1,21 @@
 """An evaluated run as its folder holds it: what a report and a comparison are made of."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...cache.predictions import Metrics
+from ...cache.csv_cells import from_cells
+from ...cache.predictions import LevelMetrics, Metrics, Score
 from ...cache.records import Array, Json
+from ...configs.plain_text import from_cell
 from ...configs.schema import Config
-from ...errors import RunError
+from ...errors import RunError, first_line, named
 from ..runs.folder import TRAIN_FIRST, RunFolder
-from ..train.held_out import LEVELS, column_of
+from ..train.held_out import LEVELS, METHODS, column_of, measure_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class EvaluatedRun:
     folds: tuple[FinishedFold, ...]
     failures: tuple[tuple[str, str, str], ...]  # fold, its subjects, reason
     skipped: tuple[tuple[str, str, str], ...]  # labelled spans not used: where in the manifest, video, reason
+    notes: tuple[str, ...] = ()  # what is wrong with the folder itself
 
     @property
     def name(self) -> str:
@@ -63,8 +66,8 @@ class EvaluatedRun:
         return rows[[column_of(name, "label") for name in self.targets]].to_numpy(np.float64)
 
     def warnings(self) -> list[str]:
-        """Sentences a reader must know, each once."""
-        found: dict[str, list[str]] = {words: [] for words in self.metrics.warnings}
+        """Sentences a reader must know, each once; first what is wrong with the run's folder."""
+        found: dict[str, list[str]] = {words: [] for words in (*self.notes, *self.metrics.warnings)}
         for fold in self.folds:
             for words in fold.record.get("warnings", []):
                 found.setdefault(str(words), []).append(fold.name)
@@ -83,26 +86,41 @@ def read_evaluated_run(path: str | Path) -> EvaluatedRun:
     names = folder.finished_folds()
     if not names:
         raise RunError(f"{path} has no finished fold; there is nothing to report", hint=TRAIN_FIRST)
-    metrics = _read_metrics(folder)
+    if not (folder.path / "metrics.json").exists():
+        raise RunError(
+            f"{folder.path / 'metrics.json'} is missing: the training of {path} has not ended, {len(names)} folds "
+            "are done",
+            hint=f"affect train-temporal ... --run {path} --resume ends it",
+        )
+    said = _read_metrics(folder)
+    config = folder.config()
+    table = _read_table(folder, said)
+    metrics = _measured(said, table, config)
+    notes = (folder.missing_folds().replace("models used", "models are here"), _disagreement(said, metrics))
     return EvaluatedRun(
         path=folder.path,
-        config=folder.config(),
+        config=config,
         config_text=folder.config_file.read_text("utf-8"),
         environment=folder.read_json("environment.json"),
         metrics=metrics,
-        predictions=_read_table(folder.path / "predictions.csv", metrics),
+        predictions=table,
         folds=tuple(
-            FinishedFold(name, folder.read_json(f"folds/{name}/fold.json"), _read_log(folder.folds / name))
+            FinishedFold(name, _read_fold(folder, name), _read_log(folder.own(folder.folds / name / "log.jsonl")))
             for name in names
         ),
-        failures=_read_rows(folder.path / "failures.csv"),
-        skipped=_read_rows(folder.path / "skipped.csv"),
+        failures=_read_rows(folder.own(folder.path / "failures.csv")),
+        skipped=_read_rows(folder.own(folder.path / "skipped.csv")),
+        notes=tuple(filter(None, notes)),
     )
 
 
 def _read_metrics(folder: RunFolder) -> Metrics:
     try:
-        return Metrics.from_json(folder.read_json("metrics.json"))
+        metrics = Metrics.from_json(folder.read_json("metrics.json"))
+        for level in LEVELS:
+            if not set(getattr(metrics, level).scores) <= set(METHODS):
+                raise ValueError(f"methods {', '.join(getattr(metrics, level).scores)}")
+        return metrics
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{folder.path / 'metrics.json'} holds no metrics of a run: {type(error).__name__} {error}",
@@ -110,13 +128,66 @@ def _read_metrics(folder: RunFolder) -> Metrics:
         ) from error
 
 
-def _read_table(path: Path, metrics: Metrics) -> pd.DataFrame:
+def _read_fold(folder: RunFolder, name: str) -> dict[str, Json]:
+    """A fold's record. Errors: RunError where what is shown of it is of another kind."""
+    record = folder.read_json(f"folds/{name}/fold.json")
+    for key, kind in (("warnings", list), ("subjects", dict), ("clips", dict)):
+        if not isinstance(record.get(key, kind()), kind):
+            raise RunError(f"folds/{name}/fold.json of {folder.path}: {key} is no {kind.__name__}", hint=TRAIN_FIRST)
+    return record
+
+
+def _measured(said: Metrics, table: pd.DataFrame, config: Config) -> Metrics:
+    """The metrics that the run's own predictions have, whatever metrics.json says of them."""
+    names = [target.name for target in said.targets]
+    numbers = {
+        name: measure_level(
+            table[table["level"] == level], names, config.evaluation.bootstrap, config.training.seed,
+            tuple(getattr(said, name).scores),
+        )
+        for name, level in LEVELS.items()
+    }  # fmt: skip
+    return replace(said, clips=numbers["clips"], spans=numbers["spans"], videos=numbers["videos"])
+
+
+def _disagreement(said: Metrics, measured: Metrics) -> str:
+    """In which number metrics.json differs from what the predictions have; empty where it does not."""
+    found = []
+    for level in LEVELS:
+        theirs, ours = getattr(said, level), getattr(measured, level)
+        if (theirs.rows, theirs.subjects) != (ours.rows, ours.subjects):
+            found.append(f"{theirs.rows} {level} of {theirs.subjects} subjects, here {ours.rows} of {ours.subjects}")
+        for method, target, metric, score in _scores(ours):
+            other = theirs.scores.get(method, {}).get(target, {}).get(metric)
+            if other is None or not np.isclose(other.value, score.value, rtol=1e-6, atol=1e-9, equal_nan=True):
+                value = "missing" if other is None else f"{other.value:.4g}"
+                found.append(f"{metric} of {target} ({method}, {level}) {value}, here {score.value:.4g}")
+    if not found:
+        return ""
+    return (
+        f"metrics.json disagrees with predictions.csv in {len(found)} numbers, first: {found[0]}; those shown here are "
+        "computed from predictions.csv"
+    )
+
+
+def _scores(level: LevelMetrics) -> Iterator[tuple[str, str, str, Score]]:
+    for method, targets in level.scores.items():
+        for target, metrics in targets.items():
+            for metric, score in metrics.items():
+                yield method, target, metric, score
+
+
+def _read_table(folder: RunFolder, metrics: Metrics) -> pd.DataFrame:
     """The run's predictions, with the columns that its metrics speak of."""
+    path = folder.own(folder.path / "predictions.csv")
+    words = ("level", "fold", "subject", "video")
     try:
-        table = pd.read_csv(path, dtype={"level": str, "fold": str, "subject": str, "video": str})
+        table = from_cells(pd.read_csv(path, dtype=dict.fromkeys(words, str)))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise named(error, path) from error
+    except ValueError as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     columns = ("label", *metrics.spans.scores)
     expected = ["level", "subject", "video", "start_s", "end_s"]
@@ -124,23 +195,36 @@ def _read_table(path: Path, metrics: Metrics) -> pd.DataFrame:
     missing = [name for name in expected if name not in table]
     if missing:
         raise RunError(f"{path} has no column {', '.join(missing)}; expected a run's predictions")
+    for name in expected:
+        if name in words:
+            table[name] = table[name].fillna("")
+        elif not pd.api.types.is_numeric_dtype(table[name]):
+            raise RunError(f"{path}: column {name!r} holds what is no number; expected a run's predictions")
     return table
 
 
-def _read_log(folder: Path) -> pd.DataFrame:
-    """The fold's epochs; empty where it kept no log."""
-    path = folder / "log.jsonl"
+def _read_log(path: Path) -> pd.DataFrame:
+    """A fold's epochs; empty where it kept no log."""
     if not path.is_file():
         return pd.DataFrame({"phase": [], "epoch": []})
     try:
         return pd.DataFrame([json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()])
-    except (OSError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise named(error, path) from error
+    except (ValueError, AttributeError, RecursionError, MemoryError) as error:  # no UTF-8, no JSON, or no row of it
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
 
 
 def _read_rows(path: Path) -> tuple[tuple[str, str, str], ...]:
     """The rows of a table of three columns; none where there is no such table."""
     if not path.is_file():
         return ()
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return tuple((row[0], row[1], row[2]) for row in table.itertuples(index=False))
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise named(error, path) from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+    if len(table.columns) < 3:
+        raise RunError(f"{path} has {len(table.columns)} columns; expected 3")
+    return tuple((from_cell(row[0]), from_cell(row[1]), from_cell(row[2])) for row in table.itertuples(index=False))

@@ -1,5 +1,6 @@
 """`affect report`: a run as a page in its own folder, or several runs as one page."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,14 +9,18 @@ import pandas as pd
 
 from ...cache.predictions import Score
 from ...cache.records import Json
+from ...errors import InputError, RunError
 from ...stages.temporal.metrics import paired_difference
 from ...stages.views.charts import Curve
 from ...stages.views.comparison import comparison_html
 from ...stages.views.origin import FoldHistory, Origin
 from ...stages.views.report import HeldOutVideo, Report, report_html
-from ..runs.files import flat, write_json, write_whole
+from ..runs.files import flat, read_json, write_json, write_whole
+from ..runs.places import without_absolute_places
 from .compare import compare
 from .data import EvaluatedRun, FinishedFold, read_evaluated_run
+
+PAGE_BEGINS = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
 
 
 def write_report(run_folder: str | Path) -> Path:
@@ -25,20 +30,50 @@ def write_report(run_folder: str | Path) -> Path:
     """
     run = read_evaluated_run(run_folder)
     path = run.path / "report.html"
-    write_whole(path, report_html(report_of(run)))
+    _check_page(path, ": report")
+    write_whole(path, report_html(report_of(run)), run.path)
     return path
 
 
 def compare_runs(runs: Sequence[str | Path], output: str | Path) -> Path:
     """Write the comparison of several runs as a page, and as JSON beside it; the page's path.
 
-    Errors: RunError for fewer than two runs, a folder that is none, or runs that cannot be compared.
+    Errors: RunError for fewer than two runs, a folder that is none, or runs that cannot be compared; InputError for a
+    file that is there and is no older page of ours.
     """
-    comparison = compare(runs)
     path = Path(output)
-    write_json(path.with_suffix(".json"), comparison.to_json())
+    data = path.with_suffix(".json")
+    if path == data:
+        raise InputError(f"--output {path} is where the numbers go", hint="--output compared.html")
+    _check_page(path, ": comparison")
+    if os.path.lexists(data) and not _is_comparison(data):
+        raise InputError(f"{data} exists, and is no comparison that affect has made", hint="name another --output")
+    comparison = compare(runs)
+    write_json(data, comparison.to_json())
     write_whole(path, comparison_html(comparison))
     return path
+
+
+def _check_page(path: Path, title: str) -> None:
+    """Errors: InputError where something lies at `path` that is no older page of ours with such a title."""
+    if not os.path.lexists(path):
+        return
+    begins = ""
+    if path.is_file() and not path.is_symlink():
+        with path.open("r", encoding="utf-8", errors="replace") as file:
+            begins = file.read(2000)
+    if not begins.startswith(PAGE_BEGINS) or f"{title}</title>" not in begins:
+        raise InputError(
+            f"{path} exists, and is no page that affect report has made; nothing was written",
+            hint="name another --output, or move that file away",
+        )
+
+
+def _is_comparison(path: Path) -> bool:
+    try:
+        return set(read_json(path)) == {"targets", "spans", "subjects", "warnings", "settings", "runs"}
+    except RunError:
+        return False
 
 
 def report_of(run: EvaluatedRun) -> Report:
@@ -113,4 +148,14 @@ def _curve(log: pd.DataFrame, phase: str, column: str) -> Curve | None:
 def _origin(run: EvaluatedRun) -> Origin:
     inputs: dict[str, Json] = dict(run.environment)
     recipe, versions = inputs.pop("recipe", {}), inputs.pop("versions", {})
-    return Origin(flat(recipe), flat(inputs), flat(versions), run.skipped, run.config_text)
+    told = {name: _without_places(value) for name, value in flat(inputs).items()}
+    config = without_absolute_places(run.config_text)
+    skipped = tuple((without_absolute_places(where), video, reason) for where, video, reason in run.skipped)
+    return Origin(flat(recipe), told, flat(versions), skipped, config)
+
+
+def _without_places(value: Json) -> Json:
+    """Older runs recorded where their inputs lay; a page is passed on."""
+    if isinstance(value, list):
+        return [_without_places(item) for item in value]
+    return without_absolute_places(value) if isinstance(value, str) else value

@@ -1,40 +1,38 @@
-"""Files that appear whole or not at all, and strict JSON."""
+"""Strict JSON in files that appear whole or not at all."""
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...cache.files import check_within, write_whole
 from ...cache.records import Json
-from ...errors import RunError
+from ...cache.regular import read_regular
+from ...errors import RunError, first_line, named
+
+__all__ = ["finite", "flat", "read_json", "write_json", "write_whole"]
 
 
-def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def write_json(path: Path, values: Mapping[str, Json]) -> None:
-    """Write strict JSON, whole: NaN and infinity become null."""
+def write_json(path: Path, values: Mapping[str, Json], root: Path | None = None) -> None:
+    """Write strict JSON, whole: NaN and infinity become null. root: as in `write_whole`."""
     text = json.dumps(finite(values), indent=1, allow_nan=False, ensure_ascii=False)
-    write_whole(path, text + "\n")
+    write_whole(path, text + "\n", root)
 
 
-def read_json(path: Path, hint: str | None = None) -> dict[str, Json]:
-    """The object in a JSON file. Errors: RunError naming the file where it is missing (with `hint`) or no object."""
+def read_json(path: Path, hint: str | None = None, root: Path | None = None) -> dict[str, Json]:
+    """The object in a JSON file. root: the folder below which no link is followed; None: the file's own.
+
+    Errors: RunError naming the file where it is missing (with `hint`) or no object, DiskError where it cannot be read.
+    """
+    check_within(path, root or path.parent, RunError)
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(read_regular(path).decode())
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing", hint=hint) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise named(error, path) from error
+    except (ValueError, RecursionError, MemoryError) as error:  # no UTF-8, no JSON, nested too deeply, or too large
+        raise RunError(f"{path} is damaged: {first_line(error)}") from error
     if not isinstance(values, dict):
         raise RunError(f"{path} holds a {type(values).__name__}; expected an object")
     return values

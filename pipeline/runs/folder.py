@@ -5,16 +5,19 @@ folds/<k>/   model.safetensors  fold.json  predictions.csv  log.jsonl  events.ou
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from ...cache.csv_cells import to_cells
+from ...cache.files import PARTIAL, check_within, make_folder, sweep
 from ...cache.records import Json
-from ...configs.load import config_from_dict, config_to_dict
+from ...configs.load import config_from_dict, config_to_dict, read_tree
 from ...configs.schema import Config
-from ...errors import AffectError, RunError
+from ...configs.trust import received
+from ...errors import AffectError, ConfigError, RunError, named, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
@@ -22,6 +25,8 @@ if TYPE_CHECKING:  # torch comes with it; a report needs none
     from .model_file import ModelCard
 
 TRAIN_FIRST = "affect train-temporal --store STORE --labels FILE.csv --run RUN makes one"
+HALF_MADE = {"environment.json", "folds"}  # all that is there before config.yaml is
+OLD_PARTIAL_S = 3600.0  # what is left of a killed process, not of one that is writing now
 UNFINISHED = "checkpoint.pt"  # a fold's own state between two epochs; gone once the fold is done
 
 
@@ -38,22 +43,30 @@ class RunFolder:
         Errors: RunError for a folder that holds something else, a run (without `resume`), or another run.
         """
         folder = cls(path)
+        if resume and folder.config_file.exists():
+            folder._check_same(config, environment)
+            sweep(path, silent_s=OLD_PARTIAL_S)
+            sweep(folder.folds, below=True, silent_s=OLD_PARTIAL_S)
+            return folder
+        cls.check_free(path)
+        try:
+            make_folder(folder.folds, path)
+        except OSError as error:
+            raise named(error, path) from error
+        folder.write_json("environment.json", dict(environment))
+        words = yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True)
+        write_whole(folder.config_file, words, path)
+        return folder
+
+    @classmethod
+    def check_free(cls, path: Path) -> None:
+        """Errors: RunError where a new run would be written over something."""
         if path.exists() and not path.is_dir():
             raise RunError(f"{path} is a file; expected a folder for the run")
-        if folder.config_file.exists():
-            if not resume:
-                raise RunError(f"{path} already holds a run", hint="--resume goes on with it; or name another --run")
-            folder._check_same(config, environment)
-            return folder
-        if path.is_dir() and any(path.iterdir()):
+        if cls(path).config_file.exists():
+            raise RunError(f"{path} already holds a run", hint="--resume goes on with it; or name another --run")
+        if path.is_dir() and not _half_made(path):
             raise RunError(f"{path} is not empty and holds no run; nothing was written", hint="name another --run")
-        try:
-            folder.folds.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{path} cannot be made: {error.strerror}") from error
-        folder.write_json("environment.json", dict(environment))
-        write_whole(folder.config_file, yaml.safe_dump(config_to_dict(config), sort_keys=False, allow_unicode=True))
-        return folder
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -76,58 +89,110 @@ class RunFolder:
         return self.path / "folds"
 
     def config(self) -> Config:
-        """The configuration the run was made with. Errors: RunError where it cannot be read."""
+        """The configuration the run was made with, its words marked as a file's. Errors: RunError for what is none."""
         try:
-            tree = yaml.safe_load(self.config_file.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RunError(f"{self.config_file} cannot be read: {error}") from error
-        if not isinstance(tree, dict):
-            raise RunError(
-                f"{self.config_file} is no configuration: it holds {tree!r}; expected sections of key: value"
-            )
+            tree = read_tree(self.own(self.config_file))
+        except ConfigError as error:
+            raise RunError(error.message, error.hint) from error
         try:
-            return config_from_dict(tree)
+            config = config_from_dict(tree)
         except AffectError as error:
             raise RunError(f"{self.config_file} is no configuration: {error.message}") from error
+        return replace(config, features=received(config.features, str(self.config_file)))
 
     def finished_folds(self) -> list[str]:
         """Names of the folds that are done, in order."""
         return sorted(item.parent.name for item in self.folds.glob("*/fold.json"))
 
+    def own(self, path: Path) -> Path:
+        """`path`, a file of this run. Errors: RunError where it is a link, or a link leads to it, or it is no file."""
+        check_within(path, self.path, RunError)
+        return path
+
+    def write(self, name: str, data: str | bytes) -> None:
+        """Write a file under the run's folder, whole. Errors: DiskError."""
+        write_whole(self.path / name, data, self.path)
+
     def write_json(self, name: str, values: Mapping[str, Json]) -> None:
         """Write `values` under the run's folder, whole; NaN and infinity become null."""
-        write_json(self.path / name, values)
+        write_json(self.path / name, values, self.path)
 
     def read_json(self, name: str) -> dict[str, Json]:
         """The object in one of the run's files. Errors: RunError where it is missing or no JSON object."""
-        return read_json(self.path / name, TRAIN_FIRST)
+        return read_json(self.path / name, TRAIN_FIRST, self.path)
+
+    def missing_folds(self) -> str:
+        """What is to be said of folds that the run was to have and has not; empty where nothing is known to be missing.
+
+        The plan is in environment.json; in runs of before, metrics.json and the imported checkpoints tell of it.
+        """
+        done = self.finished_folds()
+        environment = self.read_json("environment.json") if (self.path / "environment.json").exists() else {}
+        metrics = self.read_json("metrics.json") if (self.path / "metrics.json").exists() else None
+        failed = _names(metrics, "folds", "failed")
+        planned = _names(environment, "folds") or [*_names(metrics, "folds", "done"), *failed]
+        if not planned and "imported_from" in environment:
+            planned = [f"{number:02d}" for number in range(len(_names(environment, "imported_from")))]
+        lost = sorted(set(planned) - set(done) - set(failed))
+        ended = metrics is not None or "imported_from" in environment
+        trained = "labels_sha256" in environment
+        if lost:
+            names = f"fold {', '.join(lost)} is missing" if len(lost) == 1 else f"folds {', '.join(lost)} are missing"
+            why = "" if ended else ", as its training has not ended"
+            return f"{len(done)} of {len(planned)} models used: {names} from {self.path}{why}"
+        if trained and not ended and not planned:
+            return f"{len(done)} models used of {self.path}, whose training has not ended: it has no metrics.json"
+        return ""
+
+    def failed_folds(self) -> str:
+        """What is to be said of folds whose training failed; empty without."""
+        metrics = self.read_json("metrics.json") if (self.path / "metrics.json").exists() else None
+        failed = sorted(set(_names(metrics, "folds", "failed")) - set(self.finished_folds()))
+        return f"{self.path} has no model of fold {', '.join(failed)}: its training failed" if failed else ""
 
     def _check_same(self, config: Config, environment: Mapping[str, Json]) -> None:
         before, now = flat(config_to_dict(self.config())), flat(config_to_dict(config))
         for name in now:
             if before.get(name) != now[name]:
                 raise RunError(
-                    f"{self.path} was begun with {name}={before.get(name)!r}, this command says {now[name]!r}",
+                    f"{self.path} was begun with {name}={shown(before.get(name))}, "
+                    f"this command says {shown(now[name])}",
                     hint="resume with the same settings, or name another --run",
                 )
         recorded = self.read_json("environment.json")
         for name in ("recipe_digest", "store_digest", "labels_sha256"):
             if recorded.get(name) != environment.get(name):
                 raise RunError(
-                    f"{self.path} was begun on other data: {name} was {recorded.get(name)!r}, "
+                    f"{self.path} was begun on other data: {name} was {shown(recorded.get(name))}, "
                     f"now it is {environment.get(name)!r}",
                     hint="resume with the same store and labels, or name another --run",
                 )
 
 
-def write_failures(path: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+def _half_made(path: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a process that was killed while it made a run."""
+    names = {item.name for item in path.iterdir() if not PARTIAL.fullmatch(item.name)}
+    folds = path / "folds"
+    return names <= HALF_MADE and not (folds.is_symlink() or (folds.exists() and any(folds.iterdir())))
+
+
+def _names(values: Mapping[str, Json] | None, *keys: str) -> list[str]:
+    """The names in a list, or of an object, that lies under these keys; none where there is no such thing."""
+    found: Json = values
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return [str(name) for name in found] if isinstance(found, list | Mapping) else []
+
+
+def write_failures(folder: RunFolder, rows: Sequence[tuple[str, str, str]]) -> None:
     """Write failures.csv with `fold,subjects,reason`; without failures, remove an older one."""
     import pandas as pd
 
     if not rows:
-        path.unlink(missing_ok=True)
+        (folder.path / "failures.csv").unlink(missing_ok=True)
         return
-    write_whole(path, pd.DataFrame(rows, columns=["fold", "subjects", "reason"]).to_csv(index=False))
+    table = to_cells(pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
+    folder.write("failures.csv", table.to_csv(index=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +203,8 @@ class Run:
     config: Config
     models: tuple["TemporalModel", ...]  # eval mode, on the device asked for
     cards: tuple["ModelCard", ...]  # what each model file says of itself
+    missing: str = ""  # what is to be said of folds that are not there
+    failed: str = ""  # of folds whose training failed
 
     @property
     def card(self) -> "ModelCard":
@@ -164,8 +231,13 @@ def load_run(path: str | Path, device: str = "cpu") -> Run:
         raise RunError(f"{path} has no finished fold", hint=f"affect train-temporal ... --run {path} --resume")
     loaded = []
     for name in names:
-        record = folder.read_json(f"folds/{name}/fold.json")
-        loaded.append(read_model(folder.folds / name / "model.safetensors", record.get("model_sha256"), device))
+        sha256 = folder.read_json(f"folds/{name}/fold.json").get("model_sha256")
+        if not isinstance(sha256, str):
+            raise RunError(
+                f"{folder.folds / name / 'fold.json'} does not say the sha256 of its model, which was not read",
+                hint="delete the fold's folder, then affect train-temporal ... --resume trains it again",
+            )
+        loaded.append(read_model(folder.own(folder.folds / name / "model.safetensors"), sha256, device))
     models, cards = zip(*loaded, strict=True)
     for name, card in zip(names, cards, strict=True):
         for field in ("recipe", "clips", "scaling"):
@@ -173,7 +245,7 @@ def load_run(path: str | Path, device: str = "cpu") -> Run:
                 raise RunError(
                     f"{path}: fold {name} has another {field} than fold {names[0]}; expected one run's folds"
                 )
-    return Run(Path(path), folder.config(), models, cards)
+    return Run(Path(path), folder.config(), models, cards, folder.missing_folds(), folder.failed_folds())
 
 
 def load_runs(path: str | Path, device: str = "cpu") -> list[Run]:

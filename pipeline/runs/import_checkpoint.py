@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cache.records import Recipe, Target
+from ...cache.files import new_folder
+from ...cache.records import Json, Recipe, Target
 from ...configs.schema import PUBLISHED_EDGES, ClipsConfig, Config, FeaturesConfig, LabelsConfig
 from ...errors import RunError
-from .files import write_json, write_whole
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -63,10 +63,16 @@ def import_checkpoints(
     for path, item in found.items():
         groups.setdefault(_digest(item), []).append(path)
     config = _config(first, context_edges, features or FeaturesConfig(preprocessing="paper"))
-    digests = []
-    for members in groups.values():
-        place = run if len(groups) == 1 else run / members[0].name.split(".")[0]
-        digests.append(_write_run(place, {path: found[path] for path in members}, config))
+    places = [run if len(groups) == 1 else run / members[0].name.split(".")[0] for members in groups.values()]
+    if len(set(places)) < len(places):
+        raise RunError(f"several checkpoints are called {places[0].name}, each with a backbone of its own",
+                       hint="rename them, or import them into runs of their own")  # fmt: skip
+    for place in places:
+        RunFolder.check_free(place)
+    digests = [
+        _write_run(place, {path: found[path] for path in members}, config)
+        for place, members in zip(places, groups.values(), strict=True)
+    ]
     names = tuple(path.name for path in paths)
     return ImportSummary(run, first.spec.targets, first.backbone_name, names, tuple(digests))
 
@@ -87,45 +93,48 @@ def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Conf
     """One run of checkpoints that share their backbone; the digest of its features' recipe."""
     from ...stages.features.backbones.weights import file_sha256
 
-    environment = {
-        "imported_from": {path.name: file_sha256(path) for path in found},
-        "epochs": {path.name: item.epoch for path, item in found.items()},
+    digests = {f"{number:02d}": file_sha256(path) for number, path in enumerate(found)}
+    environment: dict[str, Json] = {
+        "imported_from": digests,  # no names: files of folds are often called after the person they leave out
+        "epochs": {f"{number:02d}": item.epoch for number, item in enumerate(found.values())},
+        "folds": list(digests),
     }
-    folder = RunFolder.create(run, config, environment, resume=False)
-    recipe = _write_backbone(folder.path, next(iter(found.values())), config.features)
-    for number, (path, item) in enumerate(found.items()):
-        _write_fold(folder.folds / f"{number:02d}", item, _card(item, path.name, config, recipe))
+    with new_folder(run) as partial:
+        folder = RunFolder.create(partial, config, environment, resume=False)
+        recipe = _write_backbone(folder, next(iter(found.values())), config.features)
+        for (number, digest), item in zip(digests.items(), found.values(), strict=True):
+            _write_fold(folder, number, item, _card(item, digest, config, recipe))
     return recipe.digest
 
 
-def _write_backbone(run: Path, checkpoint: "PublishedCheckpoint", features: FeaturesConfig) -> Recipe:
+def _write_backbone(folder: RunFolder, checkpoint: "PublishedCheckpoint", features: FeaturesConfig) -> Recipe:
     """The recipe of features made with the checkpoint's own backbone, whose weights are put into the run."""
     import safetensors.torch
 
     from ...stages.features.stream import FeatureExtractor
 
-    write_whole(run / BACKBONE_FILE, safetensors.torch.save(checkpoint.backbone_state))
-    return FeatureExtractor(replace(features, weights=str(run / BACKBONE_FILE))).recipe
+    folder.write(BACKBONE_FILE, safetensors.torch.save(checkpoint.backbone_state))
+    return FeatureExtractor(replace(features, weights=str(folder.path / BACKBONE_FILE))).recipe
 
 
-def _card(checkpoint: "PublishedCheckpoint", origin: str, config: Config, recipe: Recipe) -> "ModelCard":
+def _card(checkpoint: "PublishedCheckpoint", sha256: str, config: Config, recipe: Recipe) -> "ModelCard":
     from ...stages.temporal.scaling import LabelScaling
     from .model_file import ModelCard
 
     targets = TARGETS[checkpoint.spec.targets]
-    training = {"imported_from": origin, "epoch": checkpoint.epoch}
+    training = {"imported_from": sha256, "epoch": checkpoint.epoch}
     scaling = LabelScaling.from_ranges(targets)
     return ModelCard(checkpoint.spec, recipe, config.clips, scaling, targets, training=training)
 
 
-def _write_fold(folder: Path, checkpoint: "PublishedCheckpoint", card: "ModelCard") -> None:
+def _write_fold(folder: RunFolder, name: str, checkpoint: "PublishedCheckpoint", card: "ModelCard") -> None:
     from ...stages.temporal.model import TemporalModel
     from .model_file import write_model
 
     model = TemporalModel(card.spec)
     model.load_state_dict(checkpoint.state)
-    sha256 = write_model(folder / "model.safetensors", model, card)
-    write_json(folder / "fold.json", {"model_sha256": sha256, **card.training})
+    sha256 = write_model(folder.folds / name / "model.safetensors", model, card, folder.path)
+    folder.write_json(f"folds/{name}/fold.json", {"model_sha256": sha256, **card.training})
 
 
 def _digest(checkpoint: "PublishedCheckpoint") -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +13,19 @@ import safetensors.torch
 import torch
 
 from ...cache.records import Json, Recipe, Target
+from ...cache.regular import open_regular, read_regular
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import ClipsConfig, Config
-from ...errors import AffectError, RunError
+from ...errors import AffectError, ConfigError, RunError, first_line, shown
+from ...stages.temporal.encoder import POSITIONS
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.scaling import LabelScaling
 from .files import write_whole
 
 FORMAT_VERSION = 1
 KEY = "affect"  # of the safetensors metadata, which holds text only
+MOST_LAYERS, MOST_TARGETS, MOST_CONTEXT = 1000, 1000, 64
+SHOWN = 5  # differences named in a message
 TRAIN_AGAIN = "delete the fold's folder, then affect train-temporal ... --resume trains it again"
 
 
@@ -84,11 +89,11 @@ class ModelCard:
             )
 
 
-def write_model(path: Path, model: TemporalModel, card: ModelCard) -> str:
-    """Write the model whole; the file's sha256."""
+def write_model(path: Path, model: TemporalModel, card: ModelCard, root: Path | None = None) -> str:
+    """Write the model whole; the file's sha256. root: the run's folder, below which no link is followed."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     data = safetensors.torch.save(tensors, {KEY: json.dumps(card.to_json(), allow_nan=False)})
-    write_whole(path, data)
+    write_whole(path, data, root)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -99,24 +104,64 @@ def read_model(path: Path, sha256: str | None = None, device: str = "cpu") -> tu
     format, or with weights that do not fit its own specification.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            start = file.read(2)
     except OSError as error:
         raise RunError(f"model {path} cannot be read: {error.strerror}", hint=TRAIN_AGAIN) from error
-    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    if start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise RunError(
             f"{path} is a pickle, not a safetensors file; it was not opened", hint="affect import-checkpoint"
         )
-    card, tensors = _card(path), _tensors(path, data)
-    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise RunError(
-            f"model {path} is damaged: it is not the file that training wrote (sha256 {sha256[:12]})", hint=TRAIN_AGAIN
-        )
-    model = TemporalModel(card.spec)
     try:
+        values, shapes = _header(path)
+        card = _card(path, values)
+        _check_shapes(path, card.spec, shapes)
+        data = read_regular(path)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise RunError(
+                f"model {path} is damaged: it is not the file that training wrote (sha256 {str(sha256)[:12]})",
+                hint=TRAIN_AGAIN,
+            )
+        tensors = _tensors(path, data)
+        model = TemporalModel(card.spec)
         model.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, ConfigError) as error:
         raise RunError(f"model {path} does not fit its own specification: {error}", hint=TRAIN_AGAIN) from error
+    except (OSError, MemoryError) as error:
+        raise RunError(f"model {path} cannot be read: {first_line(error)}", hint=TRAIN_AGAIN) from error
     return model.eval().to(device), card
+
+
+def _check_shapes(path: Path, spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Make sure that the file holds the very tensors that its specification speaks of, before any of them is made.
+
+    First the numbers that say how much is made, each of which some shape repeats; then every name and shape, of a
+    model that takes no memory. Errors: RunError, ConfigError.
+    """
+    layers = {name.split(".")[3] for name in shapes if name.startswith("encoder.transformer.layers.")}
+    targets = len(spec.targets) - (spec.config.total_target in spec.targets)
+    found = {
+        "feature_size": (spec.feature_size, shapes.get("feature_mean")),
+        "width": (spec.width, shapes.get("reduction.bias")),
+        "layers": (spec.config.layers, (len(layers),)),
+        "feed_forward": (spec.config.feed_forward, shapes.get("encoder.transformer.layers.0.linear1.bias")),
+        "targets": (targets, shapes.get("head.slice_bias")),
+    }
+    wrong = [f"{name} {shown(said)}, {shape} in the file" for name, (said, shape) in found.items() if shape != (said,)]
+    limits = {"layers": (spec.config.layers, MOST_LAYERS), "targets": (len(spec.targets), MOST_TARGETS),
+              "clip_length": (spec.clip_length, POSITIONS), "context": (spec.context + 1, MOST_CONTEXT + 1),
+              "heads": (spec.config.heads, spec.width)}  # fmt: skip
+    wrong += [f"{name} {shown(said)}, at most {most}" for name, (said, most) in limits.items() if not 1 <= said <= most]
+    if not wrong:
+        with torch.device("meta"):
+            made = {name: tuple(value.shape) for name, value in TemporalModel(spec).state_dict().items()}
+        wrong = [name for name in sorted(made.keys() | shapes.keys()) if made.get(name) != shapes.get(name)]
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise RunError(
+            f"model {path} does not fit its own specification: {'; '.join(item[:200] for item in wrong[:SHOWN])}{more}",
+            hint=TRAIN_AGAIN,
+        )
 
 
 def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
@@ -126,25 +171,59 @@ def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
         raise RunError(f"model {path} is damaged: {error}", hint=TRAIN_AGAIN) from error
 
 
-def _card(path: Path) -> ModelCard:
+def _header(path: Path) -> tuple[Json, dict[str, tuple[int, ...]]]:
+    """What the file says of itself, and the shape of each tensor; no tensor is read."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, Any] = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            shapes = {name: tuple(item.get_shape()) for name, item in slices.items()}
+            kinds = {item.get_dtype() for item in slices.values()}
     except safetensors.SafetensorError as error:
         raise RunError(f"model {path} is damaged: {error}", hint=TRAIN_AGAIN) from error
     if KEY not in metadata:
         raise RunError(f"model {path} was not written by affect: its metadata has no {KEY!r}", hint=TRAIN_AGAIN)
+    if kinds - {"F32"}:
+        raise RunError(f"model {path} holds numbers of {', '.join(sorted(kinds))}; expected F32", hint=TRAIN_AGAIN)
     try:
         values = json.loads(metadata[KEY])
         version = values["format_version"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise RunError(f"model {path} is damaged: its metadata cannot be read ({error!r})", hint=TRAIN_AGAIN) from error
+    except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
+        raise RunError(
+            f"model {path} is damaged: its metadata cannot be read ({first_line(error)})", hint=TRAIN_AGAIN
+        ) from error
     if version != FORMAT_VERSION:
         raise RunError(
-            f"model {path} is of format {version}; this affect reads format {FORMAT_VERSION}",
+            f"model {path} is of format {shown(version)}; this affect reads format {FORMAT_VERSION}",
             hint="use the affect that trained it, or train again",
         )
+    return values, shapes
+
+
+def _card(path: Path, values: Json) -> ModelCard:
     try:
-        return ModelCard.from_json(values)
-    except (KeyError, TypeError, ValueError, AffectError) as error:
-        raise RunError(f"model {path} is damaged: its metadata cannot be read ({error!r})", hint=TRAIN_AGAIN) from error
+        card = ModelCard.from_json(values)
+        _check_card(card)
+        return card
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, AffectError) as error:
+        reason = first_line(error) if isinstance(error, AffectError | ValueError) else shown(repr(error))
+        raise RunError(f"model {path} is damaged: its metadata cannot be read ({reason})", hint=TRAIN_AGAIN) from error
+
+
+def _check_card(card: ModelCard) -> None:
+    """Errors: ValueError for targets, ranges and scales that training never writes."""
+    names = card.spec.targets
+    if len(set(names)) != len(names) or card.scaling.targets != names:
+        raise ValueError(f"its targets are {shown(names)}, its scales are of {shown(card.scaling.targets)}")
+    if not len(card.scaling.offset) == len(card.scaling.scale) == len(names):
+        raise ValueError("its scales are not one for each target")
+    for target, offset, scale in zip(card.targets, card.scaling.offset, card.scaling.scale, strict=True):
+        if not (target.bounded and target.low < target.high):
+            raise ValueError(f"{shown(target.name)} has the range {target.low} to {target.high}; expected low < high")
+        if not (math.isfinite(offset) and math.isfinite(scale) and scale > 0):
+            raise ValueError(f"{shown(target.name)} has the scale {scale} from {offset}; expected finite ones above 0")
+        if not isinstance(target.unit, str):
+            raise TypeError(f"the unit of {shown(target.name)} is {shown(target.unit)}; expected text")
+    unknown = set(card.training_mean) - set(names)
+    if unknown or not all(math.isfinite(mean) for mean in card.training_mean.values()):
+        raise ValueError(f"its training means are {shown(dict(card.training_mean))}")

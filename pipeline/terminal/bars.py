@@ -1,13 +1,14 @@
 """Progress bars on the terminal's error stream: what is running, how fast, how long it will still take."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ...cache.records import VideoCheck
+from ...configs.plain_text import shortened, spelled
 from ..events import (
     ClipsScored,
     EpochDone,
@@ -22,20 +23,26 @@ from ..events import (
 )
 
 Event = TypeVar("Event")
+MOST_NAME = 60  # characters of a name beside its bar
 
 
-def bars(events: Generator[Event, None, None], enabled: bool = True) -> Generator[Event, None, None]:
-    """The events of a command as they come, drawn on the way; closing it closes the command."""
+def bars(
+    events: Generator[Event, None, None], enabled: bool = True, *, named: Callable[[str], str] = str
+) -> Generator[Event, None, None]:
+    """The events of a command as they come, drawn on the way; closing it closes the command.
+
+    named: a video's name as it may be shown.
+    """
     with contextlib.closing(events):
         if not enabled:
             yield from events
             return
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            drawing = _Drawing(progress)
+            drawing = _Drawing(progress, named)
             for event in events:
                 drawing.show(event)
                 yield event
@@ -44,8 +51,9 @@ def bars(events: Generator[Event, None, None], enabled: bool = True) -> Generato
 class _Drawing:
     """One bar for the whole, and one for each video or fold that is being worked on."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, named: Callable[[str], str]) -> None:
         self.progress = progress
+        self.named = named
         self.whole: TaskID | None = None
         self.running: dict[str, TaskID] = {}
         self.epochs: int | None = None  # of each fold, at most
@@ -53,7 +61,7 @@ class _Drawing:
     def show(self, event: Any) -> None:
         match event:
             case Step(words):
-                self.progress.console.print(words, highlight=False)
+                self.progress.console.print(spelled(words), highlight=False, markup=False, emoji=False)
             case Planned(videos):
                 self._begin("videos", videos)
             case Moved(name, position_s, duration_s, frames):
@@ -63,9 +71,9 @@ class _Drawing:
             case VideoOutcome(name, status=status):
                 self._end(name, counts=status != "skipped")
             case ClipsScored(name, clips=clips, of=total):
-                self._move(f"scores of {name}", clips, total)
+                self._move(name, clips, total, "scores of ")
                 if clips == total:
-                    self._end(f"scores of {name}", counts=False)
+                    self._end(name, "scores of ", counts=False)
             case VideoCheck():
                 self._end("")
             case FoldsPlanned(folds, epochs):
@@ -85,13 +93,14 @@ class _Drawing:
             self.progress.remove_task(self.whole)
         self.whole = self.progress.add_task(what, total=total, note="")
 
-    def _move(self, name: str, done: int, total: int | None) -> None:
-        if name not in self.running:
-            self.running[name] = self.progress.add_task(name, total=total, note="")
-        self.progress.update(self.running[name], completed=done)
+    def _move(self, name: str, done: int, total: int | None, what: str = "") -> None:
+        if what + name not in self.running:
+            shown = what + shortened(spelled(self.named(name)), MOST_NAME)
+            self.running[what + name] = self.progress.add_task(shown, total=total, note="")
+        self.progress.update(self.running[what + name], completed=done)
 
-    def _end(self, name: str, counts: bool = True) -> None:
-        if name in self.running:
-            self.progress.remove_task(self.running.pop(name))
+    def _end(self, name: str, what: str = "", counts: bool = True) -> None:
+        if what + name in self.running:
+            self.progress.remove_task(self.running.pop(what + name))
         if counts and self.whole is not None:
             self.progress.advance(self.whole)

@@ -1,4 +1,4 @@
-"""What the commands say of their results: lines for people, and failures apart."""
+"""What the commands say of their results: lines for people, and failures apart; `cli.py` spells out what is obeyed."""
 
 import json
 import math
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...cache.predictions import Metrics
 from ...cache.records import VideoCheck
+from ...configs.plain_text import sentence, spelled
 from ...stages.views.rules import METHODS, METRICS
 from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
@@ -49,7 +50,7 @@ def of_extraction(summary: ExtractionSummary) -> Text:
         f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {summary.seconds:.1f} s; "
         f"features in {summary.store}",
     ]
-    return Text(tuple(lines), tuple(f"failed: {item.id}: {item.reason}" for item in failed))
+    return Text(tuple(lines), tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in failed))
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -73,7 +74,9 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
         *(_tracks(report) if tracks else _videos(report)),
         *(f"warning: {video.id}: {warning}" for video in report.videos for warning in video.warnings),
     ]
-    failures = [f"damaged: {entry}: {problem}" for entry, found in report.damaged.items() for problem in found]
+    failures = [
+        f"damaged: {entry}: {sentence(problem)}" for entry, found in report.damaged.items() for problem in found
+    ]
     if failures:
         failures.append(f"Hint: affect extract-features VIDEOS --store {report.location} --verify extracts them again")
     if report.unreadable:
@@ -128,7 +131,10 @@ def of_checks(checks: Sequence[VideoCheck]) -> Text:
         f"{len(readable)} of {len(checks)} can be read; extraction would take about {hours:.2f} hours with one job "
         f"here, and {disk:.3f} GB",
     ]
-    return Text(tuple(lines), tuple(f"problem: {item.path}: {problem}" for item in checks for problem in item.problems))
+    return Text(
+        tuple(lines),
+        tuple(f"problem: {item.path}: {sentence(problem)}" for item in checks for problem in item.problems),
+    )
 
 
 def of_training(summary: "TrainingSummary") -> Text:
@@ -144,7 +150,7 @@ def of_training(summary: "TrainingSummary") -> Text:
         f"{trained} folds trained, {len(summary.resumed)} done before, {len(failed)} failed "
         f"in {summary.seconds:.1f} s; run in {summary.run}",
     ]
-    return Text(tuple(lines), tuple(f"failed: fold {item.name}: {item.reason}" for item in failed))
+    return Text(tuple(lines), tuple(f"failed: fold {item.name}: {sentence(item.reason)}" for item in failed))
 
 
 def of_metrics(metrics: Metrics | None) -> list[str]:
@@ -184,7 +190,9 @@ def of_sweep(summary: "SweepSummary") -> Text:
         *table(columns, rows),
         *([f"chosen on validation: {chosen.run}"] if chosen else []),
     ]
-    return Text(tuple(lines), tuple(f"failed: {item.name}: {item.reason}" for item in summary.outcomes if item.reason))
+    return Text(
+        tuple(lines), tuple(f"failed: {item.name}: {sentence(item.reason)}" for item in summary.outcomes if item.reason)
+    )
 
 
 def of_prediction(summary: "PredictSummary") -> Text:
@@ -195,13 +203,20 @@ def of_prediction(summary: "PredictSummary") -> Text:
          str(item.out_of_range)]
         for item in done
     ]  # fmt: skip
+    of_runs = (*summary.missing, *summary.warnings)  # each video's warnings begin with them
     lines = [
+        *(f"warning: {warning}" for warning in of_runs),
         *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
-        *(f"warning: {item.video}: {warning}" for item in done for warning in item.warnings),
+        *(f"warning: {item.video}: {words}" for item in done for words in item.warnings if words not in of_runs),
         f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
         f"open {summary.output}/viewer.html",
     ]
-    return Text(tuple(lines), tuple(f"failed: {item.video}: {item.reason}" for item in summary.failed))
+    failures = [
+        *(f"incomplete: {sentence(words)}" for words in summary.missing),
+        *(f"failed: {sentence(words)}" for words in summary.problems),
+        *(f"failed: {item.video}: {sentence(item.reason)}" for item in summary.failed),
+    ]
+    return Text(tuple(lines), tuple(failures))
 
 
 def of_labels(summary: "LabelsSummary") -> Text:
@@ -242,8 +257,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
     """Lines of columns lined up, the first to the left and the others to the right; none without rows."""
     if not rows:
         return
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    for row in [columns, *rows]:
+    whole = [[spelled(item) for item in row] for row in [columns, *rows]]
+    widths = [max(len(row[i]) for row in whole) for i in range(len(columns))]
+    for row in whole:
         others = [item.rjust(width) for item, width in zip(row[1:], widths[1:], strict=True)]
         yield "  ".join([row[0].ljust(widths[0]), *others]).rstrip()
 

@@ -12,24 +12,27 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import distributed
-from torch.utils.tensorboard import SummaryWriter
 
+from ...cache.csv_cells import to_cells
+from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
 from ...cache.records import Array
 from ...configs.schema import Config
-from ...errors import AffectError, FoldError
+from ...errors import UNNAMED, AffectError, FoldError, named
 from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
-from ...stages.temporal.model import ModelSpec
+from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.score import fit_reference, score_clips
 from ..events import EpochDone, FoldOutcome
-from ..runs.files import write_json, write_whole
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
+from ..runs.places import without_places
+from .curves import CurvesFile
 from .splits import Fold
 from .training_set import TrainingSet, build_training_set
 
-FAILURES = (AffectError, RuntimeError, ValueError, OSError, MemoryError, ArithmeticError)
+FAILURES = (AffectError, RuntimeError, ValueError, *UNNAMED, ArithmeticError)
+CURVES = ("loss", "regression", "relational", "validation_ccc", "learning_rate")
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
 
 
@@ -51,6 +54,10 @@ class FoldTask:
         """Where the fold's files go."""
         return RunFolder(self.run).folds / self.fold.name
 
+    def write(self, name: str, data: str | bytes) -> None:
+        """Write one of the fold's files, whole. Errors: DiskError."""
+        write_whole(self.folder / name, data, self.run)
+
 
 def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[EpochDone | FoldOutcome, None, None]:
     """Each epoch of a fold, and its outcome last; its files lie in the run's folder.
@@ -67,8 +74,9 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
                 )
         yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
-        reason = error.message if isinstance(error, AffectError) else f"{type(error).__name__}: {error}"
-        yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=reason)
+        ours = isinstance(error, (AffectError, *UNNAMED))
+        reason = named(error, task.folder).message if ours else f"{type(error).__name__}: {error}"
+        yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=without_places(reason))
 
 
 def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | FoldOutcome, None, None]:
@@ -80,7 +88,7 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
     check_targets_vary(data.manifest, fold.train)
     fit = _new_fit(task, data, sides)
     state = task.folder / UNFINISHED
-    _load_state(fit, state, task.device)
+    _load_state(fit, RunFolder(task.run).own(state), task.device)
     if distributed.is_initialized() and distributed.get_rank() > 0:
         for _ in fit.epochs():  # the first rank tells of them and writes
             pass
@@ -92,8 +100,8 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
     yield FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
 
 
-def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
-    config = task.config
+def spec_of(data: TrainingSet, config: Config) -> ModelSpec:
+    """The network that a configuration makes of these features and targets. Errors: ConfigError for none."""
     spec = ModelSpec(
         feature_size=data.clips.table.feature_size,
         targets=data.manifest.target_names,
@@ -101,6 +109,14 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
         context=config.clips.context,
         config=config.model,
     )
+    with torch.device("meta"):  # without memory: every check of the network's parts, and nothing else
+        TemporalModel(spec)
+    return spec
+
+
+def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
+    config = task.config
+    spec = spec_of(data, config)
     seed = config.training.seed + 1000 * task.fold.number
     labelled = LabelledClips(
         data.clips, data.scaling.to_training(data.labels), sides["train"], sides["validation"], data.mirrored
@@ -110,14 +126,13 @@ def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
 
 def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
     """The epochs that are left: each is logged, and the state saved as often as SAVE_SHARE allows."""
-    task.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(task.folder, task.run)  # the board would follow a link
     saved, cost = time.perf_counter(), 0.0
-    with SummaryWriter(str(task.folder), purge_step=len(fit.progress.history) + 1) as board:
+    with CurvesFile(task.folder, from_step=len(fit.progress.history) + 1) as curves:
         for record in fit.epochs():
-            step = len(fit.progress.history)
-            for name in ("loss", "regression", "relational", "validation_ccc", "learning_rate"):
-                if np.isfinite(getattr(record, name)):
-                    board.add_scalar(f"{record.phase}/{name}", getattr(record, name), step)
+            values = {name: getattr(record, name) for name in CURVES}
+            finite = {f"{record.phase}/{name}": value for name, value in values.items() if np.isfinite(value)}
+            curves.add(finite, step=len(fit.progress.history))
             if time.perf_counter() - saved >= cost / SAVE_SHARE:
                 started = time.perf_counter()
                 _save_state(fit, task)
@@ -130,7 +145,7 @@ def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
 def _save_state(fit: Fit, task: FoldTask) -> None:
     buffer = io.BytesIO()
     torch.save(fit.state(), buffer)
-    write_whole(task.folder / UNFINISHED, buffer.getvalue())
+    task.write(UNFINISHED, buffer.getvalue())
     _write_log(fit, task)
 
 
@@ -149,7 +164,7 @@ def _write_log(fit: Fit, task: FoldTask) -> None:
     rows = [{"fold": task.fold.name} | row for row in fit.progress.history]
     for row in rows:
         row["validation_ccc"] = row["validation_ccc"] if np.isfinite(row["validation_ccc"]) else None
-    write_whole(task.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    task.write("log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> None:
@@ -161,7 +176,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         "epochs": progress.epochs,
         "best_epoch": progress.best_epoch,
         "validation_ccc": progress.best_score if np.isfinite(progress.best_score) else None,
-        "warnings": [*fold.warnings, *data.warnings],
+        "warnings": [*fold.counted_warnings, *data.warnings],  # no names: a model file is passed on by itself
     }
     card = ModelCard(
         spec=fit.model.spec,
@@ -173,17 +188,18 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         training=training,
     )
     table = _held_out_table(task, data, sides, fit)
-    write_whole(task.folder / "predictions.csv", table.to_csv(index=False))
-    sha256 = write_model(task.folder / "model.safetensors", fit.model, card)
+    task.write("predictions.csv", to_cells(table).to_csv(index=False))
+    sha256 = write_model(task.folder / "model.safetensors", fit.model, card, task.run)
     record = {
         "model_sha256": sha256,
         **training,
+        "warnings": [*fold.warnings, *data.warnings],
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
         "clips": {side: len(rows) for side, rows in sides.items()},
         **{name: value for name, value in card.to_json().items() if name not in ("spec", "training")},
     }
-    write_json(task.folder / "fold.json", record)
+    RunFolder(task.run).write_json(f"folds/{fold.name}/fold.json", record)
 
 
 def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.csv_cells import from_cells
 from ...cache.predictions import Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
@@ -27,7 +28,8 @@ def read_fold_tables(paths: Sequence[Path]) -> pd.DataFrame:
     tables = []
     for path in paths:
         try:
-            tables.append(pd.read_csv(path, dtype={"fold": str, "subject": str, "video": str}, keep_default_na=True))
+            words = {"fold": str, "subject": str, "video": str}
+            tables.append(from_cells(pd.read_csv(path, dtype=words, keep_default_na=True)))
         except (OSError, ValueError) as error:
             raise RunError(f"{path} cannot be read: {error}") from error
     return pd.concat(tables, ignore_index=True)
@@ -80,34 +82,37 @@ def measure(
         folds_failed=dict(failed),
         validation_ccc=_mean(list(validation.values())),
         validation_by_fold=dict(validation),
-        **{level: _measure_level(table, names, bootstrap, seed) for level, table in levels.items()},
+        **{level: measure_level(table, names, bootstrap, seed) for level, table in levels.items()},
     )
 
 
-def _measure_level(table: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int) -> LevelMetrics:
+def measure_level(
+    table: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int, methods: Sequence[str] = METHODS
+) -> LevelMetrics:
+    """How well each method did on the rows of one level."""
     subjects = table["subject"].tolist()
     scores = {
         method: {name: evaluate(*_columns(table, name, method), subjects, bootstrap, seed) for name in targets}
-        for method in METHODS
+        for method in methods
     }
     return LevelMetrics(
         rows=len(table),
         subjects=int(table["subject"].nunique()),
         scores=scores,
         averages={method: _averages(list(of_targets.values())) for method, of_targets in scores.items()},
-        per_subject=_measure_subjects(table, targets),
+        per_subject=_measure_subjects(table, targets, methods),
     )
 
 
-def _measure_subjects(table: pd.DataFrame, targets: Sequence[str]) -> dict[str, Scores]:
+def _measure_subjects(table: pd.DataFrame, targets: Sequence[str], methods: Sequence[str]) -> dict[str, Scores]:
     """Subject -> scores of its own rows."""
     subjects = table["subject"].tolist()
     alone = {
         method: {name: evaluate_subjects(*_columns(table, name, method), subjects) for name in targets}
-        for method in METHODS
+        for method in methods
     }
     return {
-        subject: {method: {name: alone[method][name][subject] for name in targets} for method in METHODS}
+        subject: {method: {name: alone[method][name][subject] for name in targets} for method in methods}
         for subject in sorted(set(subjects))
     }
 

@@ -2,11 +2,13 @@
 
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from ...cache.records import Json
+from ..runs.places import command_words, last_name
 from .training_set import TrainingSet, labels_sha256
 
 PACKAGES = ("affect", "torch", "numpy", "scipy", "pandas", "zarr", "h5py", "safetensors", "joblib")
@@ -15,29 +17,35 @@ PACKAGES = ("affect", "torch", "numpy", "scipy", "pandas", "zarr", "h5py", "safe
 def describe_environment(
     data: TrainingSet, labels: Path, *, store: str, mirrored: str | None, seed: int, device: str
 ) -> dict[str, Json]:
-    """The run folder's environment.json."""
+    """The run folder's environment.json: inputs by their names and digests, and nothing that tells where they lie."""
     import torch
 
     cuda = device.startswith("cuda")
     return {
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
-        "command": sys.argv,
-        "platform": platform.platform(),
+        "command": command_words(sys.argv),
+        "platform": _platform(),
         "device": device,
         "device_name": torch.cuda.get_device_name(device) if cuda else platform.processor() or platform.machine(),
         "cuda": torch.version.cuda if cuda else None,
         "threads": torch.get_num_threads(),
         "seed": seed,
-        "store": store,
-        "mirrored_store": mirrored,
+        "store": last_name(store),
+        "mirrored_store": last_name(mirrored),
         "recipe": dict(data.recipe.fields),
         "recipe_digest": data.recipe.digest,
         "store_digest": data.store_digest,
-        "labels": str(labels),
+        "labels": labels.name,
         "labels_sha256": labels_sha256(labels),
         "features_held_in": data.clips.table.place,
     }
+
+
+def _platform() -> str:
+    """System, release and processor; a release that somebody built may bear a machine's name, so its numbers alone."""
+    release = re.match(r"[\d.]*\d", platform.release())
+    return " ".join(filter(None, [platform.system(), release and release[0], platform.machine()]))
 
 
 def _version(name: str) -> str | None:

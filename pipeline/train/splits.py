@@ -29,6 +29,7 @@ class Fold:
     test: Array
     subjects: Mapping[str, tuple[str, ...]]  # side -> its subjects, sorted
     warnings: tuple[str, ...] = ()
+    counted_warnings: tuple[str, ...] = ()  # the same without a subject's name
     shares_people: bool = False  # a subject is on two sides
     shares_frames: bool = False  # clips see frames of another side, in themselves or through their context
 
@@ -69,7 +70,7 @@ def make_folds(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[
         train = np.setdiff1d(training, chosen)
         rows = zip(SIDES, (train, chosen, test), strict=True)
         subjects = {side: tuple(names[np.unique(person[mine])].tolist()) for side, mine in rows}
-        folds.append(Fold(number, train, chosen, test, subjects, warnings))
+        folds.append(Fold(number, train, chosen, test, subjects, warnings, warnings))
     return [_checked(fold, manifest, config) for fold in folds]
 
 
@@ -156,18 +157,23 @@ def _checked(fold: Fold, manifest: Manifest, config: EvaluationConfig) -> Fold:
                 f"{manifest.path or 'the manifest'}: no span is left for {side} in fold {fold.name}",
                 hint="column 'split' holds train, validation or test; or --set evaluation.test_subjects=[NAME]",
             )
-    shared = []
+    shared, counted = [], []
     for first, second in (("train", "test"), ("validation", "test"), ("train", "validation")):
         both = sorted(set(fold.subjects[first]) & set(fold.subjects[second]))
         if both:
             more = f" and {len(both) - NAMED} more" if len(both) > NAMED else ""
             shared.append(f"{first} and {second} share {', '.join(map(repr, both[:NAMED]))}{more}")
+            counted.append(f"{first} and {second} share {len(both)} subjects")
     if not shared:
         return fold
     if not config.allow_shared_subjects:
         raise ManifestError(f"the split is not subject-independent: {'; '.join(shared)}", hint=ALLOW)
-    warning = f"NOT subject-independent: {'; '.join(shared)}; these numbers say nothing about new people"
-    return replace(fold, warnings=(warning, *fold.warnings), shares_people=True)
+    named, unnamed = (
+        f"NOT subject-independent: {'; '.join(words)}; these numbers say nothing about new people"
+        for words in (shared, counted)
+    )
+    warnings, counted_warnings = (named, *fold.warnings), (unnamed, *fold.counted_warnings)
+    return replace(fold, warnings=warnings, counted_warnings=counted_warnings, shares_people=True)
 
 
 def overlapping_clips(clips: "ClipTable", side: Array) -> dict[str, int]:

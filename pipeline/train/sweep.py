@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.csv_cells import to_cells
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError
 from ..events import SweepOutcome, SweepPlanned, summary_of
-from ..runs.files import write_json, write_whole
+from ..runs.files import read_json, write_json, write_whole
 from ..runs.folder import RunFolder
 from ..workers import Died, Workers, resolve_device, run_all, spread_devices
 from .train import TrainingSummary, train
@@ -136,6 +138,7 @@ def sweep(
     for point in points:
         if not resume and RunFolder(point.run).config_file.exists():
             raise RunError(f"{point.run} already holds a run", hint="--resume goes on with it; or name another --run")
+    _check_tables(folder)
     yield SweepPlanned(len(points))
     outcomes: list[SweepOutcome] = []
     with contextlib.closing(run_all(workers, train_point, points)) as events:
@@ -171,6 +174,17 @@ def train_point(point: SweepPoint) -> Generator[SweepOutcome, None, None]:
     yield outcome
 
 
+def _check_tables(folder: Path) -> None:
+    """Errors: RunError where sweep.csv or sweep.json is not of an earlier sweep, and would be lost."""
+    tables = [name for name in ("sweep.csv", "sweep.json") if os.path.lexists(folder / name)]
+    try:
+        ours = not tables or {"chosen_by", "settings"} <= read_json(folder / "sweep.json").keys()
+    except RunError:
+        ours = False
+    if not ours:
+        raise RunError(f"{folder / tables[0]} is of no earlier sweep; nothing was written", hint="name another --run")
+
+
 def _write_tables(summary: SweepSummary) -> None:
     chosen = summary.chosen
     rows = [
@@ -181,7 +195,7 @@ def _write_tables(summary: SweepSummary) -> None:
         | {"reason": item.reason}
         for item in summary.outcomes
     ]
-    write_whole(summary.folder / "sweep.csv", pd.DataFrame(rows).to_csv(index=False))
+    write_whole(summary.folder / "sweep.csv", to_cells(pd.DataFrame(rows)).to_csv(index=False))
     warnings = list(dict.fromkeys(warning for item in summary.outcomes for warning in item.warnings))
     chosen_words = {"run": chosen.name, "settings": list(chosen.words)} if chosen else None
     write_json(

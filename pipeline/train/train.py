@@ -12,17 +12,18 @@ import pandas as pd
 import torch
 from torch import distributed
 
+from ...cache.csv_cells import to_cells
 from ...cache.manifest import check_targets_vary
 from ...cache.predictions import Metrics
 from ...cache.records import Json
 from ...configs.schema import Config
+from ...configs.trust import allowed
 from ...errors import AffectError
 from ...stages.features.recipe import settings_of
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
-from ..runs.files import write_whole
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
-from .fold import FoldTask, run_fold
+from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .provenance import describe_environment
 from .splits import Fold, make_folds
@@ -73,8 +74,12 @@ def train(
     workers, labels, run = workers or Workers(), Path(labels), Path(run)
     with joined(workers), _ranks(resolve_device(device)) as place:
         data = build_training_set(store, labels, config, place, mirrored)
-        # Stage one of this run is what the store holds, whatever the configuration says.
-        config = replace(config, features=settings_of(data.recipe, data.weights))
+        # Stage one of this run is what the store holds, whatever the configuration says. A store that names code
+        # would have its run name it, so its words are asked for again.
+        features = settings_of(data.recipe, data.weights, f"store {store}")
+        allowed(features.backbone, config.features.backbone, "--set features.backbone=")
+        config = replace(config, features=features)
+        spec_of(data, config)  # what cannot be built is refused before anything is made
         folds = make_folds(data.manifest, config.evaluation, config.training.seed)
         if len(folds) == 1:  # with several, the one that cannot train is listed and the others stand
             check_targets_vary(data.manifest, folds[0].train)
@@ -82,6 +87,7 @@ def train(
         environment = describe_environment(
             data, labels, store=store, mirrored=mirrored, seed=config.training.seed, device=place
         )
+        environment["folds"] = [fold.name for fold in folds]  # the plan; who reads the run counts against it
         folder = _first_rank_creates(run, config, environment, resume)
         done = folder.finished_folds()
         left = [fold for fold in folds if fold.name not in done]
@@ -126,19 +132,17 @@ def _write_results(
 ) -> Metrics | None:
     """Write all that tells of the whole run: its tables, its log and metrics.json, whose content is given back."""
     failed = [item for item in outcomes if item.reason]
-    write_failures(
-        folder.path / "failures.csv", [(item.name, " ".join(item.test_subjects), item.reason) for item in failed]
-    )
+    write_failures(folder, [(item.name, " ".join(item.test_subjects), item.reason) for item in failed])
     if data.skipped:
         table = pd.DataFrame(data.skipped, columns=["where", "video", "reason"])
-        write_whole(folder.path / "skipped.csv", table.to_csv(index=False))
+        folder.write("skipped.csv", to_cells(table).to_csv(index=False))
     names = folder.finished_folds()
     if not names:
         return None
     logs = [(folder.folds / name / "log.jsonl").read_text("utf-8") for name in names]
-    write_whole(folder.path / "log.jsonl", "".join(logs))
+    folder.write("log.jsonl", "".join(logs))
     levels = levels_of(read_fold_tables([folder.folds / name / "predictions.csv" for name in names]))
-    write_whole(folder.path / "predictions.csv", predictions_table(levels).to_csv(index=False))
+    folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False))
     validation = {name: folder.read_json(f"folds/{name}/fold.json")["validation_ccc"] for name in names}
     metrics = measure(
         levels,

@@ -113,7 +113,9 @@ def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fol
             f"{data.manifest.path or 'the manifest'}: a video is on two sides of the split, and {words}",
             hint="give all spans of a video one split; or --set evaluation.allow_shared_subjects=true",
         )
-    return replace(fold, warnings=(f"NOT subject-independent: {words}", *fold.warnings), shares_frames=True)
+    warning = f"NOT subject-independent: {words}"
+    warnings, counted = (warning, *fold.warnings), (warning, *fold.counted_warnings)
+    return replace(fold, warnings=warnings, counted_warnings=counted, shares_frames=True)
 
 
 def labels_sha256(labels: Path) -> str:
@@ -151,7 +153,8 @@ def _skipped(
     reasons |= dict.fromkeys(clips.empty_spans.tolist(), "the video has no frame in this time")
     reasons |= {row: why.splitlines()[0] for row, why in unread.items() if why}
     reasons |= dict.fromkeys(np.flatnonzero(~labelled).tolist(), "no target has a label")
-    return tuple((manifest.where(row), manifest.videos[row], reasons[row]) for row in sorted(reasons))
+    table = replace(manifest, path=manifest.path and Path(manifest.path.name))  # the run is passed on without its place
+    return tuple((table.where(row), manifest.videos[row], reasons[row]) for row in sorted(reasons))
 
 
 def _mirrored(location: str, store: Store, clips: ClipTable, device: str, config: Config) -> ClipTable:

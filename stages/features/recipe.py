@@ -8,7 +8,10 @@ import av
 from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import FacesConfig, FeaturesConfig
+from ...configs.trust import received, recorded
+from ...errors import ConfigError, shown
 
+NAMES = ("backbone", "preprocessing", "precision", "view", "sample_fps")  # settings under the same name in a recipe
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers
 
 
@@ -35,13 +38,33 @@ def make_recipe(
     )
 
 
-def settings_of(recipe: Recipe, weights: str | None = None) -> FeaturesConfig:
+def settings_of(recipe: Recipe, weights: str | None = None, source: str = "a recipe") -> FeaturesConfig:
     """The settings under which `recipe` is made again, with the backbone's weights in the file `weights`.
+
+    Its words are those of a file, `source`: what names code is not for running (`configs.trust`).
+    Errors: ConfigError for a recipe that extraction did not make.
+    """
+    faces = recipe.fields.get("faces", {})
+    if not isinstance(faces, Mapping):
+        raise ConfigError(f"{source} says faces {shown(faces)}; expected the settings of the face detector")
+    known = {item.name for item in fields(FacesConfig)}
+    given = {name: recipe.fields[name] for name in NAMES if name in recipe.fields}
+    given["faces"] = {name: value for name, value in faces.items() if name in known}
+    return received(config_from_dict({"features": {**given, "weights": weights}}).features, source)
+
+
+def differences(config: FeaturesConfig, recipe: Recipe, source: str) -> dict[str, tuple[Json, Json]]:
+    """Settings that would not make features of `recipe`, as name -> (the setting's, the recipe's); `weights` aside.
 
     Errors: ConfigError for a recipe that extraction did not make.
     """
-    known = {item.name for item in fields(FacesConfig)}
-    faces = {name: value for name, value in recipe.fields.get("faces", {}).items() if name in known}
-    names = ("backbone", "preprocessing", "precision", "view", "sample_fps")
-    given = {name: recipe.fields[name] for name in names if name in recipe.fields}
-    return config_from_dict({"features": {**given, "faces": faces, "weights": weights}}).features
+    made = settings_of(recipe, source=source)
+    mine, its = config_to_dict(config), config_to_dict(made)
+    mine["backbone"] = recorded(mine["backbone"])
+    if mine["precision"] == "auto":  # stands for whatever the device made of it
+        mine["precision"] = its["precision"]
+    if mine["faces"]["detector"] == its["faces"]["detector"] == "none":
+        mine["faces"] = its["faces"]
+    pairs = {name: (mine[name], its[name]) for name in NAMES}
+    pairs |= {f"faces.{name}": (value, its["faces"][name]) for name, value in mine["faces"].items()}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from ...configs.schema import ModelConfig
-from ...errors import ConfigError
 
 POSITIONS = 1000  # rows of the position table, as in the authors' checkpoints; the first T are used
 
@@ -17,7 +16,7 @@ class ClipEncoder(nn.Module):
 
     def __init__(self, width: int, config: ModelConfig) -> None:
         super().__init__()
-        _check_heads(width, config.heads)
+        config.check_width(width)
         self.positions = nn.Embedding(POSITIONS, width)
         nn.init.normal_(self.positions.weight, std=0.02)  # small beside the features, so that content leads at first
         self.dropout = nn.Dropout(config.dropout)
@@ -39,12 +38,3 @@ class ClipEncoder(nn.Module):
         out: Tensor = self.transformer(placed, src_key_padding_mask=padding) + frames
         present = frame_mask.unsqueeze(-1).to(out.dtype)
         return (out * present).sum(1) / present.sum(1).clamp(min=1)
-
-
-def _check_heads(width: int, heads: int) -> None:
-    if width % heads:
-        nearest = max(number for number in range(1, heads + 1) if width % number == 0)
-        raise ConfigError(
-            f"model.heads is {heads}, which does not divide the width {width}",
-            hint=f"--set model.heads={nearest}, or --set model.width={max(1, round(width / heads)) * heads}",
-        )

@@ -35,6 +35,10 @@ def ccc(prediction: Tensor, target: Tensor) -> Tensor:
     """Concordance per target (K,), -1 to 1, over the rows whose label is present; 0 where it has no variance.
 
     prediction, target: (N, K); target NaN = missing. Source: Lin 1989, population variance.
+
+    >>> label = torch.tensor([[0.1], [0.4], [0.7]])
+    >>> ccc(label + 0.3, label)  # as correlated as can be, but too high
+    tensor([0.5714])
     """
     moments = _moments(prediction, target)
     spread = moments.variance_a + moments.variance_b + moments.mean_difference.square() + EPSILON
@@ -46,6 +50,10 @@ def pcc(prediction: Tensor, target: Tensor) -> Tensor:
     """Pearson's correlation per target (K,), -1 to 1, over the rows whose label is present; 0 without variance.
 
     prediction, target: (N, K); target NaN = missing.
+
+    >>> label = torch.tensor([[0.1], [0.4], [0.7]])
+    >>> pcc(label + 0.3, label)  # a shift does not matter
+    tensor([0.9999])
     """
     return _moments(prediction, target).pcc
 
@@ -63,6 +71,10 @@ def relational_loss(embedding: Tensor, labels: Tensor, similarity: Literal["cosi
     embedding: (N, W); labels: (N, K), NaN = missing: a pair is compared over the targets both clips have, and left
     out when there is none. `distance` keeps the magnitude that `cosine` loses: 1 minus the root mean squared
     difference, which lies in [-1, 1] for targets scaled to [-1, 1].
+
+    >>> labels = torch.tensor([[0.8, 0.6], [0.6, 0.8], [-0.8, -0.6]])
+    >>> relational_loss(labels, labels)  # clips as alike as their labels
+    tensor(0.)
     """
     if labels.shape[1] == 1 and similarity == "cosine":
         warnings.warn(

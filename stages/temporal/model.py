@@ -65,6 +65,13 @@ class TemporalModel(nn.Module):
     """Reduction, clip encoder, context attention and head.
 
     Source: Foteinopoulou & Patras, "Learning from Label Relationships in Human Affect", ACM MM 2022.
+
+    >>> spec = ModelSpec(1280, ("valence", "arousal"), clip_length=16, context=2, config=ModelConfig(width=64))
+    >>> model = TemporalModel(spec).eval()
+    >>> one, five = torch.zeros(1, dtype=torch.int64), torch.arange(5).unsqueeze(0)  # a clip and those around it
+    >>> clips = ClipBatch(torch.rand(5, 16, 1280), torch.ones(5, 16).bool(), one, five, torch.ones(1, 5).bool(), 5)
+    >>> model(clips).prediction.shape
+    torch.Size([1, 2])
     """
 
     feature_mean: Tensor

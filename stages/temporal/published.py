@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...cache.regular import check_tensors, check_unpacked, regular_size
 from ...configs.schema import ModelConfig
-from ...errors import WeightsError
+from ...errors import InputError, WeightsError, first_line, shown
 from .model import ModelSpec, TemporalModel
 from .reference_distribution import ReferenceDistribution
 
@@ -26,6 +27,7 @@ CLIP_LENGTHS = {2: 16, 3: 32, 4: 32}  # as published, by the number of sliced re
 CONTEXT_NAMES = {"theta": "theta", "phi": "phi", "gi": "g", "ln": "norm", "fc": "out"}
 BACKBONES = {"conv1_7x7_s2.weight": "resnet50-vggface2", "conv1_conv.weight": "resnet50-sfew"}
 SECTIONS = ("backbone", "neck", "head")
+MOST_LAYERS = 100
 SHOWN = 8  # keys named in a message
 
 
@@ -47,16 +49,25 @@ def read_published(path: Path, *, clip_length: int | None = None, context: int =
     is executed.
     """
     try:
+        size = regular_size(path)
+        check_unpacked(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+        for section in _sections(content, str(path)).values():
+            check_tensors(section, size)
+        return convert_checkpoint(content, str(path), clip_length=clip_length, context=context)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         reason = str(error).strip().split("\n")[0]
         raise WeightsError(
             f"{path} holds more than tensors and numbers, or is damaged; nothing in it was executed ({reason})",
             hint="ask its author for the state dicts alone: torch.save of tensors by name",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path} cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
-    return convert_checkpoint(content, str(path), clip_length=clip_length, context=context)
+    except Exception as error:
+        raise WeightsError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}: {first_line(error)})",
+            hint="affect import-checkpoint takes the pid_*.pth.tar files that the authors' training wrote",
+        ) from error
 
 
 def convert_checkpoint(
@@ -83,7 +94,8 @@ def convert_checkpoint(
     reference = ReferenceDistribution(spec.feature_size).state_dict()
     state |= {f"reference.{key}": value for key, value in reference.items()}
     epoch = content.get("epoch") if isinstance(content, Mapping) else None
-    return PublishedCheckpoint(spec, state, name, backbone, int(epoch) if epoch is not None else None)
+    backbone = {key: value.clone(memory_format=torch.contiguous_format) for key, value in backbone.items()}
+    return PublishedCheckpoint(spec, state, name, backbone, int(epoch) if isinstance(epoch, int | float) else None)
 
 
 def _sections(content: object, source: str) -> dict[str, dict[str, Tensor]]:
@@ -93,7 +105,7 @@ def _sections(content: object, source: str) -> dict[str, dict[str, Tensor]]:
     missing = [name for name in SECTIONS if not isinstance(content.get(name), Mapping)]
     if missing:
         raise WeightsError(
-            f"{source} lacks {', '.join(missing)}; it has {', '.join(map(str, list(content)[:SHOWN])) or 'nothing'}",
+            f"{source} lacks {', '.join(missing)}; it has {', '.join(map(shown, list(content)[:SHOWN])) or 'nothing'}",
             hint="affect import-checkpoint takes the pid_*.pth.tar files that the authors' training wrote",
         )
     sections = {}
@@ -101,7 +113,9 @@ def _sections(content: object, source: str) -> dict[str, dict[str, Tensor]]:
         sections[name] = {str(key).removeprefix("module."): value for key, value in content[name].items()}
         strange = [key for key, value in sections[name].items() if not isinstance(value, Tensor)]
         if strange:
-            raise WeightsError(f"{source}: {name} holds what is no tensor under {', '.join(strange[:SHOWN])}")
+            raise WeightsError(
+                f"{source}: {name} holds what is no tensor under {', '.join(key[:200] for key in strange[:SHOWN])}"
+            )
     return sections
 
 
@@ -121,9 +135,11 @@ def _spec(
             "published ones (valence and arousal, PANSS, CAINS)"
         )
     weight, feed_forward = reduction.get("dim_reduction.weight"), neck.get("transformer.layers.0.linear1.weight")
-    if weight is None or weight.dim() != 2 or feed_forward is None:
+    if weight is None or weight.dim() != 2 or feed_forward is None or feed_forward.dim() != 2:
         raise WeightsError(f"{source} lacks dim_reduction.weight or transformer.layers.0.linear1.weight")
     layers = {key.split(".")[2] for key in neck if key.startswith("transformer.layers.")}
+    if len(layers) > MOST_LAYERS:
+        raise WeightsError(f"{source} has {len(layers)} Transformer layers; the published networks have a few")
     width, size = weight.shape
     config = ModelConfig(
         width=None if width == size else width,

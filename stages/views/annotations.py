@@ -5,12 +5,14 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
+from ...configs.plain_text import spelled
 
 EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 SCORES = "scores"  # ELAN's name for the kind of our tiers
@@ -96,7 +98,7 @@ def _tiers(prediction: VideoPrediction, person: PersonPrediction) -> Iterator[tu
             for clip, (start, end) in enumerate(edges)
             if start < end and not np.isnan(person.clips.mean[clip, number])
         ]
-        yield prefix + target.name, rows
+        yield prefix + spelled(target.name), rows
     remarks = [
         (start, end, text)
         for clip, (start, end) in enumerate(edges)
@@ -114,13 +116,13 @@ def webvtt(prediction: VideoPrediction) -> str:
         who = f"{person.label}\n" if len(prediction.persons) > 1 else ""
         for clip, (start, end) in enumerate(_edges_ms(prediction, person)):
             scores = [
-                f"{target.name} {score_text(person, clip, number, target)}"
+                f"{spelled(target.name)} {score_text(person, clip, number, target)}"
                 for number, target in enumerate(prediction.targets)
                 if not np.isnan(person.clips.mean[clip, number])
             ]
             lines = [*scores, *filter(None, [remark(person, clip)])]
             if start < end and lines:
-                text = (who + "\n".join(lines)).replace("&", "&amp;").replace("<", "&lt;")
+                text = escape(who + "\n".join(lines), quote=False)  # an arrow would begin another cue
                 cues.append((start, end, text))
     blocks = [f"{_vtt_time(start)} --> {_vtt_time(end)}\n{text}" for start, end, text in sorted(cues)]
     return "\n\n".join(["WEBVTT", *blocks]) + "\n"
@@ -130,7 +132,7 @@ def score_text(person: PersonPrediction, clip: int, number: int, target: Target)
     """`0.31 ± 0.05 unit`, without what is unknown."""
     spread = person.clips.std[clip, number]
     text = f"{person.clips.mean[clip, number]:z.2f}" + ("" if np.isnan(spread) else f" ± {spread:.2f}")
-    return f"{text} {target.unit}" if target.unit else text
+    return f"{text} {spelled(target.unit)}" if target.unit else text
 
 
 def remark(person: PersonPrediction, clip: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...cache.predictions import Score
 from ...cache.records import Array
+from ...configs.plain_text import shortened
 from .rules import score_text
 from .svg import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
 
@@ -137,7 +138,7 @@ def bars(title: str, names: Sequence[str], values: Array, *, reference: float = 
     zero = float(axes.px(0.0))
     for place, number in enumerate(order):
         y, value = place * row + 4, float(values[number])
-        parts.append(text(axes.left - 6, y + 9, _shorten(names[number], 18), "tick", "end"))
+        parts.append(text(axes.left - 6, y + 9, shortened(names[number], 18), "tick", "end"))
         if math.isfinite(value):
             end = float(axes.px(value))
             parts.append(rectangle(min(zero, end), y, abs(end - zero), row - 4, "bar"))
@@ -215,7 +216,3 @@ def _near(value: float, size: float) -> str:
         return "not defined"
     digits = max(0, 2 - math.floor(math.log10(size))) if size > 0 else 3
     return f"{value:.{min(digits, 6)}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _shorten(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{name[-(most // 2) :]}"

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ...cache.predictions import Score
 from ...cache.records import Json
 from .charts import IntervalRow, bars, intervals
 from .html import figure, page, paragraph, pictures, score_cell, section, table, warning, words_cell
-from .rules import METRICS, PEOPLE_SHARED
+from .rules import METRICS, PEOPLE_SHARED, escaped
 from .svg import padded
 
 Values = Mapping[str, Score]  # metric -> score
@@ -77,7 +76,7 @@ def comparison_html(comparison: Comparison) -> str:
     return page(
         f"{names}: comparison",
         [
-            f"<header><h1>{escape(names)}</h1>{opening}</header><main>",
+            f"<header><h1>{escaped(names)}</h1>{opening}</header><main>",
             section("scores", "Scores, and differences below them", _score_table(comparison)),
             section("differences", f"Difference in CCC to {first}", pictures(_difference_figures(comparison))),
             section("subjects", "Subject by subject", pictures(_subject_figures(comparison))),

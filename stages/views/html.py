@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from ...cache.predictions import Score
-from .rules import score_text
+from .rules import escaped, score_text
 
 # No address at all may be loaded; the pictures are part of the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -88,9 +87,9 @@ def page(title: str, parts: Iterable[str]) -> str:
     """The whole document."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escaped(POLICY)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>{escaped(title)}</title><style>{STYLE}</style></head>\n<body>\n"
         + "\n".join(part for part in parts if part)
         + "\n</body></html>\n"
     )
@@ -100,7 +99,7 @@ def section(name: str, title: str, *parts: str) -> str:
     """A part of the page with its heading; empty without content."""
     content = "\n".join(part for part in parts if part)
     return (
-        f'<section aria-labelledby="{name}"><h2 id="{name}">{escape(title)}</h2>\n{content}</section>'
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{escaped(title)}</h2>\n{content}</section>'
         if content
         else ""
     )
@@ -108,7 +107,7 @@ def section(name: str, title: str, *parts: str) -> str:
 
 def paragraph(words: str, kind: str = "") -> str:
     """Words as a paragraph."""
-    return f'<p class="{kind}">{escape(words)}</p>' if kind else f"<p>{escape(words)}</p>"
+    return f'<p class="{kind}">{escaped(words)}</p>' if kind else f"<p>{escaped(words)}</p>"
 
 
 def warning(sentences: Sequence[str]) -> str:
@@ -120,7 +119,7 @@ def warning(sentences: Sequence[str]) -> str:
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:
     """Short values, each under its name."""
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
+    items = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in pairs)
     return f'<dl class="facts">{items}</dl>'
 
 
@@ -131,27 +130,27 @@ def table(
 
     A row without cells heads the rows below it.
     """
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
+    heads = "".join(f'<th scope="col">{escaped(name)}</th>' if name else "<td></td>" for name in head)
     body = "".join(
-        f'<tr class="{style}"><th scope="row">{escape(heading)}</th>{"".join(cells)}</tr>'
+        f'<tr class="{style}"><th scope="row">{escaped(heading)}</th>{"".join(cells)}</tr>'
         if cells
-        else f'<tr class="group"><th scope="rowgroup" colspan="{len(head)}">{escape(heading)}</th></tr>'
+        else f'<tr class="group"><th scope="rowgroup" colspan="{len(head)}">{escaped(heading)}</th></tr>'
         for style, heading, cells in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
-        f"<caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(caption)}"><table class="{kind}">'
+        f"<caption>{escaped(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def words_cell(words: str) -> str:
     """A cell of text, aligned left and wrapped."""
-    return f'<td class="words">{escape(words)}</td>'
+    return f'<td class="words">{escaped(words)}</td>'
 
 
 def number_cell(value: str, below: str = "") -> str:
     """A cell of a number, with its interval or the reason why there is none below."""
-    return f"<td>{escape(value)}<small>{escape(below)}</small></td>" if below else f"<td>{escape(value)}</td>"
+    return f"<td>{escaped(value)}<small>{escaped(below)}</small></td>" if below else f"<td>{escaped(value)}</td>"
 
 
 def score_cell(score: Score, *, signed: bool = False) -> str:
@@ -165,7 +164,7 @@ def score_cell(score: Score, *, signed: bool = False) -> str:
 
 def figure(caption: str, picture: str) -> str:
     """One picture under its caption."""
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{picture}</figure>"
+    return f"<figure><figcaption>{escaped(caption)}</figcaption>{picture}</figure>"
 
 
 def pictures(items: Iterable[str], kind: str = "") -> str:
@@ -176,12 +175,12 @@ def pictures(items: Iterable[str], kind: str = "") -> str:
 
 def folded(summary: str, content: str, opened: bool = False) -> str:
     """What opens on a click."""
-    return f"<details{' open' if opened else ''}><summary>{escape(summary)}</summary>{content}</details>"
+    return f"<details{' open' if opened else ''}><summary>{escaped(summary)}</summary>{content}</details>"
 
 
 def code(words: str) -> str:
     """Text as it stands in a file."""
-    return f'<pre tabindex="0">{escape(words)}</pre>'
+    return f'<pre tabindex="0">{escaped(words)}</pre>'
 
 
 def count(number: int, noun: str) -> str:

@@ -5,9 +5,11 @@ import numpy as np
 
 from ...cache.predictions import PersonPrediction, VideoPrediction
 from ...cache.records import Array, Target
+from ...configs.plain_text import shortened, spelled
 from .annotations import remark
 from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, rgb
 
+MOST_TEXT = 200  # characters on one line: more than any picture has room for
 WINDOW_S = 30.0  # of the running curve
 LEAST_WIDTH_PX = 640  # narrower recordings are enlarged, or nobody could read the scores
 LEAST_TEXT = 0.55  # of the font's size: smaller, the point of a number disappears
@@ -172,6 +174,7 @@ def _write(image: Array, text: str, place: tuple[int, int], scale: float, colour
     """Text on a darkened strip: readable on any picture."""
     if not text:
         return
+    text = shortened(spelled(text), MOST_TEXT)
     (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
     left, bottom = max(0, place[0] - 3), max(0, place[1] + below)
     strip = image[max(0, place[1] - height - 3) : bottom, left : place[0] + width + 3]

@@ -1,5 +1,6 @@
 """A picture of every target over time, with its band, its gaps and how much of each clip showed a face."""
 
+import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -7,16 +8,20 @@ import numpy as np
 
 from ...cache.predictions import PersonPrediction, VideoPrediction
 from ...cache.records import Array
+from ...configs.plain_text import shortened, spelled
 from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, clock_text, clock_ticks, value_ticks
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DOTS_UP_TO = 150  # clips; beyond, dots would hide the line...
 BOLD_UP_TO = 1000  # ...and beyond this a bold line would be a block of colour
 BAND = 0.25  # opacity
 DASHES = (0, (5, 4))
+MOST_LABEL = 24  # characters beside an axis
+MOST_NAME = 60  # characters of a name; a longer one would leave no room for the curves
 MARGIN = 0.03  # of a lane's height, above and below
 
 
@@ -39,13 +44,30 @@ def plot_person(prediction: VideoPrediction, person: PersonPrediction) -> bytes:
     axes[-1].set_xlim(0, duration_s)
     axes[-1].set_xticks(ticks := clock_ticks(0, duration_s), [clock_text(tick) for tick in ticks])
     axes[-1].set_xlabel("time in the recording")
-    title = prediction.video if len(prediction.persons) < 2 else f"{prediction.video}, {person.label}"
+    title = _name(prediction.video) + (f", {person.label}" if len(prediction.persons) > 1 else "")
     figure.suptitle(f"{title}  ({_what(prediction, person)})", fontsize=10)
     figure.align_ylabels(axes)
     figure.legend(handles=_legend(prediction), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    return _png(figure)
+
+
+def _png(figure: "Figure") -> bytes:
+    """The figure drawn, its texts as they are: a name is no formula, and a letter that no font has is no warning."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_usetex(False)
     picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph|Matplotlib currently does not support", UserWarning)
+        figure.savefig(picture, format="png", dpi=110)
     return picture.getvalue()
+
+
+def _name(text: str) -> str:
+    return shortened(spelled(text), MOST_NAME)
 
 
 def _what(prediction: VideoPrediction, person: PersonPrediction) -> str:
@@ -92,7 +114,8 @@ def _draw_target(axes: "Axes", prediction: VideoPrediction, person: PersonPredic
     low, high = low - (high - low) * MARGIN, high + (high - low) * MARGIN
     axes.set_ylim(low, high)
     axes.set_yticks(value_ticks(low, high, 4))
-    axes.set_ylabel(f"{target.name}\n({target.unit})" if target.unit else target.name, color=colour)
+    name, unit = (shortened(spelled(text), MOST_LABEL) for text in (target.name, target.unit))
+    axes.set_ylabel(f"{name}\n({unit})" if unit else name, color=colour)
     axes.grid(axis="y", color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from ...cache.records import Array
 from .charts import IntervalRow, Strip, bars, bland_altman, intervals, over_time, scatter
 from .html import count, facts, figure, folded, page, paragraph, pictures, score_cell, section, table, warning
 from .origin import FoldHistory, Origin, learning, made_by
-from .rules import METHODS, METRICS, PEOPLE_SHARED, score_text
+from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_text
 from .svg import padded
 
 UNKNOWN = Score(math.nan)
@@ -58,7 +57,7 @@ def report_html(report: Report) -> str:
     return page(
         f"{report.name}: report",
         [
-            f"<header><h1>{escape(report.name)}</h1>{warning(warnings)}{_opening(report)}</header>",
+            f"<header><h1>{escaped(report.name)}</h1>{warning(warnings)}{_opening(report)}</header>",
             "<main>",
             facts(_facts(report)),
             section("metrics", title, *_metrics(report)),

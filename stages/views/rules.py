@@ -1,6 +1,9 @@
-"""What every picture, page and table shares: colours, gaps, ticks, clock text, names and order of the metrics."""
+"""What every picture, page and table shares: colours, gaps, ticks, text of pages, names and order of the metrics."""
 
 import math
+from html import escape
+
+from ...configs.plain_text import spelled
 
 COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # target by target
 OUT_OF_RANGE = "#e0a100"  # clips unlike the training recordings
@@ -10,6 +13,11 @@ METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean
 PEOPLE_SHARED = "People are shared between the sides of a fold: these numbers say nothing about new people."
 VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+
+def escaped(words: str) -> str:
+    """Words as a page shows them, line by line: no tag, no control character, no turn of the writing direction."""
+    return escape("\n".join(spelled(line) for line in words.split("\n")))
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

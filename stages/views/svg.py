@@ -11,12 +11,11 @@ in place of the page's theme and no aria-label.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 
 from ...cache.records import Array
-from .rules import clock_text, clock_ticks, value_ticks
+from .rules import clock_text, clock_ticks, escaped, value_ticks
 
 WIDTH = 360
 
@@ -72,7 +71,7 @@ class Axes:
 
 def svg(height: float, title: str, description: str, parts: Iterable[str]) -> str:
     """One picture, named and described for those who do not see it."""
-    words = escape(f"{title}. {description}")
+    words = escaped(f"{title}. {description}")
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
@@ -84,7 +83,7 @@ def line(x0: float, y0: float, x1: float, y1: float, kind: str) -> str:
 def text(x: float, y: float, words: str, kind: str, anchor: str = "start", *, transform: str = "") -> str:
     """Words at a place."""
     turned = f' transform="{transform}"' if transform else ""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turned}>{escape(words)}</text>'
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turned}>{escaped(words)}</text>'
 
 
 def points(x: Array, y: Array, kind: str) -> str:

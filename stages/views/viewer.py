@@ -4,7 +4,6 @@
 """
 
 import base64
-import html
 import json
 import os
 from dataclasses import asdict
@@ -15,8 +14,9 @@ from urllib.parse import quote
 import numpy as np
 
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
-from ...cache.records import Array, Json
-from .rules import CLOCK_STEPS_S, COLOURS, JOINED_WITHIN, OUT_OF_RANGE, VALUE_STEPS
+from ...cache.records import Array, Json, Target
+from ...configs.plain_text import spelled
+from .rules import CLOCK_STEPS_S, COLOURS, JOINED_WITHIN, OUT_OF_RANGE, VALUE_STEPS, escaped
 
 SCRIPTS = ("data.js", "words.js", "curves.js", "player.js", "app.js", "input.js")
 NOT_LOOKED = 255  # of attention: there was no clip to look at
@@ -44,7 +44,7 @@ def video_block(prediction: VideoPrediction, folder: Path, *, with_video: bool =
     """One recording on the page, which will lie in `folder`; without video neither its address nor face boxes."""
     values = _video_json(prediction, folder, with_video)
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    name = html.escape(prediction.video, quote=True)
+    name = escaped(values["name"])
     return f'<script type="application/json" class="affect-video" data-name="{name}">{text}</script>\n'
 
 
@@ -63,17 +63,21 @@ def _template() -> str:
 def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> dict[str, Json]:
     targets = zip(prediction.targets, prediction.training_means, strict=True)
     return {
-        "name": prediction.video,
+        "name": spelled(prediction.video),
         "source": _address(prediction.source, folder) if with_video and prediction.source else None,
         "duration": round(prediction.duration_s, 3),
         "offset": round(prediction.clock_offset_s, 4),
         "width": prediction.width_px,
         "height": prediction.height_px,
         "models": prediction.models,
-        "warnings": list(prediction.warnings),
-        "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],
+        "warnings": [spelled(warning) for warning in prediction.warnings],
+        "targets": [_target_json(target) | {"training_mean": mean} for target, mean in targets],
         "persons": [_person_json(person, with_video) for person in prediction.persons],
     }
+
+
+def _target_json(target: Target) -> dict[str, Json]:
+    return asdict(target) | {"name": spelled(target.name), "unit": spelled(target.unit)}
 
 
 def _person_json(person: PersonPrediction, with_boxes: bool) -> dict[str, Json]:

@@ -50,6 +50,11 @@ def test_an_imported_checkpoint_scores_stored_frames_as_the_authors_code_did(
 ) -> None:
     torch.save(checkpoint(parity, size=2048), tmp_path / "pid_1.pth.tar")
     assert affect("import-checkpoint", tmp_path / "pid_1.pth.tar", "--run", tmp_path / "run").exit_code == 0
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert len(files) >= 4
+    assert not [path for path in files if b"pid_1" in path.read_bytes() or "pid_1" in path.name], (
+        "often a person's name"
+    )
     recipe = load_run(tmp_path / "run").card.recipe
     store = create_store(tmp_path / "store", recipe)
     frames = np.maximum(parity["draw"]("frames", (2, 5, 16, 2048)), 0).reshape(2, 80, 2048)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ....configs.trust import allowed
 from ....errors import ConfigError, InputError
 from . import published, torchvision, user
 from .network import Network, Scale, require_no_paper
@@ -119,15 +120,23 @@ def load_backbone(name: str, weights: str | Path | None = None, preprocessing: s
 
     `weights`: a file (.safetensors, or .pth holding tensors alone), "random", or None: what comes with the name.
     `preprocessing`: "own", or "paper" for the two networks of the paper.
-    Errors: ConfigError for an unknown name, WeightsError for weights that are missing, unsafe or do not fit.
+    Errors: ConfigError for an unknown name, or one of code that a file says; WeightsError for weights that are
+    missing, unsafe or do not fit.
     """
     if preprocessing not in ("own", "paper"):
         raise ConfigError(f"preprocessing is {preprocessing!r}; expected own or paper")
+    allowed(name, None, "--backbone ")  # whoever read the name has asked before, of the words that were typed
     with _BUILDING:
         network = _builder(name)(name, weights)
     if network.paper_scale is None:
         require_no_paper(name, preprocessing)
     return Backbone(name, network, preprocessing)
+
+
+def check_code(name: str, sha256: object, whose: str) -> None:
+    """As `user.check_code`, where the name is that of a user's own network."""
+    if _builder(name) is user.build:
+        user.check_code(name, sha256, whose)
 
 
 def _builder(name: str) -> Builder:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,20 @@ from onnx import version_converter
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from onnx2torch import convert
 from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode
 
-from ....errors import ConfigError, WeightsError
+from ....cache.regular import open_regular, read_regular, regular_size
+from ....configs.trust import beside
+from ....errors import ConfigError, WeightsError, first_line, shown
 from .network import IMAGENET_MEAN, IMAGENET_STD, Network, Scale
 from .weights import existing_file
 
+INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B in grey; Source: ITU-R BT.601
 OLDER_OPSET = 17
+DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
+PADDING = 1 << 16  # bytes that a file of tensors may have before each of them, so that it can be mapped
+MOST_PX = 4096  # side of an input
 BATCH_TOLERANCE = 1e-4  # relative to the features' spread
 
 
@@ -40,24 +48,29 @@ class OnnxSettings:
     def beside(cls, file: Path) -> "OnnxSettings":
         """The settings in FILE.json, or the defaults. Errors: ConfigError."""
         path = file.with_name(file.name + ".json")
-        if not path.is_file():
+        if not path.exists():
             return cls()
         known = [item.name for item in fields(cls)]
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{str(path)!r} is not JSON ({error})") from error
+            values = json.loads(read_regular(path))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{str(path)!r} is not JSON ({first_line(error)})") from error
         if not isinstance(values, dict) or set(values) - set(known):
-            raise ConfigError(f"{str(path)!r} is {values!r}; expected an object with keys of {', '.join(known)}")
+            raise ConfigError(f"{str(path)!r} is {shown(values)}; expected an object with keys of {', '.join(known)}")
         settings = cls(**values)
         three_numbers = all(
-            isinstance(item, list | tuple) and len(item) == 3 and all(isinstance(value, int | float) for value in item)
+            isinstance(item, list | tuple)
+            and len(item) == 3
+            and all(isinstance(value, int | float) and math.isfinite(value) for value in item)
             for item in (settings.mean, settings.std)
         )
-        if not three_numbers or settings.unit not in (1, 255) or settings.channels not in ("rgb", "bgr"):
+        known_words = settings.channels in ("rgb", "bgr") and settings.interpolation in INTERPOLATIONS
+        side = settings.input_size
+        a_side = side is None or (type(side) is int and 1 <= side <= MOST_PX)
+        if not (three_numbers and min(settings.std) > 0 and settings.unit in (1, 255) and known_words and a_side):
             raise ConfigError(
-                f"{str(path)!r} is {values!r}; expected three numbers each for mean and std, unit 1 or 255, "
-                "channels rgb or bgr"
+                f"{str(path)!r} is {shown(values)}; expected three numbers each for mean and std (std above 0), unit 1 "
+                f"or 255, channels rgb or bgr, interpolation {' or '.join(INTERPOLATIONS)}, input_size up to {MOST_PX}"
             )
         return settings
 
@@ -132,17 +145,100 @@ def build(name: str, weights: str | Path | None) -> Network:
 
 def _read(file: Path) -> tuple[Any, str]:
     """The model, and the sha256 of its file and of the files it keeps tensors in."""
-    digest = hashlib.sha256(file.read_bytes())
+    data = read_regular(file)
+    digest = hashlib.sha256(data)
     try:
-        model = onnx.load(file, load_external_data=False)
-        outside = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
-        for location in sorted({ExternalDataInfo(tensor).location for tensor in outside}):
-            digest.update((file.parent / location).read_bytes())
-        if outside:
-            model = onnx.load(file)  # onnx refuses locations outside the file's folder
-    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise WeightsError(f"{str(file)!r} cannot be read as ONNX ({error})", "--backbone onnx:FILE.onnx") from error
+        model = onnx.load_model_from_string(data)
+        _check_operators(model, file)
+        _take_in(_tensors(model.graph), file, digest)
+    except WeightsError:
+        raise
+    except (DecodeError, OSError, ValueError, TypeError, LookupError, RecursionError, MemoryError) as error:
+        raise WeightsError(
+            f"{str(file)!r} cannot be read as ONNX ({first_line(error)})", "--backbone onnx:FILE.onnx"
+        ) from error
     return model, digest.hexdigest()
+
+
+def _check_operators(model: Any, file: Path) -> None:
+    """Errors: WeightsError for operators of a domain other than ONNX's own: what they do is not in the file."""
+    foreign = {node.domain for node in _nodes(model.graph)} - set(DOMAINS)
+    foreign |= {function.name for function in model.functions if function.domain in DOMAINS}  # ONNX's, redefined
+    if foreign:
+        raise WeightsError(
+            f"{str(file)!r} uses operators of {', '.join(map(shown, sorted(foreign)[:5]))}; expected ONNX's own alone",
+            hint="export the network again with ONNX's own operators, or give it as package.module:factory",
+        )
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Every node, also those of the graphs inside nodes."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                yield from _nodes(inner)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every tensor of the graph: its own, and those in the attributes of its nodes."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else ()))
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                yield from _tensors(inner)
+
+
+def _take_in(tensors: Iterable[Any], file: Path, digest: Any) -> None:
+    """Put the bytes that lie in other files into their tensors, and all of those files into the digest.
+
+    Before any is opened, each has to be a regular file beside the model, as large as the tensors in it explain.
+    Errors: WeightsError, OSError.
+    """
+    places: dict[str, list[tuple[Any, int, int]]] = {}  # location -> tensor, offset, bytes
+    for tensor in tensors:
+        if uses_external_data(tensor):
+            info = ExternalDataInfo(tensor)
+            places.setdefault(info.location, []).append((tensor, int(info.offset or 0), _bytes_of(tensor, file)))
+            if info.length is not None and int(info.length) != places[info.location][-1][2]:
+                raise WeightsError(f"{str(file)!r}: tensor {shown(tensor.name)} has another length than its shape says")
+    paths = {}
+    for location, parts in sorted(places.items()):
+        path = beside(location, file.parent)
+        if path is None:
+            raise WeightsError(f"{str(file)!r} keeps tensors in {shown(location)}; expected a file beside it")
+        size, told = regular_size(path), sum(length for _, _, length in parts)
+        if told > size or size > told + PADDING * (len(parts) + 1):
+            raise WeightsError(f"{str(path)!r} has {size} bytes; {file.name} says that it holds {told}")
+        if any(offset < 0 or offset + length > size for _, offset, length in parts):
+            raise WeightsError(f"{str(path)!r} ends before the tensors that {file.name} says are in it")
+        paths[location] = path
+    for location, path in paths.items():
+        with open_regular(path) as data:
+            while block := data.read(1 << 20):
+                digest.update(block)
+            for tensor, offset, length in places[location]:
+                data.seek(offset)
+                tensor.raw_data = data.read(length)
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                del tensor.external_data[:]
+
+
+def _bytes_of(tensor: Any, file: Path) -> int:
+    """How many bytes a tensor has by its shape and type."""
+    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    if min(tensor.dims, default=1) < 0 or kind.hasobject:
+        raise WeightsError(f"{str(file)!r}: tensor {shown(tensor.name)} has dimensions {shown(list(tensor.dims))}")
+    return int(math.prod(tensor.dims) * kind.itemsize)
+
+
+def _with_plain_names(model: Any) -> Any:
+    """The model with its nodes numbered: onnx2torch makes Python code of a graph, and the nodes' names a part of it."""
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node{number}"
+        node.domain = ""
+    return model
 
 
 def _image_input(graph: Any, file: Path, settings: OnnxSettings) -> ImageInput:
@@ -165,20 +261,22 @@ def _image_input(graph: Any, file: Path, settings: OnnxSettings) -> ImageInput:
             f"{str(file)!r} leaves the size of its input open ({found})",
             hint=f'write the side in {file.name}.json: {{"input_size": 224}}',
         )
-    return ImageInput(open_or_same.pop(), channels, channels_last)
+    size_px = open_or_same.pop()
+    if not 1 <= size_px <= MOST_PX:
+        raise WeightsError(f"{str(file)!r} has input {found}; expected a side of 1 to {MOST_PX} pixels")
+    return ImageInput(size_px, channels, channels_last)
 
 
 def _imported(model: Any, file: Path) -> nn.Module:
-    errors = (NotImplementedError, ValueError, RuntimeError, KeyError, TypeError, AttributeError)
     try:
-        graph: nn.Module = convert(model)
+        graph: nn.Module = convert(_with_plain_names(model))
     except NotImplementedError as first:
         # onnx2torch lags behind the newest operator sets; onnx itself rewrites a graph for an older one.
         try:
-            graph = convert(version_converter.convert_version(model, OLDER_OPSET))
-        except (*errors, version_converter.ConvertError):
+            graph = convert(_with_plain_names(version_converter.convert_version(model, OLDER_OPSET)))
+        except Exception:  # noqa: BLE001 - as below
             raise _not_imported(file, first) from first
-    except errors as error:
+    except Exception as error:
         raise _not_imported(file, error) from error
     return graph
 
@@ -197,8 +295,8 @@ def _mixes_images(net: OnnxNetwork, file: Path) -> bool:
     with torch.no_grad():
         try:
             alone = torch.cat([net(image[None]) for image in images])
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise WeightsError(f"{str(file)!r} does not run on an image ({str(error)[:200]})") from error
+        except Exception as error:
+            raise WeightsError(f"{str(file)!r} does not run on an image ({first_line(error)})") from error
         try:
             together = net(images)
         except (RuntimeError, ValueError):

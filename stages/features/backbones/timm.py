@@ -8,7 +8,8 @@ import timm
 from huggingface_hub import try_to_load_from_cache
 from torchvision.transforms import InterpolationMode
 
-from ....errors import ConfigError, WeightsError
+from ....configs.trust import names_code
+from ....errors import ConfigError, WeightsError, first_line
 from .network import RANDOM, Network, Scale, seeded
 from .weights import fit_file, state_sha256
 
@@ -20,14 +21,17 @@ def build(name: str, weights: str | Path | None) -> Network:
     Errors: ConfigError for an unknown name, WeightsError.
     """
     model = name.removeprefix("timm:")
-    if not timm.is_model(model):
+    if names_code(name) or not timm.is_model(model):  # not even typed: a folder, or a repository of the hub
         near = difflib.get_close_matches(model, timm.list_models(), n=1, cutoff=0.5)
         raise ConfigError(
             f"timm has no model {model!r}" + (f"; the nearest name is {near[0]!r}" if near else ""),
             hint="python -c 'import timm; print(timm.list_models())'",
         )
-    with seeded():
-        net: Any = timm.create_model(model, pretrained=False, num_classes=0)
+    try:
+        with seeded():
+            net: Any = timm.create_model(model, pretrained=False, num_classes=0)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ConfigError(f"timm cannot make {model!r}: {first_line(error)}") from error
     scale = _scale(net, name)
     if weights == RANDOM:
         sha256, origin = state_sha256(net), RANDOM

@@ -6,21 +6,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ....errors import WeightsError, first_line
+from ....cache.regular import check_tensors, check_unpacked, open_regular, regular_size
+from ....errors import WeightsError, first_line, shown
 
 StateDict = dict[str, Tensor]
 NESTS = ("state_dict", "model_state_dict", "model", "backbone", "net")  # where checkpoints keep their tensors
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # that wrappers put before each key
+MOST_WRAPPERS = 8  # around one another
 SHOWN = 5  # differences named in a message
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    """sha256 of a file, in hexadecimal. Errors: OSError, also for what is no regular file."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -34,44 +35,49 @@ def state_sha256(net: nn.Module) -> str:
 
 
 def existing_file(path: str | Path) -> Path:
-    """The path, made absolute. Errors: WeightsError where there is no such file."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise WeightsError(f"weights {str(path)!r}: the file {what}", hint="--weights FILE")
-    return file.resolve()
+    """The path, made absolute. Errors: WeightsError where there is no such file, or a pipe or device in its place."""
+    try:
+        file = Path(path).expanduser()
+        regular_size(file)
+        return file.resolve()
+    except FileNotFoundError as error:
+        raise WeightsError(f"weights {shown(str(path))}: the file does not exist", hint="--weights FILE") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        else:
+            reason = first_line(error)
+        raise WeightsError(f"weights {shown(str(path))} cannot be used: {reason}", hint="--weights FILE") from error
 
 
 def read_state_dict(path: Path) -> StateDict:
     """Tensors of a .safetensors file, or of a PyTorch file read with `weights_only`; nests are opened.
 
-    Errors: WeightsError for a file that is neither, holds no tensors, or asks for code to be run.
+    Errors: WeightsError for a file that is neither, holds no tensors or more than its size explains, or asks for code
+    to be run.
     """
     try:
+        size = regular_size(path)
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
+            state: StateDict = dict(load_file(path))
+        else:
+            check_unpacked(path)
+            state = _open_nests(torch.load(path, map_location="cpu", weights_only=True), path)
+        check_tensors(state, size)
+        return state
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"weights {str(path)!r} hold more than tensors and numbers, or are damaged; nothing in them was run "
             f"({first_line(error)})",
             hint="save the model's state dict alone: safetensors.torch.save_file(model.state_dict(), FILE)",
         ) from error
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except Exception as error:
         raise WeightsError(
             f"weights {str(path)!r} cannot be read as a state dict ({first_line(error)})",
             hint="give a .safetensors file, or a .pth file made with torch.save(model.state_dict(), FILE)",
         ) from error
-    return _open_nests(content, path)
 
 
 def _open_nests(content: object, path: Path) -> StateDict:
@@ -79,12 +85,16 @@ def _open_nests(content: object, path: Path) -> StateDict:
         if not isinstance(content, Mapping):
             break
         if content and all(isinstance(value, Tensor) for value in content.values()):
-            return {str(name): value for name, value in content.items()}
+            return {name if isinstance(name, str) else shown(name): value for name, value in content.items()}
         inner = next((content[nest] for nest in NESTS if isinstance(content.get(nest), Mapping)), None)
         if inner is None:
             break
         content = inner
-    found = sorted(map(str, content))[:SHOWN] if isinstance(content, Mapping) else type(content).__name__
+    found = (
+        sorted(shown(name) for name in list(content)[:SHOWN])
+        if isinstance(content, Mapping)
+        else type(content).__name__
+    )
     raise WeightsError(
         f"weights {str(path)!r} hold no state dict: expected tensors by name, bare or under one of "
         f"{', '.join(NESTS)}; found {found}"
@@ -94,8 +104,7 @@ def _open_nests(content: object, path: Path) -> StateDict:
 def without_prefixes(state: StateDict, wanted: Iterable[str]) -> StateDict:
     """The state dict with wrappers' prefixes taken off. Under `backbone.` whatever lies beside it is another part's."""
     wanted = list(wanted)
-    changed = True
-    while changed:
+    for _ in range(MOST_WRAPPERS):
         changed = False
         for prefix in PREFIXES:
             inside = {name: value for name, value in state.items() if name.startswith(prefix)}
@@ -103,6 +112,8 @@ def without_prefixes(state: StateDict, wanted: Iterable[str]) -> StateDict:
             if inside and complete and not any(name.startswith(prefix) for name in wanted):
                 state = {name.removeprefix(prefix): value for name, value in inside.items()}
                 changed = True
+        if not changed:
+            break
     return state
 
 
@@ -135,7 +146,9 @@ def fit(
             if theirs in state and state[theirs].shape != own[mine].shape
         ],
         "not finite floating-point numbers": [
-            theirs for mine, theirs in names.items() if own[mine].is_floating_point() and _broken(state.get(theirs))
+            theirs
+            for mine, theirs in names.items()
+            if own[mine].is_floating_point() and _broken(state.get(theirs), own[mine].shape)
         ],
     }
     if any(problems.values()):
@@ -146,13 +159,17 @@ def fit(
     net.load_state_dict({mine: state.get(theirs, own[mine]) for mine, theirs in names.items()}, strict=True)
 
 
-def _broken(tensor: Tensor | None) -> bool:
-    return tensor is not None and not (tensor.is_floating_point() and bool(tensor.isfinite().all()))
+def _broken(tensor: Tensor | None, shape: torch.Size) -> bool:
+    return (
+        tensor is not None
+        and tensor.shape == shape
+        and not (tensor.is_floating_point() and bool(tensor.isfinite().all()))
+    )
 
 
 def _short(keys: list[str]) -> str:
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more
+    return ", ".join(key[:200] for key in keys[:SHOWN]) + more
 
 
 def fit_file(

@@ -209,6 +209,7 @@ def test_another_videos_scores_are_not_lost_to_a_second_call(run: Path, store: P
 def test_names_are_nowhere_once_they_are_replaced(run: Path, store: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("0123456789abcdef0123456789abcdef")
+    key.chmod(0o600)
     options = PredictOptions(device="cpu", key_file=key, exports=("eaf", "vtt"))
     for folder in ("first", "second"):
         write_predictions(["clinic/two.mp4", "alone.mp4"], run, tmp_path / folder, store, options=options)
@@ -228,6 +229,7 @@ def test_names_are_nowhere_once_they_are_replaced(run: Path, store: Path, tmp_pa
 
 def test_a_missing_or_short_key_is_refused_before_anything_is_written(run: Path, store: Path, tmp_path: Path) -> None:
     (tmp_path / "short").write_text("secret")
+    (tmp_path / "short").chmod(0o600)
     for name, words in (("short", "holds 6 bytes"), ("none", "cannot be read")):
         options = PredictOptions(device="cpu", key_file=tmp_path / name)
         with pytest.raises(InputError, match=words):

@@ -92,7 +92,8 @@ def test_bad_files_are_listed_and_the_good_one_is_done(face_video: Path, face_ru
 
 def test_replaced_names_leave_no_features_and_no_path_behind(face_video: Path, face_run: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
-    key.write_text("f" * 32)
+    key.write_text("0f3c5b8e7a9d42166e1d0c9b8a7f4e35")
+    key.chmod(0o600)
     bad = tmp_path / "Frau Muster.mp4"
     bad.write_text("no video")
     options = PredictOptions(device="cpu", key_file=key)

@@ -1,0 +1,46 @@
+"""Text that leaves: what a terminal, an XML, a page or a spreadsheet would obey instead of showing is spelled out."""
+
+import re
+
+# C0 and C1 controls with DEL; marks, overrides and isolates of the writing direction; separators of lines and
+# paragraphs; and what no file in UTF-8, or no XML, can hold.
+_OBEYED = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# A spreadsheet computes a cell that begins like this; the last four are the wide forms of the first four.
+_COMPUTED = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_QUOTED = re.compile(r"'+[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def spelled(text: str) -> str:
+    r"""`text` on one line, with nothing in it that is obeyed: `\n`, `\u001b`, `\u202e` in place of those characters.
+
+    The spelling is that of JSON, so a JSON text stays the same value.
+    """
+    return _OBEYED.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
+
+
+def sentence(text: str) -> str:
+    """As `spelled`, with each run of white space as one space: for messages, in which libraries break lines."""
+    return spelled(" ".join(text.split()))
+
+
+def shortened(text: str, most: int) -> str:
+    """`text` with its middle left out where it has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (most - most // 2) :]}"
+
+
+def cell(text: str) -> str:
+    """`text` as a cell of a CSV that no spreadsheet computes: after a `'` where it begins with = + - @ or white space.
+
+    `from_cell` gives the text back, whatever it was.
+    """
+    return f"'{text}" if _COMPUTED.match(text) else text
+
+
+def from_cell(text: str) -> str:
+    """What was written as this cell by `cell`."""
+    return text[1:] if _QUOTED.match(text) else text

@@ -25,8 +25,9 @@ import pytest
 
 from affect.cache import Store, create_store, open_store
 from affect.cache.records import DTYPES, FrameFeatures, Recipe, VideoInfo
-from affect.errors import EntryError, StoreError, UnreadableError
+from affect.errors import EntryError, StoreError, UnreadableError, VideoError
 from affect.pipeline.extract.inspect import inspect_store
+from affect.stages.features.blocks import Progress
 
 Json = Any
 RECIPE = Recipe({"view": "plain", "sample_fps": 3.125})
@@ -561,6 +562,15 @@ def _stretch(said: dict[str, Json], rows: int) -> None:
 def test_rows_that_no_file_holds_are_refused_at_once(store: Store, rows: int) -> None:
     change(store, lambda said: _stretch(said, rows))
     in_a_small_process(store)
+
+
+STATES = [b"x", b"[]", b"[1, 2, 3]", b"null", b"[" * 100_000, b'[2, "9", 0, null]', b"[2, 9, 0, 5]", b"\xff", b"{}"]
+
+
+@pytest.mark.parametrize("state", STATES, ids=range(len(STATES)))
+def test_the_state_of_a_journal_that_is_none_of_ours_fails_one_video(state: bytes) -> None:
+    with pytest.raises(VideoError, match="none of ours"):
+        Progress.from_bytes(state)
 
 
 def test_a_root_that_names_descriptions_elsewhere_is_refused(zarr_store: Store, secret: Path) -> None:

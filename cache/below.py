@@ -12,14 +12,11 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from .blobs import DamageError, LinkError
+from .regular import KINDS
 
 FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", 0)  # with O_PATH, the right to enter is enough
 INNER = FOLDER | os.O_NOFOLLOW
 FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not make us wait for its writer
-KINDS = {
-    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}  # fmt: skip
 TEMPORARY = ".tmp-"
 TRIES = 20  # another process may be removing a folder, as an empty one, that this one is about to use
 

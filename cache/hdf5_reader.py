@@ -15,7 +15,7 @@ from numcodecs.fletcher32 import Fletcher32  # type: ignore[import-untyped]
 from ..errors import StoreError, first_line
 from .blobs import DamageError, Held
 from .layout import PATHS, ArraySpec, EntryHead
-from .records import Array, Json
+from .records import DTYPES, Array, Json
 
 FAILURES = (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError)
 WINDOW_BYTES = 1 << 20  # read at once from an object store
@@ -24,6 +24,7 @@ CHUNK_OVERHEAD = 64  # of gzip and the checksum, on what cannot be compressed
 GZIP_LEVEL = 4
 MOST_ATTRIBUTE_BYTES = 64  # text lies elsewhere in the file
 _FLETCHER = Fletcher32()
+_TYPES = {dtype: h5py.h5t.py_create(dtype) for dtype in DTYPES.values()}
 
 
 class Source(io.RawIOBase):
@@ -165,7 +166,7 @@ def _problem(dataset: h5py.h5d.DatasetID, spec: ArraySpec) -> str | None:
     space, plan = dataset.get_space(), dataset.get_create_plist()
     if space.get_simple_extent_type() != h5py.h5s.SIMPLE or space.get_simple_extent_dims(True) != spec.shape:
         return f"is of another shape than {spec.shape}"
-    if space.get_simple_extent_dims() != spec.shape or dataset.get_type() != h5py.h5t.py_create(spec.dtype):
+    if space.get_simple_extent_dims() != spec.shape or dataset.get_type() != _TYPES[spec.dtype]:
         return f"is no {spec.dtype} {spec.shape}"
     if h5py.h5a.get_num_attrs(dataset):
         return "has attributes"

@@ -38,6 +38,9 @@ ON_CPU = Portions(chunk_frames=8, segment_frames=32, segment_rows=256, frames_ah
 ELSEWHERE = Portions(chunk_frames=16, segment_frames=256, segment_rows=384, frames_ahead=24)
 
 
+REMOVE_JOURNAL = "remove the video's folder in STORE/.journal, then run the same command again"
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a stream stands between two blocks: what the journal holds beside each."""
@@ -60,7 +63,13 @@ class Progress:
         """What `to_bytes` gave; the start of a video for no bytes. Errors: VideoError for another algorithm's."""
         if not state:
             return cls()
-        algorithm, frames, with_face, follower = json.loads(state)
+        try:
+            algorithm, frames, with_face, follower = json.loads(state)
+            known = type(frames) is int and type(with_face) is int and isinstance(follower, (dict, type(None)))
+        except (ValueError, TypeError, RecursionError):
+            known = False
+        if not known:
+            raise VideoError("the journal's state is none of ours", hint=REMOVE_JOURNAL)
         if algorithm != ALGORITHM:
             raise VideoError(
                 f"the journal was written by algorithm {algorithm}; expected {ALGORITHM}", hint="--overwrite"

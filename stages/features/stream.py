@@ -13,7 +13,7 @@ from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
 from .backbones.load import load_backbone
 from .background import Background
-from .blocks import ELSEWHERE, ON_CPU, Progress, blocks, kept_frames, segments
+from .blocks import ELSEWHERE, ON_CPU, REMOVE_JOURNAL, Progress, blocks, kept_frames, segments
 from .embed import Embedder
 from .faces.cuts import CutFinder, NoCuts
 from .faces.detect import CenterFace, few_faces
@@ -154,4 +154,8 @@ def _cuts_and_follower(
         return NoCuts(), WholeFrame(shape, size_px)
     if start.follower is None:
         return CutFinder(config.cut_threshold), Follower(config, detector, size_px)
-    return CutFinder(config.cut_threshold), Follower.from_state(config, detector, size_px, start.follower)
+    try:
+        follower = Follower.from_state(config, detector, size_px, start.follower)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise VideoError("the journal's state is none of ours", hint=REMOVE_JOURNAL) from error
+    return CutFinder(config.cut_threshold), follower

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.csv_cells import from_cells
 from ...cache.predictions import LevelMetrics, Metrics, Score
 from ...cache.records import Array, Json
 from ...configs.plain_text import from_cell
 from ...configs.schema import Config
-from ...errors import RunError, first_line, named
+from ...errors import RunError, first_line, named, shown
 from ..runs.folder import TRAIN_FIRST, RunFolder
-from ..train.held_out import LEVELS, METHODS, column_of, measure_level
+from ..train.held_out import LEVELS, METHODS, column_of, measure_level, read_held_out
+
+CURVES = ("loss", "validation_ccc")  # of a log, in the pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +95,19 @@ def read_evaluated_run(path: str | Path) -> EvaluatedRun:
         )
     said = _read_metrics(folder)
     config = folder.config()
-    table = _read_table(folder, said)
+    targets = [target.name for target in said.targets]
+    path = folder.own(folder.path / "predictions.csv")
+    table = read_held_out(path, targets, tuple(said.spans.scores), ("level",))
     metrics = _measured(said, table, config)
     notes = (folder.missing_folds().replace("models used", "models are here"), _disagreement(said, metrics))
     return EvaluatedRun(
         path=folder.path,
         config=config,
         config_text=folder.config_file.read_text("utf-8"),
-        environment=folder.read_json("environment.json"),
+        environment=_read_environment(folder),
         metrics=metrics,
         predictions=table,
-        folds=tuple(
-            FinishedFold(name, _read_fold(folder, name), _read_log(folder.own(folder.folds / name / "log.jsonl")))
-            for name in names
-        ),
+        folds=tuple(FinishedFold(name, _read_fold(folder, name), _read_log(folder, name)) for name in names),
         failures=_read_rows(folder.own(folder.path / "failures.csv")),
         skipped=_read_rows(folder.own(folder.path / "skipped.csv")),
         notes=tuple(filter(None, notes)),
@@ -177,41 +177,30 @@ def _scores(level: LevelMetrics) -> Iterator[tuple[str, str, str, Score]]:
                 yield method, target, metric, score
 
 
-def _read_table(folder: RunFolder, metrics: Metrics) -> pd.DataFrame:
-    """The run's predictions, with the columns that its metrics speak of."""
-    path = folder.own(folder.path / "predictions.csv")
-    words = ("level", "fold", "subject", "video")
-    try:
-        table = from_cells(pd.read_csv(path, dtype=dict.fromkeys(words, str)))
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
-    except OSError as error:
-        raise named(error, path) from error
-    except ValueError as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    columns = ("label", *metrics.spans.scores)
-    expected = ["level", "subject", "video", "start_s", "end_s"]
-    expected += [column_of(target.name, column) for target in metrics.targets for column in columns]
-    missing = [name for name in expected if name not in table]
-    if missing:
-        raise RunError(f"{path} has no column {', '.join(missing)}; expected a run's predictions")
-    for name in expected:
-        if name in words:
-            table[name] = table[name].fillna("")
-        elif not pd.api.types.is_numeric_dtype(table[name]):
-            raise RunError(f"{path}: column {name!r} holds what is no number; expected a run's predictions")
-    return table
+def _read_environment(folder: RunFolder) -> dict[str, Json]:
+    """What made the run. Errors: RunError where what is shown of it is of another kind."""
+    environment = folder.read_json("environment.json")
+    for key in ("recipe", "versions"):
+        if not isinstance(environment.get(key, {}), dict):
+            raise RunError(f"environment.json of {folder.path}: {key} is {shown(environment[key])}; expected an object")
+    return environment
 
 
-def _read_log(path: Path) -> pd.DataFrame:
-    """A fold's epochs; empty where it kept no log."""
+def _read_log(folder: RunFolder, name: str) -> pd.DataFrame:
+    """A fold's epochs; empty where it kept no log. Errors: RunError where a line is no epoch."""
+    path = folder.own(folder.folds / name / "log.jsonl")
     if not path.is_file():
         return pd.DataFrame({"phase": [], "epoch": []})
     try:
-        return pd.DataFrame([json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()])
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        if not all(isinstance(row, dict) and {"phase", "epoch"} <= row.keys() for row in rows):
+            raise ValueError("a line is no epoch")
+        log = pd.DataFrame(rows, columns=None if rows else ["phase", "epoch"])
+        numbers = [column for column in (*CURVES, "epoch") if column in log]
+        return log.astype(dict.fromkeys(numbers, np.float64))
     except OSError as error:
         raise named(error, path) from error
-    except (ValueError, AttributeError, RecursionError, MemoryError) as error:  # no UTF-8, no JSON, or no row of it
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:  # no UTF-8, no JSON, no numbers, too deep
         raise RunError(f"{path} is damaged: {first_line(error)}") from error
 
 

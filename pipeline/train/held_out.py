@@ -10,11 +10,13 @@ from ...cache.csv_cells import from_cells
 from ...cache.predictions import Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
-from ...errors import RunError
+from ...errors import RunError, first_line, named, shown
 from ...stages.temporal.metrics import ICC, INTERVAL_WORDS, METRICS, evaluate, evaluate_subjects
+from ..runs.folder import TRAIN_FIRST
 
 METHODS = ("model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
 LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv
+WORDS = ("level", "fold", "subject", "video")  # columns that hold no numbers
 KEYS = {"spans": ["fold", "subject", "video", "span"], "videos": ["fold", "subject", "video"]}
 
 
@@ -23,15 +25,34 @@ def column_of(target: str, what: str) -> str:
     return target if what == "model" else f"{target}_{what}"
 
 
-def read_fold_tables(paths: Sequence[Path]) -> pd.DataFrame:
-    """All folds' held-out clips. Errors: RunError naming a table that cannot be read."""
-    tables = []
-    for path in paths:
-        try:
-            words = {"fold": str, "subject": str, "video": str}
-            tables.append(from_cells(pd.read_csv(path, dtype=words, keep_default_na=True)))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read: {error}") from error
+def read_held_out(path: Path, targets: Sequence[str], methods: Sequence[str], keys: Sequence[str] = ()) -> pd.DataFrame:
+    """A table of held-out rows, with the columns of `targets`, `methods` and `keys` at least.
+
+    Errors: RunError naming a table that is missing, cannot be read, or holds something else.
+    """
+    try:
+        table = from_cells(pd.read_csv(path, dtype=dict.fromkeys(WORDS, str)))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing: this run was never evaluated", hint=TRAIN_FIRST) from error
+    except OSError as error:
+        raise named(error, path) from error
+    except ValueError as error:
+        raise RunError(f"{path} cannot be read: {first_line(error)}") from error
+    expected = [*keys, "subject", "video", "start_s", "end_s"]
+    expected += [column_of(target, column) for target in targets for column in ("label", *methods)]
+    if missing := [name for name in expected if name not in table]:
+        raise RunError(f"{path} has no column {', '.join(missing)}; expected a run's predictions")
+    for name in table.columns:
+        if name in WORDS:
+            table[name] = table[name].fillna("")
+        elif not pd.api.types.is_numeric_dtype(table[name]):
+            raise RunError(f"{path}: column {shown(name)} holds what is no number; expected a run's predictions")
+    return table
+
+
+def read_fold_tables(paths: Sequence[Path], targets: Sequence[str]) -> pd.DataFrame:
+    """All folds' held-out clips. Errors: as `read_held_out`."""
+    tables = [read_held_out(path, targets, METHODS, ("fold", "span", "coverage")) for path in paths]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -16,9 +16,10 @@ from ...cache.csv_cells import to_cells
 from ...cache.manifest import check_targets_vary
 from ...cache.predictions import Metrics
 from ...cache.records import Json
+from ...cache.regular import read_regular
 from ...configs.schema import Config
 from ...configs.trust import allowed
-from ...errors import AffectError
+from ...errors import AffectError, RunError, shown
 from ...stages.features.recipe import settings_of
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
@@ -139,22 +140,30 @@ def _write_results(
     names = folder.finished_folds()
     if not names:
         return None
-    logs = [(folder.folds / name / "log.jsonl").read_text("utf-8") for name in names]
-    folder.write("log.jsonl", "".join(logs))
-    levels = levels_of(read_fold_tables([folder.folds / name / "predictions.csv" for name in names]))
+    logs = [folder.own(folder.folds / name / "log.jsonl") for name in names]
+    folder.write("log.jsonl", b"".join(read_regular(log) for log in logs if log.exists()))
+    tables = [folder.own(folder.folds / name / "predictions.csv") for name in names]
+    levels = levels_of(read_fold_tables(tables, data.manifest.target_names))
     folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False))
-    validation = {name: folder.read_json(f"folds/{name}/fold.json")["validation_ccc"] for name in names}
+    validation = {name: _validation_ccc(folder, name) for name in names}
     metrics = measure(
         levels,
         data.manifest.targets,
         config,
         warnings=_warnings(data, folds),
         shares_people=not all(fold.subject_independent for fold in folds),
-        validation={name: math.nan if ccc is None else ccc for name, ccc in validation.items()},
+        validation=validation,
         failed={item.name: item.reason for item in failed},
     )
     folder.write_json("metrics.json", metrics.to_json())
     return metrics
+
+
+def _validation_ccc(folder: RunFolder, name: str) -> float:
+    ccc = folder.read_json(f"folds/{name}/fold.json").get("validation_ccc")
+    if ccc is not None and (isinstance(ccc, bool) or not isinstance(ccc, int | float)):
+        raise RunError(f"folds/{name}/fold.json of {folder.path}: validation_ccc is {shown(ccc)}; expected a number")
+    return math.nan if ccc is None else float(ccc)
 
 
 @contextlib.contextmanager

@@ -154,16 +154,25 @@ def damaged(*patterns: str) -> Mutator:
         path = work.file(*patterns)
         way = work.draw.choice([flipped, flipped, cut, zeroed, doubled, spliced, emptied])
         path.write_bytes(way(bytearray(path.read_bytes() or b"\0"), work.draw))
-        return f"{work.name(path)} {way.__name__}", ""
+        return f"{work.name(path)} {way.__name__}", reason(work, path)
 
     return change
 
 
-def misplaced(*patterns: str, links: bool = True) -> Mutator:
+def reason(work: Work, path: Path) -> str:
+    """Why a change of this file alone may change numbers; empty where it must not."""
+    if work.name(path).startswith("run/folds/") and path.name == "predictions.csv":
+        return "a fold's table has no checksum; training that goes on takes those of finished folds as they are"
+    if path.name in ("labels.csv", "labels.yaml"):
+        return "labels are the user's"
+    return ""
+
+
+def misplaced(*patterns: str, links: bool = True, sparse_bytes: int = 40 << 30) -> Mutator:
     """Something that is no file in the place of one.
 
     `links`: also links to the victim. What is typed, and recordings and tables in a folder of them, may be links: they
-    are the user's.
+    are the user's. `sparse_bytes`: of a file that is mostly a hole.
     """
 
     def change(work: Work) -> tuple[str, str]:
@@ -195,7 +204,7 @@ def misplaced(*patterns: str, links: bool = True) -> Mutator:
         elif way == "sparse":
             with path.open("wb") as file:
                 file.write(data)
-                file.truncate(40 << 30)
+                file.truncate(sparse_bytes)
         elif way == "closed":
             path.write_bytes(data)
             path.chmod(0)

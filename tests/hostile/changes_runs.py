@@ -16,6 +16,7 @@ from affect.tests.hostile.changes import (
     as_json,
     as_yaml,
     code,
+    reason,
     swapped,
     table_text,
 )
@@ -125,7 +126,7 @@ def run_table(work: Work) -> tuple[str, str]:
     """A cell, a column or a row of a run's held-out predictions."""
     path = work.file("run/predictions.csv", "run/folds/*/predictions.csv")
     path.write_text(table_text(work, path), newline="", errors="surrogatepass")
-    return f"{work.name(path)}: another table", ""
+    return f"{work.name(path)}: another table", reason(work, path)
 
 
 def reseal_fold(folder: Path, data: bytes) -> None:

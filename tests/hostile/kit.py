@@ -169,7 +169,9 @@ COMMANDS: dict[str, Command] = {
     "train-labels": Command(
         train("new", "--json"), ("store", "labels.csv", "labels.yaml"), ("new",), typed=("labels.csv", "labels.yaml")
     ),
-    "resume": Command(train("run", "--resume", "--json"), ("run", "store", "labels.csv", "labels.yaml"), ("run",)),
+    "resume": Command(train("run", "--resume", "--json"), ("run", "store", "labels.csv", "labels.yaml"), ("run",),
+        numbers=evaluated,
+    ),
     "report": Command(lambda at: ["report", at / "run"], ("run",), ("run",), numbers=shown("run/report.html")),
     "compare": Command(
         lambda at: ["report", at / "run", at / "run2", "--output", at / "page" / "both.html"],

@@ -138,6 +138,23 @@ def damaged_log(run: Path) -> None:
     (run / "folds/00/log.jsonl").write_text('{"epoch": 1\n')
 
 
+def foreign_log(run: Path) -> None:
+    (run / "folds/00/log.jsonl").write_text("{}\n")
+
+
+def words_in_log(run: Path) -> None:
+    (run / "folds/00/log.jsonl").write_text('{"phase": "supervised", "epoch": 1, "loss": "low"}\n')
+
+
+def foreign_environment(run: Path) -> None:
+    (run / "environment.json").write_text('{"recipe": ""}')
+
+
+def words_in_predictions(run: Path) -> None:
+    table = pd.read_csv(run / "predictions.csv")
+    table.astype({"coverage": str}).assign(coverage="much").to_csv(run / "predictions.csv", index=False)
+
+
 def lost_predictions(run: Path) -> None:
     (run / "predictions.csv").unlink()
 
@@ -154,7 +171,13 @@ def unfinished(run: Path) -> None:
     (run / "folds/00/fold.json").unlink()
 
 
-@pytest.mark.parametrize("harm", [damaged_log, lost_predictions, foreign_predictions, foreign_metrics, unfinished])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        damaged_log, foreign_log, words_in_log, foreign_environment, lost_predictions, foreign_predictions,
+        words_in_predictions, foreign_metrics, unfinished,
+    ],
+)  # fmt: skip
 def test_a_folder_that_is_no_whole_run_is_refused_by_name(tmp_path: Path, harm: Any) -> None:
     run = write_run(tmp_path / "run", held_out(3, 8, 0.2), ("valence",))
     harm(run)

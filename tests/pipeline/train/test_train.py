@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,6 +180,25 @@ def test_a_run_closed_between_epochs_resumes_to_the_same_numbers(
     assert all(isinstance(event, EpochDone) for event in others)
     assert isinstance(outcome, FoldOutcome) and (outcome.name, outcome.epochs) == ("01", 6)
     assert (run / "metrics.json").read_bytes() == (whole.run / "metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize("harm", ["words", "column", "ccc"])
+def test_a_finished_fold_that_holds_something_else_stops_the_resumed_run_by_name(
+    data: Data, settings: Settings, tmp_path: Path, harm: str
+) -> None:
+    config = settings("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=1")
+    run = trained(data.store, data.labels, tmp_path / "run", config).run
+    table, record = run / "folds/00/predictions.csv", run / "folds/00/fold.json"
+    text = table.read_text("utf-8")
+    if harm == "words":
+        first, *others = text.splitlines()
+        table.write_text("\n".join([first, *(f"{line.rpartition(',')[0]},much" for line in others)]), "utf-8")
+    elif harm == "column":
+        table.write_text(text.replace("coverage", "cover", 1), "utf-8")
+    else:
+        record.write_text(json.dumps(json.loads(record.read_text("utf-8")) | {"validation_ccc": "high"}), "utf-8")
+    with pytest.raises(RunError, match=re.escape("00/fold.json" if harm == "ccc" else str(table))):
+        list(train(data.store, data.labels, run, config, device="cpu", resume=True))
 
 
 def worker_processes() -> list[psutil.Process]:

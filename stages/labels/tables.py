@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...cache.manifest import Manifest
+from ...cache.manifest_csv import MOST_COLUMNS, MOST_HEADER
 from ...cache.records import Target
 from ...errors import ManifestError
 
@@ -109,6 +110,8 @@ def read_cells(path: Path) -> pd.DataFrame:
         if path.suffix.lower() in {".xlsx", ".xlsm"}:
             table = pd.read_excel(path, engine="openpyxl", dtype=object)
         else:
+            if (columns := len(header(path))) > MOST_COLUMNS:
+                raise ManifestError(f"{path} has {columns} columns or more; expected at most {MOST_COLUMNS}")
             table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True, dtype=object)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ManifestError(f"{path} cannot be read as a table: {error}", hint="CSV UTF-8 or .xlsx") from error
@@ -117,9 +120,9 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 
 def header(path: Path) -> list[str]:
-    """The words of a text file's first line, between commas, in lower case."""
+    """The words of a text file's first line, between commas, in lower case; of a very long line those at its start."""
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        return [word.strip().lower() for word in lines.readline().split(",")]
+        return [word.strip().lower() for word in lines.readline(MOST_HEADER).split(",", MOST_COLUMNS + 1)]
 
 
 def records(table: pd.DataFrame) -> list[Cells]:

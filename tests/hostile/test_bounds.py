@@ -25,6 +25,7 @@ from affect.pipeline.runs.files import read_json
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers, cores
+from affect.stages.labels.tables import header, read_cells
 from affect.tests.generated import GeneratedData, generated_features
 
 TINY: dict[str, dict[str, Any]] = {
@@ -303,6 +304,16 @@ def test_a_table_that_is_none_is_refused_within_its_own_size(kind: str, tmp_path
     words: Sequence[str] = [sys.executable, "-c", READ, str(tmp_path / "t.csv")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.startswith("refused"), done.stdout + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("kind", ["columns", "a million columns", "header"])
+def test_a_data_sets_own_table_is_bounded_too(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(TABLES[kind](), "utf-8")
+    assert len(header(path)) <= MOST_COLUMNS + 2
+    if kind != "header":
+        with pytest.raises(ManifestError, match="columns"):
+            read_cells(path)
 
 
 def test_as_many_columns_as_are_allowed_are_read(tmp_path: Path) -> None:

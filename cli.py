@@ -322,6 +322,7 @@ def train_temporal(
 )
 @click.option("--stride", type=click.IntRange(1, MOST_STRIDE), metavar="FRAMES", help="Kept frames from clip to clip.")
 @click.option("--subject", metavar="WHO", help="main, largest, track:N or all; by default as trained.")
+@click.option("--method", type=click.Choice(["blend", "model", "ridge"]), help="Whose scores; by default as trained.")
 @click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A copy with boxes and curves.")
 @click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN; as captions.")
 @click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
@@ -341,6 +342,7 @@ def predict_command(
     store_format: str | None,
     stride: int | None,
     subject: str | None,
+    method: str | None,
     overlay: Path | None,
     exports: tuple[str, ...],
     no_video: bool,
@@ -362,7 +364,8 @@ def predict_command(
     from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
-        stride=stride, subject=subject, device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
+        stride=stride, subject=subject, method=method,  # type: ignore[arg-type]  # click checked the word
+        device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
         backbone=backbone, weights=weights,
     )  # fmt: skip

@@ -24,11 +24,13 @@ from affect.benchmarks.ablation_page import write_docs
 from affect.benchmarks.hardware import hardware, write_result
 from affect.cache.records import Array
 from affect.configs.schema import ClipsConfig, LossConfig, ModelConfig, TrainingConfig
-from affect.stages.temporal.baselines import fit_ridge, span_features
+from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.clips import ClipTable, FeatureTable, index_clips
+from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.fit import Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.model import ModelSpec
+from affect.stages.temporal.ridge import fit_ridge
 from affect.stages.temporal.score import score_clips
 from affect.tests.generated import Generated, GeneratedData, generated_in_memory
 
@@ -149,7 +151,7 @@ def held_out_ccc(world: World, row: Row, seed: int, unlabelled: float = 0.0) -> 
     fit = Fit(build_model(spec, seed, "cpu"), data, TRAINING, loss, seed)
     for _ in fit.epochs():
         pass
-    return mean_ccc(score_clips([fit.model], clips, numbers["test"]).mean, labels[numbers["test"]])
+    return mean_ccc(score_clips([Ensemble([fit.model]).eval()], clips, numbers["test"]).mean, labels[numbers["test"]])
 
 
 def references(world: World) -> dict[str, float]:
@@ -159,8 +161,8 @@ def references(world: World) -> dict[str, float]:
     sides = {
         side: span_features(clips, np.flatnonzero(np.isin(clips.span, rows))) for side, rows in world.sides.items()
     }
-    (train, x), (validation, v), (test, t) = sides["train"], sides["validation"], sides["test"]
-    ridge = fit_ridge(x, labels[train], v, labels[validation])
+    (train, x), (test, t) = sides["train"], sides["test"]
+    ridge = fit_ridge(x, labels[train], [world.made.manifest.subjects[row] for row in train])
     return {
         "ridge regression": mean_ccc(ridge.predict(t), labels[test]),
         "the answer itself": mean_ccc(world.made.answer[test], labels[test]),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ..errors import ConfigError, shown
 from .plain_text import shortened
 from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
-from .schema import Config
+from .schema import BY_SIZE, Config
 from .trust import RANDOM, Received, allowed, beside
 
 Section = TypeVar("Section")
@@ -39,6 +39,7 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
             raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
         _assign(tree, path, parse_yaml(text, shortened(word, 100)))
+    tree.setdefault("by_size", [name for name in BY_SIZE if not _says(tree, name)])
     config = config_from_dict(tree)
     features = config.features
     allowed(features.backbone, None, "--set features.backbone=")
@@ -52,6 +53,12 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
             hint="type it: --set features.weights=FILE",
         )
     return replace(config, features=replace(features, weights=str(weights)))
+
+
+def _says(tree: Mapping[str, Any], name: str) -> bool:
+    """Whether a tree holds this setting."""
+    section, _, key = name.partition(".")
+    return isinstance(tree.get(section), Mapping) and key in tree[section]
 
 
 def config_from_dict(tree: Mapping[str, Any]) -> Config:

@@ -13,6 +13,20 @@ from .subject import Subject
 PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # how the authors' checkpoints were trained
 
 
+Method = Literal["blend", "model", "ridge"]  # whose scores: half ridge and half networks, the networks', ridge's
+# What `train-temporal` chooses by the labelled spans and people there are, unless a preset, a file or --set says it.
+BY_SIZE = (
+    "model.width",
+    "model.layers",
+    "model.heads",
+    "model.feed_forward",
+    "training.learning_rate",
+    "training.weight_decay",
+    "training.epochs",
+    "training.keep",
+    "training.refit",
+    "training.seeds",
+)
 MOST_SEED = 2**31 - 1
 MOST_LABEL = 1e30  # on either side of zero: training computes in float32
 MOST_WEIGHTS = 500_000_000  # of the stage-two network: 2 GB, and four times as much while it trains
@@ -74,6 +88,8 @@ class ClipsConfig:
     context: int = count(2, 0, 64)  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
     context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: no neighbour, or one from its other end
     subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
+    # person: each person's mean feature over the recording is taken away, and with it the levels between people
+    centre: Literal["none", "person"] = "none"
     # Share of a clip's frames that must show the person, to train or be scored; 0 to 1
     min_valid: float = number(0.0, 0, 1)
 
@@ -160,6 +176,8 @@ class TrainingConfig:
     # Epochs without a better validation score before training stops; 0: it never stops early
     patience: int = count(10, 0, 10_000)
     keep: Literal["best", "last"] = "best"  # best epoch on validation, or the last one, which never stops early
+    refit: bool = False  # keep last: the validation spans, on which nothing is chosen, train too
+    seeds: int = count(1, 1, 100)  # networks of a fold, from so many seeds, whose scores are averaged; at least 1
     batch_size: int = count(32, 1, 65_536)  # clips, at least 1
     accumulate: int = count(1, 1, 10_000)  # batches for each step of the optimiser, at least 1
     clip_norm: float = number(1.0, 0, 1e6)  # largest norm of the gradient, at least 0; 0: any
@@ -169,6 +187,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "training")
+        require(not self.refit or self.keep == "last", "training.refit", self.refit, "false, as training.keep is best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +201,7 @@ class EvaluationConfig:
     validation_share: float = number(0.2, 0, 1, above=True, below=True)
     test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
     allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
+    method: Method = "blend"  # what predict scores with: ridge and networks half and half, the networks, or ridge alone
     bootstrap: int = count(1000, 0, 100_000)  # resamples of subjects for the intervals; 0: no intervals
 
     def __post_init__(self) -> None:
@@ -216,3 +236,9 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    # Settings of BY_SIZE still to be chosen by the number of labelled spans and people; a run's own file has none
+    by_size: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.by_size) - set(BY_SIZE))
+        require(not unknown, "by_size", unknown[:1], f"names among {', '.join(BY_SIZE)}")

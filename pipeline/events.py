@@ -98,6 +98,7 @@ class ScoresPlanned:
     subject: str
     clip_frames: int
     stride_frames: int
+    method: str = "model"  # whose scores: blend, model or ridge
     sources: tuple[Path, ...] = ()  # the recordings among the videos
     missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
     failed_folds: tuple[str, ...] = ()  # and of folds whose training failed
@@ -141,6 +142,7 @@ class EpochDone:
 
     fold: str
     record: "EpochRecord"
+    epochs: int  # of the fold so far: of all its seeds, with pre-training
 
 
 @dataclass(frozen=True, slots=True)

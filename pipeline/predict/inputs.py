@@ -10,6 +10,7 @@ from ...cache.files import PARTIAL
 from ...cache.ids import entry_id
 from ...cache.opening import open_store, store_exists
 from ...cache.records import Json
+from ...configs.schema import Method
 from ...errors import InputError, RunError
 from ..extract.videos import VIDEO_SUFFIXES, Source, find_videos
 from ..runs.files import read_json
@@ -24,6 +25,7 @@ class PredictOptions:
 
     stride: int | None = None  # kept frames between clips; None: a clip's length, 1: dense
     subject: str | None = None  # main, largest, track:N or all; None: as the run was trained
+    method: Method | None = None  # whose scores: blend, model or ridge; None: as the run says
     device: str = "auto"
     jobs: int = 1
     store_format: str | None = None  # of a store that is made; None: zarr

@@ -240,6 +240,7 @@ class Outputs:
             "run": plan.run,
             "recipe_digest": plan.recipe_digest,
             "models": plan.models,
+            "method": plan.method,
             "missing": list(plan.missing),
             "warnings": list(plan.failed_folds),
             "problems": list(self.summary.problems),

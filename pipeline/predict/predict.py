@@ -15,6 +15,7 @@ from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
+from ...configs.schema import Method
 from ...errors import UNNAMED, AffectError, InputError, named
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
@@ -67,6 +68,7 @@ def predict_frame(
     store: str | Path = MEMORY,
     stride: int | None = None,
     subject: str | None = None,
+    method: Method | None = None,
     device: str = "auto",
     backbone: str | None = None,
     weights: str | None = None,
@@ -80,7 +82,15 @@ def predict_frame(
     import pandas as pd
 
     prediction = predict_video(
-        video, run, store=store, stride=stride, subject=subject, device=device, backbone=backbone, weights=weights
+        video,
+        run,
+        store=store,
+        stride=stride,
+        subject=subject,
+        method=method,
+        device=device,
+        backbone=backbone,
+        weights=weights,
     )
     rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
     return pd.concat(rows, ignore_index=True)
@@ -93,6 +103,7 @@ def predict_video(
     store: str | Path = MEMORY,
     stride: int | None = None,
     subject: str | None = None,
+    method: Method | None = None,
     device: str = "auto",
     backbone: str | None = None,
     weights: str | None = None,
@@ -100,7 +111,7 @@ def predict_video(
     """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
     device = resolve_device(device)
     runs = [run] if isinstance(run, Run) else load_runs(run, device)
-    options = PredictOptions(stride, subject, device, backbone=backbone, weights=weights)
+    options = PredictOptions(stride, subject, method, device, backbone=backbone, weights=weights)
     found: VideoPrediction | None = None
     with closing(_predict([str(video)], runs, str(store), options)) as events:
         for event in events:
@@ -118,7 +129,7 @@ def _predict(
     words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions
 ) -> Generator[PredictEvent, None, None]:
     """As `predict`, with loaded runs and a device that is there."""
-    scorer = Scorer(runs, options.device, options.subject, options.stride)
+    scorer = Scorer(runs, options.device, options.subject, options.stride, options.method)
     locations = store_locations(runs, location)
     inputs = find_inputs(words, locations[0])
     check_features(runs, locations, inputs.sources, options)
@@ -127,6 +138,7 @@ def _predict(
         run=str(runs[0].path),
         recipe_digest=runs[0].card.recipe.digest,
         models=scorer.models,
+        method=scorer.method,
         targets=scorer.targets,
         training_means=scorer.training_means,
         subject=str(scorer.subject),

@@ -9,6 +9,7 @@ import numpy as np
 from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, VideoPrediction
 from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
+from ...configs.schema import Method
 from ...configs.subject import MAIN, Subject
 from ...errors import EntryError, InputError, RunError
 from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
@@ -24,10 +25,16 @@ class Scorer:
     """One or several runs; a score is the mean over all their models."""
 
     def __init__(
-        self, runs: Sequence[Run], device: str = "cpu", subject: str | None = None, stride: int | None = None
+        self,
+        runs: Sequence[Run],
+        device: str = "cpu",
+        subject: str | None = None,
+        stride: int | None = None,
+        method: Method | None = None,
     ) -> None:
         """subject: main, largest, track:N, or all, which means everybody seen for at least one clip's length; None: as
-        the runs were trained. stride: kept frames between clips; None: a clip's length, no overlap.
+        the runs were trained. stride: kept frames between clips; None: a clip's length, no overlap. method: whose
+        scores; None: as the runs say.
 
         Errors: InputError for another word or stride, RunError for runs that cannot be one.
         """
@@ -42,6 +49,7 @@ class Scorer:
         self.stride = stride or self.clips.length
         for run in self.runs[1:]:
             _check_alike(self.runs[0], run)
+        self.method = _method(self.runs, method)
 
     @property
     def models(self) -> int:
@@ -139,11 +147,29 @@ class Scorer:
     def _table(self, run: Run, store: Store, entry: str, subject: Subject) -> ClipTable:
         size = run.card.spec.feature_size
         features = FeatureTable.from_store(store, [entry], subject, self.device, TABLE_BYTES, feature_size=size)
+        if run.card.clips.centre == "person":
+            features = features.centred()
         return dense_clips(features, run.card.clips, self.stride)
 
     def _run_blocks(self, run: Run, clips: ClipTable) -> Iterator[ClipScores]:
-        for block in score_blocks(run.models, clips, batch_size=BATCH_CLIPS, min_valid=self.clips.min_valid):
+        for block in score_blocks(
+            run.models, clips, batch_size=BATCH_CLIPS, min_valid=self.clips.min_valid, method=self.method
+        ):
             yield in_units(block, run.card.scaling)
+
+
+def _method(runs: Sequence[Run], asked: Method | None) -> Method:
+    """Whose scores are taken: what is asked for, or what all runs say. Errors: RunError where the runs cannot."""
+    without = next((run for run in runs if not run.has_ridge), None)
+    if asked in ("blend", "ridge") and without is not None:
+        raise RunError(
+            f"run {without.path} holds no ridge regression, which --method {asked} needs",
+            hint="--method model, or train again with this affect",
+        )
+    said = {run.method for run in runs}
+    if asked is None and len(said) > 1:
+        raise RunError(f"the runs score by different methods: {', '.join(sorted(said))}", hint="--method model")
+    return asked or said.pop()
 
 
 def _check_alike(first: Run, run: Run) -> None:

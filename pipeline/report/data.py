@@ -131,10 +131,27 @@ def _read_metrics(folder: RunFolder) -> Metrics:
 def _read_fold(folder: RunFolder, name: str) -> dict[str, Json]:
     """A fold's record. Errors: RunError where what is shown of it is of another kind."""
     record = folder.read_json(f"folds/{name}/fold.json")
-    for key, kind in (("warnings", list), ("subjects", dict), ("clips", dict)):
-        if not isinstance(record.get(key, kind()), kind):
-            raise RunError(f"folds/{name}/fold.json of {folder.path}: {key} is no {kind.__name__}", hint=TRAIN_FIRST)
+    expected = {
+        "warnings": ("a list", lambda value: isinstance(value, list)),
+        "subjects": ("lists of names", _are_names),
+        "clips": ("counts", _are_counts),
+    }
+    for key, (what, fits) in expected.items():
+        if key in record and not fits(record[key]):
+            raise RunError(
+                f"folds/{name}/fold.json of {folder.path}: {key} is {shown(record[key])}; expected {what}",
+                hint=TRAIN_FIRST,
+            )
     return record
+
+
+def _are_names(value: Json) -> bool:
+    lists = value.values() if isinstance(value, dict) else [None]
+    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
+
+
+def _are_counts(value: Json) -> bool:
+    return isinstance(value, dict) and all(type(number) is int for number in value.values())
 
 
 def _measured(said: Metrics, table: pd.DataFrame, config: Config) -> Metrics:

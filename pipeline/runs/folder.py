@@ -15,13 +15,13 @@ from ...cache.csv_cells import to_cells
 from ...cache.files import PARTIAL, check_within, make_folder, sweep
 from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict, read_tree
-from ...configs.schema import Config
+from ...configs.schema import Config, Method
 from ...configs.trust import received
 from ...errors import AffectError, ConfigError, RunError, named, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
-    from ...stages.temporal.model import TemporalModel
+    from ...stages.temporal.ensemble import Ensemble
     from .model_file import ModelCard
 
 TRAIN_FIRST = "affect train-temporal --store STORE --labels FILE.csv --run RUN makes one"
@@ -201,7 +201,7 @@ class Run:
 
     path: Path
     config: Config
-    models: tuple["TemporalModel", ...]  # eval mode, on the device asked for
+    models: tuple["Ensemble", ...]  # eval mode, on the device asked for
     cards: tuple["ModelCard", ...]  # what each model file says of itself
     missing: str = ""  # what is to be said of folds that are not there
     failed: str = ""  # of folds whose training failed
@@ -210,6 +210,16 @@ class Run:
     def card(self) -> "ModelCard":
         """What all models share: recipe, clips, targets, scaling."""
         return self.cards[0]
+
+    @property
+    def has_ridge(self) -> bool:
+        """Whether every fold has ridge regression beside its networks; imported ones and those of before have not."""
+        return all(model.ridge is not None for model in self.models)
+
+    @property
+    def method(self) -> Method:
+        """Whose scores this run gives, unless it is asked for others."""
+        return self.config.evaluation.method if self.has_ridge else "model"
 
     @property
     def target_names(self) -> tuple[str, ...]:

@@ -128,12 +128,13 @@ def _card(checkpoint: "PublishedCheckpoint", sha256: str, config: Config, recipe
 
 
 def _write_fold(folder: RunFolder, name: str, checkpoint: "PublishedCheckpoint", card: "ModelCard") -> None:
+    from ...stages.temporal.ensemble import Ensemble
     from ...stages.temporal.model import TemporalModel
     from .model_file import write_model
 
     model = TemporalModel(card.spec)
     model.load_state_dict(checkpoint.state)
-    sha256 = write_model(folder.folds / name / "model.safetensors", model, card, folder.path)
+    sha256 = write_model(folder.folds / name / "model.safetensors", Ensemble([model]), card, folder.path)
     folder.write_json(f"folds/{name}/fold.json", {"model_sha256": sha256, **card.training})
 
 

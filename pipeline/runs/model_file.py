@@ -18,13 +18,15 @@ from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import ClipsConfig, Config
 from ...errors import AffectError, ConfigError, RunError, first_line, shown
 from ...stages.temporal.encoder import POSITIONS
+from ...stages.temporal.ensemble import Ensemble, LinearScores
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.scaling import LabelScaling
 from .files import write_whole
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+ONE_NETWORK = 1  # the format of before: one network alone, under its own names
 KEY = "affect"  # of the safetensors metadata, which holds text only
-MOST_LAYERS, MOST_TARGETS, MOST_CONTEXT = 1000, 1000, 64
+MOST_LAYERS, MOST_TARGETS, MOST_CONTEXT, MOST_MEMBERS = 1000, 1000, 64, 100
 SHOWN = 5  # differences named in a message
 TRAIN_AGAIN = "delete the fold's folder, then affect train-temporal ... --resume trains it again"
 
@@ -80,7 +82,7 @@ class ModelCard:
         differences = self.recipe.differences(recipe)
         if differences:
             words = ", ".join(f"{name} {mine!r} -> {theirs!r}" for name, (mine, theirs) in differences.items())
-            mine, theirs = (int(made.fields.get("algorithm", 0)) for made in (self.recipe, recipe))
+            mine, theirs = (_algorithm(made) for made in (self.recipe, recipe))
             raise RunError(
                 f"features {which} are of another recipe than run {run} was trained on (run -> those): {words}",
                 hint="train again on features that this affect extracts: those of the run it can no longer make"
@@ -89,7 +91,13 @@ class ModelCard:
             )
 
 
-def write_model(path: Path, model: TemporalModel, card: ModelCard, root: Path | None = None) -> str:
+def _algorithm(recipe: Recipe) -> int:
+    """Which version of the extraction made features of this recipe; 0 where it does not say."""
+    number = recipe.fields.get("algorithm", 0)
+    return number if type(number) is int else 0
+
+
+def write_model(path: Path, model: Ensemble, card: ModelCard, root: Path | None = None) -> str:
     """Write the model whole; the file's sha256. root: the run's folder, below which no link is followed."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     data = safetensors.torch.save(tensors, {KEY: json.dumps(card.to_json(), allow_nan=False)})
@@ -97,7 +105,7 @@ def write_model(path: Path, model: TemporalModel, card: ModelCard, root: Path | 
     return hashlib.sha256(data).hexdigest()
 
 
-def read_model(path: Path, sha256: str | None = None, device: str = "cpu") -> tuple[TemporalModel, ModelCard]:
+def read_model(path: Path, sha256: str | None = None, device: str = "cpu") -> tuple[Ensemble, ModelCard]:
     """The model, in eval mode on the device, and its card.
 
     Errors: RunError naming the file: missing, a pickle, cut short, changed since `sha256` was taken, of a newer
@@ -115,6 +123,7 @@ def read_model(path: Path, sha256: str | None = None, device: str = "cpu") -> tu
     try:
         values, shapes = _header(path)
         card = _card(path, values)
+        shapes = {_name(name, values): shape for name, shape in shapes.items()}
         _check_shapes(path, card.spec, shapes)
         data = read_regular(path)
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
@@ -122,14 +131,31 @@ def read_model(path: Path, sha256: str | None = None, device: str = "cpu") -> tu
                 f"model {path} is damaged: it is not the file that training wrote (sha256 {str(sha256)[:12]})",
                 hint=TRAIN_AGAIN,
             )
-        tensors = _tensors(path, data)
-        model = TemporalModel(card.spec)
-        model.load_state_dict(tensors, strict=True)
+        model = _empty(card.spec, shapes)
+        model.load_state_dict({_name(name, values): value for name, value in _tensors(path, data).items()}, strict=True)
     except (RuntimeError, ConfigError) as error:
         raise RunError(f"model {path} does not fit its own specification: {error}", hint=TRAIN_AGAIN) from error
     except (OSError, MemoryError) as error:
         raise RunError(f"model {path} cannot be read: {first_line(error)}", hint=TRAIN_AGAIN) from error
     return model.eval().to(device), card
+
+
+def _name(name: str, values: Mapping[str, Json]) -> str:
+    """A tensor's name in this format."""
+    return f"members.0.{name}" if values["format_version"] == ONE_NETWORK else name
+
+
+def _empty(spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> Ensemble:
+    """A model without weights, of as many networks as the tensors' names speak of, with or without ridge regression."""
+    members = {name.split(".")[1] for name in shapes if name.startswith("members.")}
+    if not 1 <= len(members) <= MOST_MEMBERS:
+        raise ConfigError(f"it holds {len(members)} networks; expected 1 to {MOST_MEMBERS}")
+    ridge = LinearScores(spec.feature_size, len(spec.targets)) if any(map(_of_ridge, shapes)) else None
+    return Ensemble([TemporalModel(spec) for _ in members], ridge)
+
+
+def _of_ridge(name: str) -> bool:
+    return name.startswith("ridge.")
 
 
 def _check_shapes(path: Path, spec: ModelSpec, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -138,14 +164,15 @@ def _check_shapes(path: Path, spec: ModelSpec, shapes: Mapping[str, tuple[int, .
     First the numbers that say how much is made, each of which some shape repeats; then every name and shape, of a
     model that takes no memory. Errors: RunError, ConfigError.
     """
-    layers = {name.split(".")[3] for name in shapes if name.startswith("encoder.transformer.layers.")}
+    first = {name.removeprefix("members.0."): shape for name, shape in shapes.items() if name.startswith("members.0.")}
+    layers = {name.split(".")[3] for name in first if name.startswith("encoder.transformer.layers.")}
     targets = len(spec.targets) - (spec.config.total_target in spec.targets)
     found = {
-        "feature_size": (spec.feature_size, shapes.get("feature_mean")),
-        "width": (spec.width, shapes.get("reduction.bias")),
+        "feature_size": (spec.feature_size, first.get("feature_mean")),
+        "width": (spec.width, first.get("reduction.bias")),
         "layers": (spec.config.layers, (len(layers),)),
-        "feed_forward": (spec.config.feed_forward, shapes.get("encoder.transformer.layers.0.linear1.bias")),
-        "targets": (targets, shapes.get("head.slice_bias")),
+        "feed_forward": (spec.config.feed_forward, first.get("encoder.transformer.layers.0.linear1.bias")),
+        "targets": (targets, first.get("head.slice_bias")),
     }
     wrong = [f"{name} {shown(said)}, {shape} in the file" for name, (said, shape) in found.items() if shape != (said,)]
     limits = {"layers": (spec.config.layers, MOST_LAYERS), "targets": (len(spec.targets), MOST_TARGETS),
@@ -154,7 +181,7 @@ def _check_shapes(path: Path, spec: ModelSpec, shapes: Mapping[str, tuple[int, .
     wrong += [f"{name} {shown(said)}, at most {most}" for name, (said, most) in limits.items() if not 1 <= said <= most]
     if not wrong:
         with torch.device("meta"):
-            made = {name: tuple(value.shape) for name, value in TemporalModel(spec).state_dict().items()}
+            made = {name: tuple(value.shape) for name, value in _empty(spec, shapes).state_dict().items()}
         wrong = [name for name in sorted(made.keys() | shapes.keys()) if made.get(name) != shapes.get(name)]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -192,9 +219,9 @@ def _header(path: Path) -> tuple[Json, dict[str, tuple[int, ...]]]:
         raise RunError(
             f"model {path} is damaged: its metadata cannot be read ({first_line(error)})", hint=TRAIN_AGAIN
         ) from error
-    if version != FORMAT_VERSION:
+    if isinstance(version, bool) or version not in (ONE_NETWORK, FORMAT_VERSION):
         raise RunError(
-            f"model {path} is of format {shown(version)}; this affect reads format {FORMAT_VERSION}",
+            f"model {path} is of format {shown(version)}; this affect reads formats {ONE_NETWORK} and {FORMAT_VERSION}",
             hint="use the affect that trained it, or train again",
         )
     return values, shapes

@@ -1,6 +1,7 @@
 """Progress bars on the terminal's error stream: what is running, how fast, how long it will still take."""
 
 import contextlib
+import math
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -79,9 +80,11 @@ class _Drawing:
             case FoldsPlanned(folds, epochs):
                 self._begin("folds", folds)
                 self.epochs = epochs
-            case EpochDone(name, record):
-                self._move(name, record.epoch, self.epochs)
-                score = f"{record.phase} loss {record.loss:.3f}, validation CCC {record.validation_ccc:.3f}"
+            case EpochDone(name, record, epochs):
+                self._move(name, epochs, self.epochs)
+                score = f"{record.phase} loss {record.loss:.3f}"
+                if math.isfinite(record.validation_ccc):
+                    score += f", validation CCC {record.validation_ccc:.3f}"
                 self.progress.update(self.running[name], note=score)
             case SweepPlanned(settings):
                 self._begin("settings", settings)

@@ -144,6 +144,7 @@ def of_training(summary: "TrainingSummary") -> Text:
     more = len(summary.skipped) - SPANS_SHOWN
     lines = [
         *(f"warning: {warning}" for warning in summary.warnings),
+        *([summary.size] if summary.size else []),
         *of_metrics(summary.metrics),
         *(f"not used: {where} ({video}): {reason}" for where, video, reason in summary.skipped[:SPANS_SHOWN]),
         *([f"not used: {more} more spans, listed in {summary.run}/skipped.csv"] if more > 0 else []),
@@ -161,6 +162,8 @@ def of_metrics(metrics: Metrics | None) -> list[str]:
     rows = []
     for target in metrics.targets:
         for method, name in METHODS.items():
+            if method not in metrics.spans.scores:  # a run of before
+                continue
             scores = metrics.spans.scores[method][target.name]
             between = f"{scores[main].low:.3f} to {scores[main].high:.3f}" if scores[main].bounded else "-"
             values = [_number(scores[metric].value) for metric in others]

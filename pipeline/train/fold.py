@@ -4,9 +4,10 @@ import io
 import json
 import pickle
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,22 +18,26 @@ from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
 from ...cache.records import Array
-from ...configs.schema import Config
+from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
-from ...stages.temporal.baselines import fit_ridge, predict_mean, span_features
+from ...stages.temporal.baselines import predict_mean, span_features
+from ...stages.temporal.ensemble import Ensemble, LinearScores
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec, TemporalModel
+from ...stages.temporal.ridge import Ridge, fit_ridge
 from ...stages.temporal.score import fit_reference, score_clips
 from ..events import EpochDone, FoldOutcome
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
 from ..runs.places import without_places
 from .curves import CurvesFile
+from .held_out import METHODS, column_of
 from .splits import Fold
 from .training_set import TrainingSet, build_training_set
 
 FAILURES = (AffectError, RuntimeError, ValueError, *UNNAMED, ArithmeticError)
 CURVES = ("loss", "regression", "relational", "validation_ccc", "learning_rate")
+SEED_STEP = 1_000_000  # from one seed of a fold to its next; folds are 1,000 apart
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
 
 
@@ -81,23 +86,40 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
 
 def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | FoldOutcome, None, None]:
     fold = task.fold
-    sides = {name: data.clips_of(rows) for name, rows in fold.sides.items()}
+    sides = _sides(task, data)
     for name, clips in sides.items():
-        if len(clips) < (2 if name == "train" else 1):
+        least = {"train": 2, "validation": 0 if task.config.training.refit else 1, "test": 1}[name]
+        if len(clips) < least:
             raise FoldError(f"fold {fold.name}: {len(clips)} {name} clips in {len(fold.sides[name])} spans")
     check_targets_vary(data.manifest, fold.train)
-    fit = _new_fit(task, data, sides)
     state = task.folder / UNFINISHED
-    _load_state(fit, RunFolder(task.run).own(state), task.device)
+    fits = _begun(task, data, sides, RunFolder(task.run).own(state))
     if distributed.is_initialized() and distributed.get_rank() > 0:
-        for _ in fit.epochs():  # the first rank tells of them and writes
-            pass
+        for fit in fits:
+            for _ in fit.epochs():  # the first rank tells of them and writes
+                pass
     else:
-        yield from _follow(fit, task)
-        fit_reference(fit.model, data.clips, sides["train"], sides["validation"])
-        _write_results(task, data, sides, fit)
+        yield from _follow(fits, task)
+        fit_reference(fits[0].model, data.clips, sides["train"], sides["validation"])
+        _write_results(task, data, sides, fits)
         state.unlink(missing_ok=True)
-    yield FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
+    epochs = sum(fit.progress.epochs for fit in fits)
+    yield FoldOutcome(fold.name, fold.subjects["test"], "", _validation_ccc(fits), epochs)
+
+
+def _sides(task: FoldTask, data: TrainingSet) -> dict[str, Array]:
+    """Side -> its clips. With `training.refit` nothing is chosen on the validation spans, and they train too."""
+    rows = dict(task.fold.sides)
+    if task.config.training.refit:
+        rows["train"] = np.union1d(rows["train"], rows["validation"])
+        rows["validation"] = rows["validation"][:0]
+    return {name: data.clips_of(mine) for name, mine in rows.items()}
+
+
+def _validation_ccc(fits: Sequence[Fit]) -> float:
+    """Mean over the seeds of the score that was kept; NaN where nothing was chosen."""
+    scores = [fit.progress.best_score for fit in fits]
+    return float(np.mean(scores)) if np.isfinite(scores).all() else float("nan")
 
 
 def spec_of(data: TrainingSet, config: Config) -> ModelSpec:
@@ -114,72 +136,90 @@ def spec_of(data: TrainingSet, config: Config) -> ModelSpec:
     return spec
 
 
-def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array]) -> Fit:
+def _begun(task: FoldTask, data: TrainingSet, sides: dict[str, Array], state: Path) -> list[Fit]:
+    """A fit for each seed, each where a saved state left it. Errors: FoldError for a file that is no such state."""
+    fits = [_new_fit(task, data, sides, number) for number in range(task.config.training.seeds)]
+    if state.exists():
+        try:
+            saved = torch.load(state, map_location=task.device, weights_only=True)
+            for fit, values in zip(fits, saved["fits"], strict=True):
+                fit.load_state(values)
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+            raise FoldError(
+                f"{state} is no state of this fold: {error}", hint=f"delete {state} to begin again"
+            ) from error
+    return fits
+
+
+def _new_fit(task: FoldTask, data: TrainingSet, sides: dict[str, Array], number: int) -> Fit:
     config = task.config
     spec = spec_of(data, config)
-    seed = config.training.seed + 1000 * task.fold.number
+    seed = config.training.seed + 1000 * task.fold.number + SEED_STEP * number
     labelled = LabelledClips(
         data.clips, data.scaling.to_training(data.labels), sides["train"], sides["validation"], data.mirrored
     )
     return Fit(build_model(spec, seed, task.device), labelled, config.training, config.loss, seed)
 
 
-def _follow(fit: Fit, task: FoldTask) -> Generator[EpochDone, None, None]:
-    """The epochs that are left: each is logged, and the state saved as often as SAVE_SHARE allows."""
+def _follow(fits: Sequence[Fit], task: FoldTask) -> Generator[EpochDone, None, None]:
+    """The epochs that are left: each is logged, and the state saved as often as SAVE_SHARE allows.
+
+    In the curves, one seed's epochs follow the other's.
+    """
     make_folder(task.folder, task.run)  # the board would follow a link
     saved, cost = time.perf_counter(), 0.0
-    with CurvesFile(task.folder, from_step=len(fit.progress.history) + 1) as curves:
-        for record in fit.epochs():
-            values = {name: getattr(record, name) for name in CURVES}
-            finite = {f"{record.phase}/{name}": value for name, value in values.items() if np.isfinite(value)}
-            curves.add(finite, step=len(fit.progress.history))
-            if time.perf_counter() - saved >= cost / SAVE_SHARE:
-                started = time.perf_counter()
-                _save_state(fit, task)
-                saved = time.perf_counter()
-                cost = saved - started
-            yield EpochDone(task.fold.name, record)
-    _write_log(fit, task)
+    with CurvesFile(task.folder, from_step=_epochs(fits) + 1) as curves:
+        for fit in fits:
+            for record in fit.epochs():
+                values = {name: getattr(record, name) for name in CURVES}
+                finite = {f"{record.phase}/{name}": value for name, value in values.items() if np.isfinite(value)}
+                curves.add(finite, step=_epochs(fits))
+                if time.perf_counter() - saved >= cost / SAVE_SHARE:
+                    started = time.perf_counter()
+                    _save_state(fits, task)
+                    saved = time.perf_counter()
+                    cost = saved - started
+                yield EpochDone(task.fold.name, record, _epochs(fits))
+    _write_log(fits, task)
 
 
-def _save_state(fit: Fit, task: FoldTask) -> None:
+def _epochs(fits: Sequence[Fit]) -> int:
+    """Epochs done, of all seeds, with those of pre-training."""
+    return sum(len(fit.progress.history) for fit in fits)
+
+
+def _save_state(fits: Sequence[Fit], task: FoldTask) -> None:
     buffer = io.BytesIO()
-    torch.save(fit.state(), buffer)
+    torch.save({"fits": [fit.state() for fit in fits]}, buffer)
     task.write(UNFINISHED, buffer.getvalue())
-    _write_log(fit, task)
+    _write_log(fits, task)
 
 
-def _load_state(fit: Fit, path: Path, device: str) -> None:
-    """Go on from a saved state, if there is one. Errors: FoldError for a file that is none."""
-    if not path.exists():
-        return
-    try:
-        fit.load_state(torch.load(path, map_location=device, weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise FoldError(f"{path} is no state of this fold: {error}", hint=f"delete {path} to begin again") from error
-
-
-def _write_log(fit: Fit, task: FoldTask) -> None:
-    """Write log.jsonl, a line an epoch, as far as the fit has come."""
-    rows = [{"fold": task.fold.name} | row for row in fit.progress.history]
+def _write_log(fits: Sequence[Fit], task: FoldTask) -> None:
+    """Write log.jsonl, a line an epoch, as far as the fits have come; seeds are numbered from 0."""
+    rows: list[dict[str, Any]] = []
+    for number, fit in enumerate(fits):
+        rows += [{"fold": task.fold.name, "seed": number} | row for row in fit.progress.history]
     for row in rows:
         row["validation_ccc"] = row["validation_ccc"] if np.isfinite(row["validation_ccc"]) else None
     task.write("log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> None:
+def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fits: Sequence[Fit]) -> None:
     """Write the fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
-    fold, progress = task.fold, fit.progress
+    fold, ccc = task.fold, _validation_ccc(fits)
     training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
+    ridge = _ridge(data, sides["train"])
     training = {
         "fold": fold.name,
-        "epochs": progress.epochs,
-        "best_epoch": progress.best_epoch,
-        "validation_ccc": progress.best_score if np.isfinite(progress.best_score) else None,
+        "epochs": fits[0].progress.epochs,
+        "best_epoch": fits[0].progress.best_epoch,
+        "validation_ccc": ccc if np.isfinite(ccc) else None,
+        "ridge": {"alpha": ridge.alpha, "left_out_ccc": ridge.left_out_ccc},
         "warnings": [*fold.counted_warnings, *data.warnings],  # no names: a model file is passed on by itself
     }
     card = ModelCard(
-        spec=fit.model.spec,
+        spec=fits[0].model.spec,
         recipe=data.recipe,
         clips=replace(task.config.clips, length=data.clips.clip_length),
         scaling=data.scaling,
@@ -187,9 +227,10 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         training_mean=dict(zip(data.manifest.target_names, training_mean.tolist(), strict=True)),
         training=training,
     )
-    table = _held_out_table(task, data, sides, fit)
+    model = Ensemble([fit.model for fit in fits], LinearScores.of(ridge, data.scaling).to(task.device)).eval()
+    table = _held_out_table(task, data, sides, model)
     task.write("predictions.csv", to_cells(table).to_csv(index=False))
-    sha256 = write_model(task.folder / "model.safetensors", fit.model, card, task.run)
+    sha256 = write_model(task.folder / "model.safetensors", model, card, task.run)
     record = {
         "model_sha256": sha256,
         **training,
@@ -202,8 +243,16 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
     RunFolder(task.run).write_json(f"folds/{fold.name}/fold.json", record)
 
 
-def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> pd.DataFrame:
-    """A row a held-out clip: where it is, its labels, and what the model and the baselines say, in own units."""
+def _ridge(data: TrainingSet, train: Array) -> Ridge:
+    """Ridge regression on the mean feature of each span that trains."""
+    spans, features = span_features(data.clips, train)
+    order = np.lexsort((data.manifest.start_s[spans], np.array(data.manifest.videos)[spans]))
+    rows = spans[order]
+    return fit_ridge(features[order], data.manifest.labels[rows], [data.manifest.subjects[row] for row in rows])
+
+
+def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], model: Ensemble) -> pd.DataFrame:
+    """A row a held-out clip: where it is, its labels, and what each method says, in own units."""
     test, clips = sides["test"], data.clips
     columns: dict[str, object] = {
         "fold": task.fold.name,
@@ -214,21 +263,14 @@ def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], 
         "end_s": clips.end_s[test],
         "coverage": clips.coverage[test],
     }
-    model = data.scaling.to_units(score_clips([fit.model], clips, test, task.config.training.batch_size).mean)
-    baselines = {"ridge": _ridge(data, sides), "mean": predict_mean(data.labels[sides["train"]], len(test))}
+    size = task.config.training.batch_size
+    said: dict[str, Array] = {
+        method: data.scaling.to_units(score_clips([model], clips, test, size, method=method).mean)
+        for method in get_args(Method)
+    }
+    said["mean"] = predict_mean(data.labels[sides["train"]], len(test))
     for number, name in enumerate(data.manifest.target_names):
-        columns[name] = model[:, number]
-        columns[f"{name}_label"] = data.labels[test, number]
-        for method, values in baselines.items():
-            columns[f"{name}_{method}"] = values[:, number]
+        columns[column_of(name, "label")] = data.labels[test, number]
+        for method in METHODS:
+            columns[column_of(name, method)] = said[method][:, number]
     return pd.DataFrame(columns)
-
-
-def _ridge(data: TrainingSet, sides: dict[str, Array]) -> Array:
-    """(n, K): ridge regression on each span's mean feature, the same score for every held-out clip of a span."""
-    features = {side: span_features(data.clips, numbers) for side, numbers in sides.items()}
-    labels = {side: data.manifest.labels[spans] for side, (spans, _) in features.items()}
-    ridge = fit_ridge(features["train"][1], labels["train"], features["validation"][1], labels["validation"])
-    spans, values = features["test"]
-    scores: Array = ridge.predict(values)[np.searchsorted(spans, data.clips.span[sides["test"]])]
-    return scores

@@ -14,7 +14,7 @@ from ...errors import RunError, first_line, named, shown
 from ...stages.temporal.metrics import ICC, INTERVAL_WORDS, METRICS, evaluate, evaluate_subjects
 from ..runs.folder import TRAIN_FIRST
 
-METHODS = ("model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
+METHODS = ("blend", "model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
 LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv
 WORDS = ("level", "fold", "subject", "video")  # columns that hold no numbers
 KEYS = {"spans": ["fold", "subject", "video", "span"], "videos": ["fold", "subject", "video"]}

@@ -126,7 +126,7 @@ def sweep(
         SweepPoint(
             name=_name(number, [point[column] for column in varying]),
             words=tuple(point[column] for column in varying),
-            config=load_config(source, point),
+            config=_without_refit(load_config(source, point)),
             store=store,
             mirrored=mirrored,
             labels=Path(labels),
@@ -151,6 +151,12 @@ def sweep(
             _write_tables(SweepSummary(folder, tuple(outcomes)))
             yield outcome
     yield SweepSummary(folder, tuple(outcomes))
+
+
+def _without_refit(config: Config) -> Config:
+    """The settings with validation spans that do not train: the choice between settings is made on them."""
+    left = tuple(name for name in config.by_size if name != "training.refit")
+    return replace(config, training=replace(config.training, refit=False), by_size=left)
 
 
 def train_point(point: SweepPoint) -> Generator[SweepOutcome, None, None]:

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import distributed
@@ -27,6 +28,7 @@ from ..workers import Died, Workers, joined, resolve_device, run_all, spread_dev
 from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .provenance import describe_environment
+from .sizes import sized
 from .splits import Fold, make_folds
 from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
 
@@ -42,6 +44,7 @@ class TrainingSummary:
     skipped: tuple[tuple[str, str, str], ...]  # spans not used: where in the manifest, video, why
     metrics: Metrics | None
     seconds: float
+    size: str = ""  # what was chosen by the number of labelled spans and people, and why; empty where nothing was
 
     @property
     def failed(self) -> list[FoldOutcome]:
@@ -80,8 +83,9 @@ def train(
         features = settings_of(data.recipe, data.weights, f"store {store}")
         allowed(features.backbone, config.features.backbone, "--set features.backbone=")
         config = replace(config, features=features)
-        spec_of(data, config)  # what cannot be built is refused before anything is made
         folds = make_folds(data.manifest, config.evaluation, config.training.seed)
+        config, size = sized(config, *_to_learn_from(data, folds))
+        spec_of(data, config)  # what cannot be built is refused before anything is made
         if len(folds) == 1:  # with several, the one that cannot train is listed and the others stand
             check_targets_vary(data.manifest, folds[0].train)
         folds = [check_contexts_disjoint(data, fold, config.evaluation.allow_shared_subjects) for fold in folds]
@@ -92,7 +96,8 @@ def train(
         folder = _first_rank_creates(run, config, environment, resume)
         done = folder.finished_folds()
         left = [fold for fold in folds if fold.name not in done]
-        yield FoldsPlanned(len(left), config.training.epochs)
+        epochs = config.loss.contrastive_epochs + config.training.epochs
+        yield FoldsPlanned(len(left), epochs * config.training.seeds)
         devices = spread_devices(place, workers.jobs)
         tasks = [
             FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)
@@ -106,7 +111,9 @@ def train(
                 yield event
         metrics = _write_results(folder, config, data, folds, outcomes) if _first_rank() else None
     seconds = time.monotonic() - started
-    yield TrainingSummary(run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds)
+    yield TrainingSummary(
+        run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size
+    )
 
 
 def _run_folds(
@@ -122,6 +129,14 @@ def _run_folds(
                 yield FoldOutcome(event.task.fold.name, event.task.fold.subjects["test"], event.reason)
             else:
                 yield event
+
+
+def _to_learn_from(data: TrainingSet, folds: Sequence[Fold]) -> tuple[int, int]:
+    """Labelled spans that can be used, and people, that a fold may learn from, at the least."""
+    usable = np.isin(np.arange(len(data.manifest)), data.clips.span)
+    people = np.array(data.manifest.subjects)
+    sides = [rows[usable[rows]] for rows in (np.concatenate([fold.train, fold.validation]) for fold in folds)]
+    return min(map(len, sides)), min(len(np.unique(people[rows])) for rows in sides)
 
 
 def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:

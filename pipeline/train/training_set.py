@@ -14,10 +14,15 @@ from ...cache.records import Array, Recipe, Target
 from ...cache.store import Store
 from ...configs.schema import Config
 from ...configs.subject import Subject
-from ...errors import ManifestError, StoreError
+from ...errors import ConfigError, ManifestError, StoreError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.scaling import LabelScaling
 from .splits import Fold, overlapping_clips
+
+LEVELS_LOST = (
+    "clips.centre=person takes each person's mean feature away: scores tell of changes within a recording, not of "
+    "levels between people"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,10 @@ def build_training_set(
     ids = match_videos(manifest, store.ids())
     subject = Subject.parse(config.clips.subject)
     table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True)
+    if config.clips.centre == "person":
+        _check_levels_remain(manifest)
+        table = table.centred()
+        warnings += (LEVELS_LOST,)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
@@ -118,6 +127,18 @@ def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fol
     return replace(fold, warnings=warnings, counted_warnings=counted, shares_frames=True)
 
 
+def _check_levels_remain(manifest: Manifest) -> None:
+    """Errors: ConfigError where a recording has one score: without its mean, nothing would be left to learn from."""
+    videos, spans = np.unique(np.array(manifest.videos), return_counts=True)
+    single = videos[spans == 1]
+    if len(single) * 2 > len(videos):
+        raise ConfigError(
+            f"clips.centre is 'person', and {len(single)} of {len(videos)} recordings have one labelled span: what "
+            f"differs between recordings would be taken away, such as that of {shown(str(single[0]))}",
+            hint="--set clips.centre=none",
+        )
+
+
 def labels_sha256(labels: Path) -> str:
     """sha256 of the label table and of the description beside it."""
     digest = hashlib.sha256(labels.read_bytes())
@@ -169,6 +190,8 @@ def _mirrored(location: str, store: Store, clips: ClipTable, device: str, config
             hint="affect extract-features VIDEOS --set features.view=hflip --store STORE",
         )
     table = FeatureTable.from_store(mirror, clips.table.ids, Subject.parse(config.clips.subject), device)
+    if config.clips.centre == "person":
+        table = table.centred()
     if not np.array_equal(table.frames.first, clips.table.frames.first):
         raise StoreError(f"store {location} has other frames than the plain one; extract both from the same videos")
     return replace(clips, table=table)

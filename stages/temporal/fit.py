@@ -15,6 +15,7 @@ from ...configs.schema import LossConfig, TrainingConfig
 from ...errors import FoldError
 from .batches import epoch_batches, rank_part
 from .clips import ClipBatch, ClipTable
+from .ensemble import Ensemble
 from .losses import SingleTargetWarning, contrastive, loss_parts
 from .metrics import mean_ccc
 from .model import ModelSpec, TemporalModel
@@ -194,9 +195,12 @@ class Fit:
             return torch.stack([parts.total, parts.regression, parts.relational])
 
     def _validate(self) -> float:
-        """Mean CCC over targets of the validation clips; the same number on every rank."""
+        """Mean CCC over targets of the validation clips, NaN without any; the same number on every rank."""
         self.model.eval()
-        prediction = score_clips([self.model], self.data.clips, self.data.validation, self.training.batch_size).mean
+        if len(self.data.validation) == 0:
+            return float("nan")
+        model, size = Ensemble([self.model]).eval(), self.training.batch_size
+        prediction = score_clips([model], self.data.clips, self.data.validation, size).mean
         score = mean_ccc(prediction, self.data.labels[self.data.validation])
         if _world() > 1:
             shared = torch.tensor([score], dtype=torch.float64, device=self.device)

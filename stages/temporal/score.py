@@ -1,7 +1,8 @@
-"""Scores of many clips by one or several models, block by block, each distinct clip encoded once."""
+"""Scores of many clips by one or several folds' models, block by block, each distinct clip encoded once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from ...cache.predictions import ClipScores, ScoreReason
 from ...cache.records import Array
+from ...configs.schema import Method
 from .clips import ClipTable
-from .model import TemporalModel
+from .ensemble import Ensemble
+from .model import Scores, TemporalModel
 from .reference_distribution import MOST_ROWS
 from .scaling import LabelScaling
 
@@ -18,36 +21,40 @@ BLOCK_CLIPS = 512  # clips scored between two yields: what is held does not grow
 
 
 def score_clips(
-    models: Sequence[TemporalModel],
+    models: Sequence[Ensemble],
     clips: ClipTable,
     numbers: Array | None = None,
     batch_size: int = 64,
     *,
     min_valid: float = 0.0,
+    method: Method = "model",
 ) -> ClipScores:
     """Scores of some clips (None: all), in the order given; see `score_blocks`."""
-    return ClipScores.concatenate(list(score_blocks(models, clips, numbers, batch_size, min_valid=min_valid)))
+    blocks = score_blocks(models, clips, numbers, batch_size, min_valid=min_valid, method=method)
+    return ClipScores.concatenate(list(blocks))
 
 
 def score_blocks(
-    models: Sequence[TemporalModel],
+    models: Sequence[Ensemble],
     clips: ClipTable,
     numbers: Array | None = None,
     batch_size: int = 64,
     *,
     min_valid: float = 0.0,
+    method: Method = "model",
 ) -> Iterator[ClipScores]:
     """Scores of some clips (None: all) in blocks, at least one, which may be empty.
 
     `batch_size` clips are encoded at once. Where the clips are in time order, at any even stride, each distinct clip
-    is encoded once by each model. The models are in eval mode, on one device.
+    is encoded once by each network. The models, one a fold, are in eval mode and on one device; `blend` and `ridge`
+    need their ridge regression.
     """
     numbers = np.arange(len(clips)) if numbers is None else numbers
     assert not any(model.training for model in models), "models score in eval mode"
-    encoder = _BlockEncoder(models, clips, batch_size)
+    encoder = _BlockEncoder(models, clips, batch_size, method)
     block = max(BLOCK_CLIPS, clips.clip_length)
     for start in range(0, max(1, len(numbers)), block):
-        yield _score_block(models, encoder, numbers[start : start + block], min_valid)
+        yield _score_block(models, encoder, numbers[start : start + block], min_valid, method)
 
 
 def in_units(scores: ClipScores, scaling: LabelScaling) -> ClipScores:
@@ -110,13 +117,15 @@ def fit_reference(model: TemporalModel, clips: ClipTable, train: Array, calibrat
 class _BlockEncoder:
     """Vectors of a block's distinct clips, keeping those of the block before."""
 
-    def __init__(self, models: Sequence[TemporalModel], clips: ClipTable, batch_size: int) -> None:
+    def __init__(self, models: Sequence[Ensemble], clips: ClipTable, batch_size: int, method: Method) -> None:
         self.clips = clips
-        self.device = models[0].feature_mean.device
-        self.encoders: list[Callable[[Tensor, Tensor], Tensor]] = [model.encode for model in models]
-        if any(model.reference.fitted for model in models):
+        self.device = models[0].device
+        self.networks = [network for model in models for network in model.networks if method != "ridge"]
+        self.encoders: list[Callable[[Tensor, Tensor], Tensor]] = [network.encode for network in self.networks]
+        self.has_means = method != "model" or any(model.reference.fitted for model in models)
+        if self.has_means:
             self.encoders.append(_frame_mean)
-        self.alone = all(model.context is None for model in models)
+        self.alone = all(network.context is None for network in self.networks)
         self.batch_size = batch_size
         self.keys: Array = np.zeros(0, np.int64)
         self.vectors: list[Tensor] = []
@@ -153,15 +162,20 @@ class _BlockEncoder:
 
 @torch.no_grad()
 def _score_block(
-    models: Sequence[TemporalModel], encoder: _BlockEncoder, numbers: Array, min_valid: float
+    models: Sequence[Ensemble], encoder: _BlockEncoder, numbers: Array, min_valid: float, method: Method
 ) -> ClipScores:
     vectors, places, mask = encoder.block(numbers)
     middle = places[:, places.shape[1] // 2]
     scores = [
-        model.score(vector[middle], vector[places] if model.context is not None else None, mask)
-        for model, vector in zip(models, vectors[: len(models)], strict=True)
+        _network_scores(network, vector, places, mask)
+        for network, vector in zip(encoder.networks, vectors[: len(encoder.networks)], strict=True)
     ]
-    predictions = torch.stack([score.prediction.float() for score in scores])
+    means = vectors[-1][middle] if encoder.has_means else None
+    spoken = iter([score.prediction.float() for score in scores])
+    by_model = [list(islice(spoken, len(model.members))) for model in models]
+    predictions = torch.stack(
+        [model.combine(method, said, means) for model, said in zip(models, by_model, strict=True)]
+    )
     coverage = encoder.clips.coverage_of(numbers)
     finite = predictions.isfinite().all(2).all(0).cpu().numpy()
     reason = np.select(
@@ -177,23 +191,29 @@ def _score_block(
         attention=_spoken(_mean_attention([score.attention for score in scores], mask), silent),
         coverage=coverage.astype(np.float32),
         reason=reason,
-        **_distances(models, vectors, middle, silent),
+        **_distances(models, means, silent),
     )
 
 
-def _distances(
-    models: Sequence[TemporalModel], vectors: list[Tensor], middle: Tensor, silent: Tensor
-) -> dict[str, Array]:
+def _network_scores(network: TemporalModel, vectors: Tensor, places: Tensor, mask: Tensor) -> Scores:
+    """Scores of clips whose own vectors lie in the middle of `places` (n, 2w + 1)."""
+    middle = places[:, places.shape[1] // 2]
+    return network.score(vectors[middle], vectors[places] if network.context is not None else None, mask)
+
+
+def _distances(models: Sequence[Ensemble], means: Tensor | None, silent: Tensor) -> dict[str, Array]:
     known = [model.reference for model in models if model.reference.fitted]
-    if not known:
-        nothing = np.full(len(middle), np.nan, np.float32)
-        return {"distance": nothing, "out_of_range": np.zeros(len(middle), bool)}
-    distance = _spoken(torch.stack([reference(vectors[-1][middle]) for reference in known]).mean(0), silent)
+    if not known or means is None:
+        nothing = np.full(len(silent), np.nan, np.float32)
+        return {"distance": nothing, "out_of_range": np.zeros(len(silent), bool)}
+    distance = _spoken(torch.stack([reference(means) for reference in known]).mean(0), silent)
     return {"distance": distance, "out_of_range": distance > 1}
 
 
 def _mean_attention(attentions: list[Tensor], mask: Tensor) -> Tensor:
-    """(n, 2w + 1): the models' mean, NaN at masked neighbours; (n, 1) ones without context."""
+    """(n, 2w + 1): the networks' mean, NaN at masked neighbours; (n, 1) ones without context, or without networks."""
+    if not attentions:
+        return torch.ones((len(mask), 1), device=mask.device)
     mean = torch.stack([attention.float() for attention in attentions]).mean(0)
     return mean.masked_fill(~mask, float("nan")) if mean.shape == mask.shape else mean
 

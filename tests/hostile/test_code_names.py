@@ -24,6 +24,7 @@ from affect.errors import ConfigError
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.runs.model_file import ModelCard, write_model
 from affect.stages.features.backbones import load_backbone
+from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.scaling import LabelScaling
 from affect.tests.predictions import write_face_video
@@ -109,7 +110,7 @@ def make_run(path: Path, recipe: Recipe, size: int, features: FeaturesConfig = S
     torch.manual_seed(0)
     model = TemporalModel(spec).eval()
     card = ModelCard(spec, recipe, SMALL.clips, LabelScaling.from_ranges(TARGETS), TARGETS)
-    digest = write_model(folder.folds / "0" / "model.safetensors", model, card)
+    digest = write_model(folder.folds / "0" / "model.safetensors", Ensemble([model]), card)
     folder.write_json("folds/0/fold.json", {"model_sha256": digest})
     return path
 

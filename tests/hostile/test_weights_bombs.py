@@ -28,6 +28,7 @@ from affect.pipeline.runs.folder import RunFolder, load_run
 from affect.pipeline.runs.model_file import ModelCard, read_model, write_model
 from affect.stages.features.backbones import load_backbone
 from affect.stages.features.backbones.weights import read_state_dict
+from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.published import read_published
 from affect.stages.temporal.scaling import LabelScaling
@@ -360,7 +361,7 @@ def make_run(path: Path) -> Path:
     spec = ModelSpec(12, ("valence", "N1"), CLIPS.length, CLIPS.context, MODEL)
     recipe = Recipe({"backbone": "made", "precision": "fp32"})
     card = ModelCard(spec, recipe, CLIPS, LabelScaling.from_ranges(TARGETS), TARGETS, {"valence": 0.1, "N1": 3.0})
-    digest = write_model(folder.folds / "0" / "model.safetensors", TemporalModel(spec), card)
+    digest = write_model(folder.folds / "0" / "model.safetensors", Ensemble([TemporalModel(spec)]), card)
     folder.write_json("folds/0/fold.json", {"model_sha256": digest})
     return path
 

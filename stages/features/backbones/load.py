@@ -16,7 +16,7 @@ from .network import Network, Scale, require_no_paper
 
 Builder = Callable[[str, str | Path | None], Network]
 # A new network draws its weights from the process's one generator; a cluster's worker may load several at once.
-_BUILDING = threading.Lock()
+_BUILDING = threading.RLock()  # a user's factory may load a backbone of ours inside
 
 
 class Backbone(nn.Module):

@@ -17,6 +17,7 @@ from affect.cache.store import Store
 from affect.configs.schema import ClipsConfig, Config, ModelConfig
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.runs.model_file import ModelCard, write_model
+from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.scaling import LabelScaling
 from affect.tests.predictions import made_person, made_prediction, write_face_video
@@ -42,7 +43,7 @@ def make_run(path: Path, recipe: Recipe, size: int, *, folds: int = 2) -> Path:
             spec, recipe, SMALL.clips, LabelScaling.from_ranges(SCALES), SCALES,
             {"valence": 0.1, "PANSS N1": 3.0 + fold},
         )  # fmt: skip
-        digest = write_model(folder.folds / str(fold) / "model.safetensors", model, card)
+        digest = write_model(folder.folds / str(fold) / "model.safetensors", Ensemble([model]), card)
         folder.write_json(f"folds/{fold}/fold.json", {"model_sha256": digest})
     return path
 

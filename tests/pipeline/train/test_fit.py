@@ -6,6 +6,7 @@ import numpy as np
 from affect.configs.schema import Config
 from affect.pipeline.train.splits import make_folds
 from affect.pipeline.train.training_set import build_training_set
+from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.fit import EpochRecord, Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.model import ModelSpec
@@ -27,7 +28,7 @@ def fitted(data: Data, folder: Path, config: Config) -> tuple[list[EpochRecord],
     clips = LabelledClips(whole.clips, labels, sides["train"], sides["validation"])
     fit = Fit(build_model(spec, 0, "cpu"), clips, config.training, config.loss, 0)
     records = list(fit.epochs())
-    prediction = score_clips([fit.model], whole.clips, sides["validation"]).mean
+    prediction = score_clips([Ensemble([fit.model]).eval()], whole.clips, sides["validation"]).mean
     assert fit.progress.best_score == records[fit.progress.best_epoch - 1].validation_ccc
     return records, mean_ccc(prediction, labels[sides["validation"]])
 

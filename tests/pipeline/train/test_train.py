@@ -153,13 +153,15 @@ def test_a_run_killed_between_epochs_resumes_to_the_same_bytes(data: Data, setti
     process.wait()
     assert state.exists() and not (killed / "folds/01/fold.json").exists(), "it was not killed inside the second fold"
     planned, first, *_, resumed = train(data.store, data.labels, killed, config, device="cpu", resume=True)
-    assert planned == FoldsPlanned(folds=1, epochs=12)
+    assert planned == FoldsPlanned(folds=1, epochs=3 * 12)
     assert isinstance(resumed, TrainingSummary) and resumed.resumed == ("00",)
-    assert isinstance(first, EpochDone) and first.fold == "01" and first.record.epoch > 1
+    assert isinstance(first, EpochDone) and first.fold == "01" and first.epochs > 1
     for file in ("metrics.json", "predictions.csv", "folds/01/model.safetensors"):
         assert (killed / file).read_bytes() == (whole.run / file).read_bytes(), file
     log = [json.loads(line) for line in (killed / "log.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in log if row["fold"] == "01"] == list(range(1, 13))
+    assert [(row["seed"], row["epoch"]) for row in log if row["fold"] == "01"] == [
+        (seed, epoch) for seed in range(3) for epoch in range(1, 13)
+    ]
 
 
 def test_a_run_closed_between_epochs_resumes_to_the_same_numbers(
@@ -175,10 +177,10 @@ def test_a_run_closed_between_epochs_resumes_to_the_same_numbers(
     assert (run / "folds/01/checkpoint.pt").exists() and not (run / "folds/01/fold.json").exists()
     assert not (run / "metrics.json").exists()
     planned, first, *others, outcome, _ = train(data.store, data.labels, run, config, device="cpu", resume=True)
-    assert planned == FoldsPlanned(folds=1, epochs=6)
-    assert isinstance(first, EpochDone) and 1 < first.record.epoch <= 4, "it goes on where a state was saved"
+    assert planned == FoldsPlanned(folds=1, epochs=3 * 6)
+    assert isinstance(first, EpochDone) and 1 < first.epochs <= 4, "it goes on where a state was saved"
     assert all(isinstance(event, EpochDone) for event in others)
-    assert isinstance(outcome, FoldOutcome) and (outcome.name, outcome.epochs) == ("01", 6)
+    assert isinstance(outcome, FoldOutcome) and (outcome.name, outcome.epochs) == ("01", 3 * 6)
     assert (run / "metrics.json").read_bytes() == (whole.run / "metrics.json").read_bytes()
 
 

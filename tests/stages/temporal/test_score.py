@@ -10,6 +10,7 @@ import torch
 from affect.cache.predictions import ClipScores, ScoreReason
 from affect.configs.schema import ClipsConfig, ModelConfig
 from affect.stages.temporal.clips import FeatureTable, dense_clips
+from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.reference_distribution import ReferenceDistribution
 from affect.stages.temporal.score import fit_reference, pool_scores, pooled, score_blocks, score_clips
@@ -17,12 +18,12 @@ from affect.stages.temporal.score import fit_reference, pool_scores, pooled, sco
 CLIPS = ClipsConfig(length=8, context=2)
 
 
-def models(count: int, context: int = 2) -> list[TemporalModel]:
+def models(count: int, context: int = 2) -> list[Ensemble]:
     made = []
     for seed in range(count):
         torch.manual_seed(seed)
         config = ModelConfig(heads=4, feed_forward=32)
-        made.append(TemporalModel(ModelSpec(32, ("a", "b"), 8, context, config)).eval())
+        made.append(Ensemble([TemporalModel(ModelSpec(32, ("a", "b"), 8, context, config))]).eval())
     return made
 
 
@@ -31,7 +32,8 @@ def test_dense_scores_equal_those_of_each_batch_and_encode_each_clip_once(
 ) -> None:
     table = FeatureTable.from_videos({"a": make_video(1400), "b": make_video(30, seed=1), "c": make_video(3)})
     clips = dense_clips(table, CLIPS, 1)
-    (model,) = models(1)
+    (one,) = models(1)
+    (model,) = one.networks
     encoded = []
     encode = model.encode
 
@@ -43,7 +45,7 @@ def test_dense_scores_equal_those_of_each_batch_and_encode_each_clip_once(
         parts = np.array_split(np.arange(len(clips)), 15)
         expected = torch.cat([model(clips.batch(torch.from_numpy(part))).prediction for part in parts])
     monkeypatch.setattr(model, "encode", counted)
-    blocks = list(score_blocks([model], clips, batch_size=48))
+    blocks = list(score_blocks([one], clips, batch_size=48))
     assert len(blocks) > 2 and max(encoded) <= 48
     assert sum(encoded) == len(np.unique(clips.keys(np.arange(len(clips)))[0])) == len(clips)
     found = ClipScores.concatenate(blocks)
@@ -121,7 +123,7 @@ def test_a_model_that_gives_no_number_is_said_so_and_hides_nothing_else(make_vid
     clips = dense_clips(FeatureTable.from_videos({"a": make_video(40)}), CLIPS, 8)
     (model,) = models(1)
     with torch.no_grad():
-        model.head.slice_bias[0] = float("inf")
+        model.networks[0].head.slice_bias[0] = float("inf")
     scores = score_clips([model], clips)
     assert (scores.reason == ScoreReason.NO_NUMBER).all() and np.isnan(scores.mean).all()
 
@@ -146,8 +148,8 @@ def test_features_unlike_the_training_ones_are_flagged(make_video: Any) -> None:
     clips = dense_clips(table, CLIPS, 4)
     numbers = np.arange(len(clips))
     (model,) = models(1)
-    fit_reference(model, clips, numbers[clips.video < 2], numbers[clips.video == 2])
-    other = TemporalModel(model.spec).eval()
+    fit_reference(model.networks[0], clips, numbers[clips.video < 2], numbers[clips.video == 2])
+    other = Ensemble([TemporalModel(model.spec)]).eval()
     other.load_state_dict(model.state_dict())
     scores = score_clips([other], clips)
     assert scores.out_of_range[clips.video == 4].all()

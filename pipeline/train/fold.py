@@ -16,6 +16,7 @@ from torch import distributed
 from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
+from ...cache.predictions import ClipScores, ScoreReason
 from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import UNNAMED, AffectError, FoldError, named
@@ -187,13 +188,14 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         training_mean=dict(zip(data.manifest.target_names, training_mean.tolist(), strict=True)),
         training=training,
     )
-    table = _held_out_table(task, data, sides, fit)
+    scores = score_clips([fit.model], data.clips, sides["test"], task.config.training.batch_size)
+    table = _held_out_table(task, data, sides, scores)
     task.write("predictions.csv", to_cells(table).to_csv(index=False))
     sha256 = write_model(task.folder / "model.safetensors", fit.model, card, task.run)
     record = {
         "model_sha256": sha256,
         **training,
-        "warnings": [*fold.warnings, *data.warnings],
+        "warnings": [*fold.warnings, *data.warnings, *_without_number(scores)],
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
         "clips": {side: len(rows) for side, rows in sides.items()},
@@ -202,7 +204,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
     RunFolder(task.run).write_json(f"folds/{fold.name}/fold.json", record)
 
 
-def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> pd.DataFrame:
+def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], scores: ClipScores) -> pd.DataFrame:
     """A row a held-out clip: where it is, its labels, and what the model and the baselines say, in own units."""
     test, clips = sides["test"], data.clips
     columns: dict[str, object] = {
@@ -214,7 +216,7 @@ def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], 
         "end_s": clips.end_s[test],
         "coverage": clips.coverage[test],
     }
-    model = data.scaling.to_units(score_clips([fit.model], clips, test, task.config.training.batch_size).mean)
+    model = data.scaling.to_units(scores.mean)
     baselines = {"ridge": _ridge(data, sides), "mean": predict_mean(data.labels[sides["train"]], len(test))}
     for number, name in enumerate(data.manifest.target_names):
         columns[name] = model[:, number]
@@ -222,6 +224,12 @@ def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], 
         for method, values in baselines.items():
             columns[f"{name}_{method}"] = values[:, number]
     return pd.DataFrame(columns)
+
+
+def _without_number(scores: ClipScores) -> list[str]:
+    """That the model broke down on some clips, which no metric can count."""
+    silent = int((scores.reason == ScoreReason.NO_NUMBER).sum())
+    return [f"{ScoreReason.NO_NUMBER.sentence} for {silent} of {len(scores)} held-out clips"] if silent else []
 
 
 def _ridge(data: TrainingSet, sides: dict[str, Array]) -> Array:

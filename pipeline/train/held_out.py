@@ -11,7 +11,7 @@ from ...cache.predictions import ALL_TARGETS, Average, LevelMetrics, Metrics, Sc
 from ...cache.records import Array, Target
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown
-from ...stages.temporal.intervals import WORDS as INTERVAL_WORDS
+from ...stages.temporal.intervals import INTERVAL, METHOD
 from ...stages.temporal.metrics import ICC, estimate, estimate_subjects, evaluate_subjects, mean_over_targets
 from ..runs.folder import TRAIN_FIRST
 
@@ -96,8 +96,8 @@ def measure(
         shares_people=shares_people,
         protocol=config.evaluation.protocol,
         targets=tuple(targets),
-        interval=INTERVAL_WORDS[0],
-        interval_method=INTERVAL_WORDS[1],
+        interval=INTERVAL,
+        interval_method=METHOD,
         icc=ICC,
         folds_done=tuple(validation),
         folds_failed=dict(failed),

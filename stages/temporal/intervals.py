@@ -20,7 +20,7 @@ import numpy as np
 from ...cache.records import Array
 
 SHARE = 0.95  # of all such intervals that are meant to hold the truth
-WORDS = f"{SHARE * 100:g} %", "jackknife over subjects"
+INTERVAL, METHOD = f"{SHARE * 100:g} %", "leaving out one subject at a time (jackknife)"
 NEAR_ONE = 1 - 1e-9  # where Fisher's z of a perfect correlation is taken, 10.7, so that it is finite
 ALONE = 0.999  # with this share of the rows, one person decides alone
 ONE_PERSON = "one subject: no interval"

@@ -72,8 +72,8 @@ def icc(of: Moments) -> Array:
 def icc21(of: Moments) -> Array:
     """ICC(2,1), two-way random, absolute agreement, single rater: a constant error counts.
 
-    (MSR - MSE) / (MSR + MSE + 2 (MSC - MSE) / n) of two raters and n rows, where MSC is n / 2 times the squared distance
-    of the means. Source: Shrout & Fleiss 1979.
+    (MSR - MSE) / (MSR + MSE + 2 (MSC - MSE) / n) of two raters and n rows; MSC is n / 2 times the squared distance of
+    their means. Source: Shrout & Fleiss 1979.
     """
     spread = of.prediction_variance + of.label_variance
     distance = (of.prediction - of.label) ** 2 * (of.rows - 1) / of.rows
@@ -198,13 +198,13 @@ def mean_over_targets(targets: Sequence[Estimates]) -> Estimates:
     return Estimates(values, rows, reasons, counts, difference=targets[0].difference)
 
 
-def mean_over_subjects(values: Array) -> Score:
-    """Mean of a difference that each subject has, with its interval; (S,), NaN for subjects that have none."""
+def mean_over_subjects(values: Array, scale: Scale = PLAIN) -> Score:
+    """Mean of a number that each subject has, with its interval. values (S,): NaN for subjects that have none."""
     known = values[np.isfinite(values)].astype(np.float64)
     if len(known) == 0:
         return Score(math.nan, reason="no subject has a value")
     mean = _mean_without_each(known)
-    found = jackknife(float(mean[0]), mean[1:], np.ones(len(known)), PLAIN)
+    found = jackknife(float(mean[0]), mean[1:], np.ones(len(known)), scale)
     return Score(float(mean[0]), found.low, found.high, no_interval=found.reason)
 
 

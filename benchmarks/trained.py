@@ -29,7 +29,7 @@ class Trained:
 def train_once(store: Path, labels: Path, preset: str | None, words: Sequence[str], seed: int) -> Trained:
     """A run of `preset` with some settings replaced, on one thread; its folder is thrown away."""
     torch.set_num_threads(1)
-    config = load_config(preset, (*words, f"training.seed={seed}", "evaluation.bootstrap=0"))
+    config = load_config(preset, (*words, f"training.seed={seed}"))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         events = train(str(store), labels, Path(folder) / "run", config, device="cpu")

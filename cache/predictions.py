@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from pathlib import Path
 
@@ -147,31 +147,47 @@ class Score:
     value: float
     low: float = math.nan
     high: float = math.nan
-    reason: str | None = None
+    reason: str | None = None  # why it has no value, or one by definition alone: that says nothing
+    no_interval: str | None = None  # why a value has none
 
     @property
     def bounded(self) -> bool:
         """Whether an interval is known."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    @property
+    def told(self) -> bool:
+        """Whether its value says something; if not, the reason does."""
+        return math.isfinite(self.value) and self.reason is None
+
     def to_json(self) -> dict[str, Json]:
         """Plain values; null where there is no number."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: _or_null(value) for name, value in numbers.items()} | {"reason": self.reason}
+        words = {"reason": self.reason, "no_interval": self.no_interval}
+        return {name: _or_null(value) for name, value in numbers.items()} | words
 
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "Score":
-        """What `to_json` made."""
-        value, low, high = (_or_nan(values[name]) for name in ("value", "low", "high"))
-        return cls(value, low, high, values["reason"])
+        """What `to_json` made, or an older version, whose averages had no interval."""
+        value, low, high = (_or_nan(values.get(name)) for name in ("value", "low", "high"))
+        return cls(value, low, high, values.get("reason"), values.get("no_interval"))
 
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """A metric's mean over the targets in which it is defined; NaN where it is in none."""
+    """A metric's mean over the targets or the subjects in which it is defined; NaN where it is in none."""
 
-    value: float
-    targets: int
+    score: Score
+    parts: int  # how many targets, or subjects
+
+    @property
+    def value(self) -> float:
+        """The mean itself."""
+        return self.score.value
+
+    def to_json(self, parts: str) -> dict[str, Json]:
+        """Plain values; `parts` names what the mean is over."""
+        return {**self.score.to_json(), parts: self.parts}
 
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Score]]]  # method -> target -> metric -> score
@@ -187,17 +203,18 @@ class LevelMetrics:
     scores: Scores
     averages: Mapping[str, Mapping[str, Average]]  # method -> metric -> mean over the targets
     per_subject: Mapping[str, Scores]  # subject -> scores of that subject's rows alone, without intervals
+    # method -> target, or ALL_TARGETS -> metric -> mean over subjects of their own
+    subject_means: Mapping[str, Mapping[str, Mapping[str, Average]]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        """Plain values of all but `per_subject`, which stands elsewhere in the file."""
+        """Plain values of all but what is per subject, which stands elsewhere in the file."""
         values: dict[str, Json] = {"rows": self.rows, "subjects": self.subjects}
         for method, targets in self.scores.items():
             values[method] = {
                 name: {metric: score.to_json() for metric, score in scores.items()} for name, scores in targets.items()
             }
             values[method][ALL_TARGETS] = {
-                metric: {"value": _or_null(mean.value), "targets": mean.targets}
-                for metric, mean in self.averages[method].items()
+                metric: mean.to_json("targets") for metric, mean in self.averages[method].items()
             }
         return values
 
@@ -214,9 +231,21 @@ class LevelMetrics:
             for subject, methods in self.per_subject.items()
         }
 
+    def means_to_json(self) -> dict[str, Json]:
+        """Method -> target, or all of them -> metric -> mean over subjects of their own."""
+        return {
+            method: {
+                name: {metric: mean.to_json("subjects") for metric, mean in means.items()}
+                for name, means in targets.items()
+            }
+            for method, targets in self.subject_means.items()
+        }
+
     @classmethod
-    def from_json(cls, values: Mapping[str, Json], subjects: Mapping[str, Json]) -> "LevelMetrics":
-        """What `to_json` and `subjects_to_json` made."""
+    def from_json(
+        cls, values: Mapping[str, Json], subjects: Mapping[str, Json], means: Mapping[str, Json]
+    ) -> "LevelMetrics":
+        """What `to_json`, `subjects_to_json` and `means_to_json` made."""
         methods = {name: targets for name, targets in values.items() if name not in ("rows", "subjects")}
         return cls(
             rows=int(values["rows"]),
@@ -231,7 +260,7 @@ class LevelMetrics:
             },
             averages={
                 method: {
-                    metric: Average(_or_nan(mean["value"]), mean["targets"])
+                    metric: Average(Score.from_json(mean), mean["targets"])
                     for metric, mean in targets[ALL_TARGETS].items()
                 }
                 for method, targets in methods.items()
@@ -245,6 +274,13 @@ class LevelMetrics:
                     for method, targets in methods.items()
                 }
                 for subject, methods in subjects.items()
+            },
+            subject_means={
+                method: {
+                    name: {metric: Average(Score.from_json(mean), mean["subjects"]) for metric, mean in of.items()}
+                    for name, of in targets.items()
+                }
+                for method, targets in means.items()
             },
         )
 
@@ -287,6 +323,7 @@ class Metrics:
             },
             **{name: level.to_json() for name, level in levels.items()},
             "per_subject": {name: level.subjects_to_json() for name, level in levels.items()},
+            "subject_means": {name: level.means_to_json() for name, level in levels.items()},
         }
 
     @classmethod
@@ -294,6 +331,7 @@ class Metrics:
         """What `to_json` made. Errors: KeyError, TypeError, ValueError or AttributeError for anything else."""
         interval, _, method = values["interval"].partition(", ")
         folds, validation = values["folds"], values["validation"]
+        means = values.get("subject_means", {})  # older files have none
         return cls(
             warnings=tuple(map(str, values["warnings"])),
             shares_people=not values["subject_independent"],
@@ -307,7 +345,7 @@ class Metrics:
             validation_ccc=_or_nan(validation["ccc"]),
             validation_by_fold={name: _or_nan(value) for name, value in validation["folds"].items()},
             **{
-                name: LevelMetrics.from_json(values[name], values["per_subject"][name])
+                name: LevelMetrics.from_json(values[name], values["per_subject"][name], means.get(name, {}))
                 for name in ("clips", "spans", "videos")
             },
         )

@@ -19,6 +19,9 @@ Section = TypeVar("Section")
 # A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
 # `model`, behind the one named second. It is written there, so that the files stay as they are; both are read.
 EDGES, BEHIND = "context_edges", "attention_scale"
+GONE = {  # settings of older versions -> what to do instead; the config.yaml of an older run may have them
+    "evaluation.bootstrap": "leave it out: intervals no longer come from resampling",
+}
 
 
 def preset_names() -> list[str]:
@@ -64,6 +67,15 @@ def _says(tree: Mapping[str, Any], name: str) -> bool:
 def config_from_dict(tree: Mapping[str, Any]) -> Config:
     """A `Config` from nested mappings; unknown keys and wrong types are refused by their full name."""
     return _build(Config, _edges_in_clips(tree), "")
+
+
+def without_gone(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of an older run's config.yaml without the settings that are no more."""
+    kept = {}
+    for name, section in tree.items():
+        whole = not isinstance(section, Mapping)
+        kept[name] = section if whole else {k: v for k, v in section.items() if f"{name}.{_key(k)}" not in GONE}
+    return kept
 
 
 def config_to_dict(section: Any) -> dict[str, Any]:
@@ -170,7 +182,7 @@ def _build(kind: type[Section], tree: Any, where: str) -> Section:
             near = difflib.get_close_matches(_key(key), known, n=1)
             raise ConfigError(
                 f"unknown setting {name[:100]}",
-                hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}",
+                hint=GONE.get(name) or (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"),
             )
         values[key] = _convert(value, hints[key], name)
     missing = [

@@ -202,7 +202,6 @@ class EvaluationConfig:
     test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
     allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
     method: Method = "blend"  # what predict scores with: ridge and networks half and half, the networks, or ridge alone
-    bootstrap: int = count(1000, 0, 100_000)  # resamples of subjects for the intervals; 0: no intervals
 
     def __post_init__(self) -> None:
         check_ranges(self, "evaluation")

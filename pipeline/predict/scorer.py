@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, VideoPrediction
+from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
 from ...configs.schema import Method
@@ -110,6 +110,7 @@ class Scorer:
                 *self.failed_folds,
                 *dict.fromkeys(warning for info in infos for warning in info.warnings),
                 *notes,
+                *_all_out_of_range(persons),
             ),
         )
 
@@ -170,6 +171,14 @@ def _method(runs: Sequence[Run], asked: Method | None) -> Method:
     if asked is None and len(said) > 1:
         raise RunError(f"the runs score by different methods: {', '.join(sorted(said))}", hint="--method model")
     return asked or said.pop()
+
+
+def _all_out_of_range(persons: Sequence[PersonPrediction]) -> list[str]:
+    """That not one score of a video may be trusted; nothing where some may."""
+    scored = sum(int((person.clips.reason == ScoreReason.SCORED).sum()) for person in persons)
+    if scored == 0 or sum(int(person.clips.out_of_range.sum()) for person in persons) < scored:
+        return []
+    return ["all scored clips are out of range: unlike what the models were trained on, so the scores may mean nothing"]
 
 
 def _check_alike(first: Run, run: Run) -> None:

@@ -1,17 +1,25 @@
 """Several runs on the spans that all of them held out, each paired with the first."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...cache.predictions import Score
+from ...cache.predictions import ALL_TARGETS, Score
 from ...cache.records import Array, Json
 from ...configs.load import config_to_dict
 from ...errors import RunError
-from ...stages.temporal.metrics import evaluate, evaluate_subjects, mean_over_subjects, paired_difference
+from ...stages.temporal.intervals import FISHER_Z
+from ...stages.temporal.metrics import (
+    Estimates,
+    estimate,
+    evaluate_subjects,
+    mean_over_subjects,
+    mean_over_targets,
+    paired_difference,
+)
 from ...stages.views.comparison import ComparedRun, Comparison
 from ..runs.files import flat
 from ..train.held_out import column_of
@@ -20,7 +28,7 @@ from .data import EvaluatedRun, read_evaluated_run
 LABEL_TOLERANCE = 1e-6
 
 
-def compare(runs: Sequence[str | Path], bootstrap: int = 1000, seed: int = 0) -> Comparison:
+def compare(runs: Sequence[str | Path]) -> Comparison:
     """The runs on their common held-out spans and targets.
 
     Errors: RunError for fewer than two runs, a folder that is none, nothing in common, or labels that differ.
@@ -41,13 +49,11 @@ def compare(runs: Sequence[str | Path], bootstrap: int = 1000, seed: int = 0) ->
             ComparedRun(
                 name=name,
                 shares_people=data[number].metrics.shares_people,
-                scores={
-                    target: evaluate(*_pair(rows, target), rows["subject"].tolist(), bootstrap, seed)
-                    for target in targets
-                },
-                differences=_differences(rows, tables[0], targets, bootstrap, seed) if number else {},
+                scores=_with_all({name: estimate(*_pair(rows, name), rows["subject"].tolist()) for name in targets}),
+                differences=_differences(rows, tables[0], targets) if number else {},
                 subject_ccc=subject_ccc[number],
-                subject_difference=mean_over_subjects(gains, bootstrap=bootstrap, seed=seed) if number else None,
+                subject_mean=mean_over_subjects(np.array(list(subject_ccc[number].values())), FISHER_Z),
+                subject_difference=mean_over_subjects(gains) if number else None,
                 better=int((gains > 0).sum()),
             )
         )
@@ -96,17 +102,21 @@ def _pair(rows: pd.DataFrame, target: str) -> tuple[Array, Array]:
     return rows[target].to_numpy(np.float64), rows[column_of(target, "label")].to_numpy(np.float64)
 
 
-def _differences(
-    rows: pd.DataFrame, first: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int
-) -> dict[str, dict[str, Score]]:
-    """Target -> metric -> what these rows' predictions have over the first run's."""
+def _differences(rows: pd.DataFrame, first: pd.DataFrame, targets: Sequence[str]) -> dict[str, dict[str, Score]]:
+    """Target, or all of them -> metric -> what these rows' predictions have over the first run's."""
     subjects = first["subject"].tolist()
     differences = {}
     for target in targets:
         prediction, label = _pair(rows, target)
         reference, _ = _pair(first, target)
-        differences[target] = paired_difference(prediction, reference, label, subjects, bootstrap=bootstrap, seed=seed)
-    return differences
+        differences[target] = paired_difference(prediction, reference, label, subjects)
+    return _with_all(differences)
+
+
+def _with_all(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Score]]:
+    """Target -> metric -> score; with several targets their mean as well."""
+    more = {ALL_TARGETS: mean_over_targets(list(estimates.values()))} if len(estimates) > 1 else {}
+    return {name: one.scores() for name, one in {**estimates, **more}.items()}
 
 
 def _subject_ccc(rows: pd.DataFrame, targets: Sequence[str]) -> dict[str, float]:

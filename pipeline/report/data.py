@@ -1,7 +1,7 @@
 """An evaluated run as its folder holds it: what a report and a comparison are made of."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from ...cache.records import Array, Json
 from ...configs.plain_text import from_cell
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown
+from ...stages.temporal.intervals import INTERVAL, METHOD
+from ...stages.temporal.metrics import ICC
 from ..runs.folder import TRAIN_FIRST, RunFolder
 from ..train.held_out import LEVELS, METHODS, column_of, measure_level, read_held_out
 
@@ -98,8 +100,9 @@ def read_evaluated_run(path: str | Path) -> EvaluatedRun:
     targets = [target.name for target in said.targets]
     path = folder.own(folder.path / "predictions.csv")
     table = read_held_out(path, targets, tuple(said.spans.scores), ("level",))
-    metrics = _measured(said, table, config)
-    notes = (folder.missing_folds().replace("models used", "models are here"), _disagreement(said, metrics))
+    metrics = _measured(said, table)
+    missing = folder.missing_folds().replace("models used", "models are here")
+    notes = (missing, _other_intervals(said), _disagreement(said, metrics))
     return EvaluatedRun(
         path=folder.path,
         config=config,
@@ -131,8 +134,8 @@ def _read_metrics(folder: RunFolder) -> Metrics:
 def _read_fold(folder: RunFolder, name: str) -> dict[str, Json]:
     """A fold's record. Errors: RunError where what is shown of it is of another kind."""
     record = folder.read_json(f"folds/{name}/fold.json")
-    expected = {
-        "warnings": ("a list", lambda value: isinstance(value, list)),
+    expected: dict[str, tuple[str, Callable[[Json], bool]]] = {
+        "warnings": ("a list", _is_list),
         "subjects": ("lists of names", _are_names),
         "clips": ("counts", _are_counts),
     }
@@ -145,6 +148,10 @@ def _read_fold(folder: RunFolder, name: str) -> dict[str, Json]:
     return record
 
 
+def _is_list(value: Json) -> bool:
+    return isinstance(value, list)
+
+
 def _are_names(value: Json) -> bool:
     lists = value.values() if isinstance(value, dict) else [None]
     return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
@@ -154,17 +161,25 @@ def _are_counts(value: Json) -> bool:
     return isinstance(value, dict) and all(type(number) is int for number in value.values())
 
 
-def _measured(said: Metrics, table: pd.DataFrame, config: Config) -> Metrics:
+def _measured(said: Metrics, table: pd.DataFrame) -> Metrics:
     """The metrics that the run's own predictions have, whatever metrics.json says of them."""
     names = [target.name for target in said.targets]
     numbers = {
-        name: measure_level(
-            table[table["level"] == level], names, config.evaluation.bootstrap, config.training.seed,
-            tuple(getattr(said, name).scores),
-        )
+        name: measure_level(table[table["level"] == level], names, tuple(getattr(said, name).scores))
         for name, level in LEVELS.items()
-    }  # fmt: skip
-    return replace(said, clips=numbers["clips"], spans=numbers["spans"], videos=numbers["videos"])
+    }
+    clips, spans, videos = numbers["clips"], numbers["spans"], numbers["videos"]
+    return replace(said, interval=INTERVAL, interval_method=METHOD, icc=ICC, clips=clips, spans=spans, videos=videos)
+
+
+def _other_intervals(said: Metrics) -> str:
+    """That an older version's metrics.json has intervals of another kind; empty where it has ours."""
+    if said.interval_method == METHOD:
+        return ""
+    return (
+        f"metrics.json was written by another version, with intervals by {said.interval_method}; those shown here are "
+        f"by {METHOD}"
+    )
 
 
 def _disagreement(said: Metrics, measured: Metrics) -> str:
@@ -175,7 +190,12 @@ def _disagreement(said: Metrics, measured: Metrics) -> str:
         if (theirs.rows, theirs.subjects) != (ours.rows, ours.subjects):
             found.append(f"{theirs.rows} {level} of {theirs.subjects} subjects, here {ours.rows} of {ours.subjects}")
         for method, target, metric, score in _scores(ours):
-            other = theirs.scores.get(method, {}).get(target, {}).get(metric)
+            known = theirs.scores.get(method, {}).get(target, {})
+            other = known.get(metric)
+            older = other is None and known  # an older version had fewer metrics
+            undefined = other is not None and other.reason and score.reason  # and 0 for some without a meaning
+            if older or undefined:
+                continue
             if other is None or not np.isclose(other.value, score.value, rtol=1e-6, atol=1e-9, equal_nan=True):
                 value = "missing" if other is None else f"{other.value:.4g}"
                 found.append(f"{metric} of {target} ({method}, {level}) {value}, here {score.value:.4g}")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.predictions import Score
+from ...cache.predictions import ALL_TARGETS, Score
 from ...cache.records import Json
 from ...errors import InputError, RunError
-from ...stages.temporal.metrics import paired_difference
+from ...stages.temporal.metrics import mean_over_targets, paired_difference
 from ...stages.views.charts import Curve
 from ...stages.views.comparison import comparison_html
 from ...stages.views.origin import FoldHistory, Origin
@@ -83,7 +83,6 @@ def report_of(run: EvaluatedRun) -> Report:
         name=run.name,
         metrics=run.metrics,
         warnings=tuple(run.warnings()),
-        resamples=run.config.evaluation.bootstrap,
         prediction=run.predicted(spans),
         label=run.labels(spans),
         over_ridge=_over_ridge(run),
@@ -95,19 +94,19 @@ def report_of(run: EvaluatedRun) -> Report:
 
 
 def _over_ridge(run: EvaluatedRun) -> dict[str, Score]:
-    """Target -> CCC of the model minus that of ridge regression, with its interval; empty without ridge regression."""
+    """Target, or all of them -> CCC of the model minus that of ridge regression; empty without ridge regression."""
     if "ridge" not in run.metrics.spans.scores:
         return {}
     spans = run.level("spans")
     model, ridge, label = run.predicted(spans), run.predicted(spans, "ridge"), run.labels(spans)
     subjects = spans["subject"].tolist()
-    bootstrap, seed = run.config.evaluation.bootstrap, run.config.training.seed
-    return {
-        name: paired_difference(
-            model[:, number], ridge[:, number], label[:, number], subjects, bootstrap=bootstrap, seed=seed
-        )["ccc"]
+    found = {
+        name: paired_difference(model[:, number], ridge[:, number], label[:, number], subjects)
         for number, name in enumerate(run.targets)
     }
+    if len(found) > 1:
+        found[ALL_TARGETS] = mean_over_targets(list(found.values()))
+    return {name: one.scores()["ccc"] for name, one in found.items()}
 
 
 def _videos(run: EvaluatedRun) -> tuple[HeldOutVideo, ...]:

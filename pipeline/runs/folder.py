@@ -14,7 +14,7 @@ import yaml
 from ...cache.csv_cells import to_cells
 from ...cache.files import PARTIAL, check_within, make_folder, sweep
 from ...cache.records import Json
-from ...configs.load import config_from_dict, config_to_dict, read_tree
+from ...configs.load import config_from_dict, config_to_dict, read_tree, without_gone
 from ...configs.schema import Config, Method
 from ...configs.trust import received
 from ...errors import AffectError, ConfigError, RunError, named, shown
@@ -89,9 +89,12 @@ class RunFolder:
         return self.path / "folds"
 
     def config(self) -> Config:
-        """The configuration the run was made with, its words marked as a file's. Errors: RunError for what is none."""
+        """The configuration the run was made with, its words marked as a file's. Errors: RunError for what is none.
+
+        Settings that only older versions had are left out: nothing that is still computed depends on them.
+        """
         try:
-            tree = read_tree(self.own(self.config_file))
+            tree = without_gone(read_tree(self.own(self.config_file)))
         except ConfigError as error:
             raise RunError(error.message, error.hint) from error
         try:

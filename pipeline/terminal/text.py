@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cache.predictions import Metrics
+from ...cache.predictions import ALL_TARGETS, Metrics, Score
 from ...cache.records import VideoCheck
 from ...configs.plain_text import sentence, spelled
 from ...stages.views.rules import METHODS, METRICS
@@ -158,20 +158,26 @@ def of_metrics(metrics: Metrics | None) -> list[str]:
     """Held-out scores of the model beside its baselines, over labelled spans, in the targets' own units."""
     if metrics is None:
         return []
-    main, *others = METRICS  # the interval is that of the first
-    rows = []
-    for target in metrics.targets:
+    main, *others = METRICS  # the intervals are those of the first
+    spans, rows = metrics.spans, []
+    names = [*(target.name for target in metrics.targets), *([ALL_TARGETS] if len(metrics.targets) > 1 else [])]
+    for target in names:
+        heading = target
         for method, name in METHODS.items():
-            if method not in metrics.spans.scores:  # a run of before
+            if method not in spans.scores:  # a run of before
                 continue
-            scores = metrics.spans.scores[method][target.name]
-            between = f"{scores[main].low:.3f} to {scores[main].high:.3f}" if scores[main].bounded else "-"
-            values = [_number(scores[metric].value) for metric in others]
-            heading = target.name if method == "model" else ""
-            rows.append([heading, name, _number(scores[main].value), between, *values])
+            averages = {metric: mean.score for metric, mean in spans.averages[method].items()}
+            scores = averages if target == ALL_TARGETS else spans.scores[method][target]
+            own = spans.subject_means[method][target][main].score
+            values = [_score(scores[metric]) for metric in others]
+            rows.append(
+                [heading, name, _score(scores[main]), _between(scores[main]), *values, _score(own), _between(own)]
+            )
+            heading = ""
     columns = ["target", "", METRICS[main], metrics.interval, *(METRICS[metric] for metric in others)]
+    columns += [f"subject's {METRICS[main]}", metrics.interval]
     return [
-        f"held out: {metrics.spans.rows} spans of {metrics.spans.subjects} subjects",
+        f"held out: {spans.rows} spans of {spans.subjects} {'subject' if spans.subjects == 1 else 'subjects'}",
         *table(columns, rows),
     ]
 
@@ -269,6 +275,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 
 def _count(value: int | None) -> str:
     return "-" if value is None else str(value)
+
+
+def _score(score: Score) -> str:
+    """Its value; a dash where it has none, or one that says nothing."""
+    return _number(score.value) if score.told else "-"
+
+
+def _between(score: Score) -> str:
+    """Its interval, or in words why there is none."""
+    if not score.told:
+        return score.reason or "-"
+    return f"{score.low:.3f} to {score.high:.3f}" if score.bounded else score.no_interval or "-"
 
 
 def _number(value: float) -> str:

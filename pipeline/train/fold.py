@@ -17,6 +17,7 @@ from torch import distributed
 from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
+from ...cache.predictions import ClipScores, ScoreReason
 from ...cache.records import Array
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
@@ -228,13 +229,17 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         training=training,
     )
     model = Ensemble([fit.model for fit in fits], LinearScores.of(ridge, data.scaling).to(task.device)).eval()
-    table = _held_out_table(task, data, sides, model)
+    size = task.config.training.batch_size
+    scores: dict[str, ClipScores] = {
+        method: score_clips([model], data.clips, sides["test"], size, method=method) for method in get_args(Method)
+    }
+    table = _held_out_table(task, data, sides, scores)
     task.write("predictions.csv", to_cells(table).to_csv(index=False))
     sha256 = write_model(task.folder / "model.safetensors", model, card, task.run)
     record = {
         "model_sha256": sha256,
         **training,
-        "warnings": [*fold.warnings, *data.warnings],
+        "warnings": [*fold.warnings, *data.warnings, *_without_number(scores["model"])],
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
         "clips": {side: len(rows) for side, rows in sides.items()},
@@ -251,7 +256,9 @@ def _ridge(data: TrainingSet, train: Array) -> Ridge:
     return fit_ridge(features[order], data.manifest.labels[rows], [data.manifest.subjects[row] for row in rows])
 
 
-def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], model: Ensemble) -> pd.DataFrame:
+def _held_out_table(
+    task: FoldTask, data: TrainingSet, sides: dict[str, Array], scores: dict[str, ClipScores]
+) -> pd.DataFrame:
     """A row a held-out clip: where it is, its labels, and what each method says, in own units."""
     test, clips = sides["test"], data.clips
     columns: dict[str, object] = {
@@ -263,14 +270,16 @@ def _held_out_table(task: FoldTask, data: TrainingSet, sides: dict[str, Array], 
         "end_s": clips.end_s[test],
         "coverage": clips.coverage[test],
     }
-    size = task.config.training.batch_size
-    said: dict[str, Array] = {
-        method: data.scaling.to_units(score_clips([model], clips, test, size, method=method).mean)
-        for method in get_args(Method)
-    }
+    said = {method: data.scaling.to_units(of_method.mean) for method, of_method in scores.items()}
     said["mean"] = predict_mean(data.labels[sides["train"]], len(test))
     for number, name in enumerate(data.manifest.target_names):
         columns[column_of(name, "label")] = data.labels[test, number]
         for method in METHODS:
             columns[column_of(name, method)] = said[method][:, number]
     return pd.DataFrame(columns)
+
+
+def _without_number(scores: ClipScores) -> list[str]:
+    """That the model broke down on some clips, which no metric can count."""
+    silent = int((scores.reason == ScoreReason.NO_NUMBER).sum())
+    return [f"{ScoreReason.NO_NUMBER.sentence} for {silent} of {len(scores)} held-out clips"] if silent else []

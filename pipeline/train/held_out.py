@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from ...cache.csv_cells import from_cells
-from ...cache.predictions import Average, LevelMetrics, Metrics, Score, Scores
+from ...cache.predictions import ALL_TARGETS, Average, LevelMetrics, Metrics, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown
-from ...stages.temporal.metrics import ICC, INTERVAL_WORDS, METRICS, evaluate, evaluate_subjects
+from ...stages.temporal.intervals import INTERVAL, METHOD
+from ...stages.temporal.metrics import ICC, estimate, estimate_subjects, evaluate_subjects, mean_over_targets
 from ..runs.folder import TRAIN_FIRST
 
 METHODS = ("blend", "model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
@@ -90,39 +91,48 @@ def measure(
     failed: fold -> reason. shares_people: whether a person stands on two sides of a fold.
     """
     names = [target.name for target in targets]
-    bootstrap, seed = config.evaluation.bootstrap, config.training.seed
     return Metrics(
         warnings=tuple(warnings),
         shares_people=shares_people,
         protocol=config.evaluation.protocol,
         targets=tuple(targets),
-        interval=INTERVAL_WORDS[0],
-        interval_method=INTERVAL_WORDS[1],
+        interval=INTERVAL,
+        interval_method=METHOD,
         icc=ICC,
         folds_done=tuple(validation),
         folds_failed=dict(failed),
         validation_ccc=_mean(list(validation.values())),
         validation_by_fold=dict(validation),
-        **{level: measure_level(table, names, bootstrap, seed) for level, table in levels.items()},
+        **{level: measure_level(table, names) for level, table in levels.items()},
     )
 
 
-def measure_level(
-    table: pd.DataFrame, targets: Sequence[str], bootstrap: int, seed: int, methods: Sequence[str] = METHODS
-) -> LevelMetrics:
+def measure_level(table: pd.DataFrame, targets: Sequence[str], methods: Sequence[str] = METHODS) -> LevelMetrics:
     """How well each method did on the rows of one level."""
     subjects = table["subject"].tolist()
-    scores = {
-        method: {name: evaluate(*_columns(table, name, method), subjects, bootstrap, seed) for name in targets}
-        for method in methods
+    pooled = {
+        method: {name: estimate(*_columns(table, name, method), subjects) for name in targets} for method in methods
     }
     return LevelMetrics(
         rows=len(table),
         subjects=int(table["subject"].nunique()),
-        scores=scores,
-        averages={method: _averages(list(of_targets.values())) for method, of_targets in scores.items()},
+        scores={
+            method: {name: one.scores() for name, one in of_targets.items()} for method, of_targets in pooled.items()
+        },
+        averages={
+            method: mean_over_targets(list(of_targets.values())).over_targets() for method, of_targets in pooled.items()
+        },
         per_subject=_measure_subjects(table, targets, methods),
+        subject_means={method: _subject_means(table, targets, method) for method in methods},
     )
+
+
+def _subject_means(table: pd.DataFrame, targets: Sequence[str], method: str) -> dict[str, dict[str, Average]]:
+    """Target, or all of them -> metric -> mean over subjects of what each has alone."""
+    subjects = table["subject"].tolist()
+    means = {name: estimate_subjects(*_columns(table, name, method), subjects) for name in targets}
+    means[ALL_TARGETS] = mean_over_targets(list(means.values()))
+    return {name: one.over_subjects() for name, one in means.items()}
 
 
 def _measure_subjects(table: pd.DataFrame, targets: Sequence[str], methods: Sequence[str]) -> dict[str, Scores]:
@@ -140,12 +150,6 @@ def _measure_subjects(table: pd.DataFrame, targets: Sequence[str], methods: Sequ
 
 def _columns(table: pd.DataFrame, target: str, method: str) -> tuple[Array, Array]:
     return table[column_of(target, method)].to_numpy(np.float64), table[column_of(target, "label")].to_numpy(np.float64)
-
-
-def _averages(scores: Sequence[Mapping[str, Score]]) -> dict[str, Average]:
-    """Metric -> mean over the targets that have a value."""
-    values = {metric: [target[metric].value for target in scores] for metric in METRICS}
-    return {metric: Average(_mean(column), int(np.isfinite(column).sum())) for metric, column in values.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from ...cache.predictions import Score
 from ...cache.records import Array
 from ...configs.plain_text import shortened
-from .rules import score_text
+from .rules import score_text, score_words
 from .svg import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
 
 MOST_POINTS = 4000  # of a scatter; more are thinned evenly, and the picture says so
@@ -167,17 +167,12 @@ def intervals(
     parts.append(line(x, 0, x, height - 36, "zero"))
     for place, one in enumerate(rows):
         y, score = place * row + 24, one.score
-        words = f"{one.name}  {score_text(score.value)}"
         if score.bounded:
-            words += f" [{score_text(score.low)}, {score_text(score.high)}]"
             parts.append(line(float(axes.px(score.low)), y, float(axes.px(score.high)), y, one.style))
-        parts.append(text(axes.left, y - 8, words, "tick halo"))
-        if math.isfinite(score.value):
+        parts.append(text(axes.left, y - 8, f"{one.name}  {score_words(score)}", "tick halo"))
+        if score.told:
             parts.append(points(np.array([float(axes.px(score.value))]), np.array([y]), f"{one.style} large"))
-    words = "; ".join(
-        f"{one.name} {score_text(one.score.value)} [{score_text(one.score.low)}, {score_text(one.score.high)}]"
-        for one in rows
-    )
+    words = "; ".join(f"{one.name} {score_words(one.score)}" for one in rows)
     return svg(height, title, words, parts)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from ...cache.predictions import Score
 from ...cache.records import Json
 from .charts import IntervalRow, bars, intervals
-from .html import figure, page, paragraph, pictures, score_cell, section, table, warning, words_cell
+from .html import figure, number_cell, page, paragraph, pictures, score_cell, section, table, warning, words_cell
 from .rules import METRICS, PEOPLE_SHARED, escaped
 from .svg import padded
 
+OWN = "mean over subjects of their mean CCC"
 Values = Mapping[str, Score]  # metric -> score
 
 
@@ -22,9 +23,10 @@ class ComparedRun:
 
     name: str
     shares_people: bool  # whether a person stands on two sides of one of its folds
-    scores: Mapping[str, Values]  # target -> metric -> score
-    differences: Mapping[str, Values]  # empty for the first run
+    scores: Mapping[str, Values]  # target, or all of several -> metric -> score
+    differences: Mapping[str, Values]  # the same; empty for the first run
     subject_ccc: Mapping[str, float]  # subject -> mean CCC over the targets; NaN where no target has one
+    subject_mean: Score  # mean over subjects of that
     subject_difference: Score | None  # mean over subjects of the difference in that; None for the first run
     better: int = 0  # subjects with a higher CCC than under the first run
 
@@ -54,6 +56,7 @@ class Comparison:
                     "scores": _plain(run.scores),
                     "differences": _plain(run.differences),
                     "subject_ccc": {k: v if math.isfinite(v) else None for k, v in run.subject_ccc.items()},
+                    "subject_mean": run.subject_mean.to_json(),
                     "subject_difference": run.subject_difference.to_json() if run.subject_difference else None,
                     "better": run.better,
                 }
@@ -69,7 +72,7 @@ def comparison_html(comparison: Comparison) -> str:
     shared = [f"{run.name}: {PEOPLE_SHARED}" for run in comparison.runs if run.shares_people]
     words = (
         f"On the {comparison.spans:,} spans of {comparison.subjects} subjects that every run held out. Differences are "
-        f"against {first}; intervals of 95 % from resampling whole subjects, the same ones for both runs of a pair. "
+        f"against {first}; intervals of 95 % by leaving out one subject at a time, from both runs of a pair. "
         "An interval that leaves out zero speaks for a difference that is more than the choice of these people."
     )
     opening = warning([*shared, *comparison.warnings]) + paragraph(words, "lead")
@@ -88,23 +91,34 @@ def comparison_html(comparison: Comparison) -> str:
 
 def _score_table(comparison: Comparison) -> str:
     rows: list[tuple[str, str, list[str]]] = []
-    for target in comparison.targets:
+    for target in _targets(comparison):
         rows.append(("", target, []))
         for run in comparison.runs:
             rows.append(("main", run.name, [score_cell(run.scores[target][metric]) for metric in METRICS]))
             if run.differences:
                 cells = [score_cell(run.differences[target][metric], signed=True) for metric in METRICS]
                 rows.append(("", "difference", cells))
-    return table("Pooled over all common spans", ["", *METRICS.values()], rows)
+    rows.append(("", OWN, []))
+    empty = [number_cell("")] * (len(METRICS) - 1)  # the first metric is the CCC
+    for run in comparison.runs:
+        rows.append(("main", run.name, [score_cell(run.subject_mean), *empty]))
+        if run.subject_difference is not None:
+            rows.append(("", "difference", [score_cell(run.subject_difference, signed=True), *empty]))
+    return table("Pooled over all common spans; last, all subjects count alike", ["", *METRICS.values()], rows)
+
+
+def _targets(comparison: Comparison) -> list[str]:
+    """The targets, and all of them where there are several."""
+    return list(comparison.runs[0].scores)
 
 
 def _difference_figures(comparison: Comparison) -> list[str]:
     others = comparison.runs[1:]
     rows = {
         target: [IntervalRow(run.name, run.differences[target]["ccc"], "model") for run in others]
-        for target in comparison.targets
+        for target in _targets(comparison)
     }
-    rows["mean over subjects of their mean CCC"] = [
+    rows[OWN] = [
         IntervalRow(f"{run.name} (better in {run.better} of {comparison.subjects})", run.subject_difference, "other")
         for run in others
         if run.subject_difference is not None

@@ -1,6 +1,5 @@
 """The page around a report's numbers and pictures: one file of HTML, without scripts and without the network."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 from ...cache.predictions import Score
@@ -154,12 +153,13 @@ def number_cell(value: str, below: str = "") -> str:
 
 
 def score_cell(score: Score, *, signed: bool = False) -> str:
-    """A cell of a metric with its interval; where it has none, with the reason."""
-    below = score.reason or ""
+    """A cell of a metric with its interval; where it has none, or says nothing, with the reason."""
+    if not score.told:
+        return number_cell("\N{EN DASH}", score.reason or "")
+    below = score.no_interval or ""
     if score.bounded:
         below = f"{score_text(score.low, signed=signed)} to {score_text(score.high, signed=signed)}"
-    known = math.isfinite(score.value)
-    return number_cell(score_text(score.value, signed=signed) if known else "\N{EN DASH}", below)
+    return number_cell(score_text(score.value, signed=signed), below)
 
 
 def figure(caption: str, picture: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.predictions import LevelMetrics, Metrics, Score
+from ...cache.predictions import ALL_TARGETS, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array
 from .charts import IntervalRow, Strip, bars, bland_altman, intervals, over_time, scatter
 from .html import count, facts, figure, folded, page, paragraph, pictures, score_cell, section, table, warning
 from .origin import FoldHistory, Origin, learning, made_by
-from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_text
+from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_words
 from .svg import padded
 
 UNKNOWN = Score(math.nan)
@@ -39,10 +39,10 @@ class Report:
     name: str
     metrics: Metrics
     warnings: tuple[str, ...]
-    resamples: int  # of subjects, behind each interval
     prediction: Array  # (N, K)
     label: Array  # (N, K)
-    over_ridge: Mapping[str, Score]  # target -> CCC of the model minus that of ridge regression, paired; or empty
+    # target, or all of them -> CCC of the model minus that of ridge regression, paired; or empty
+    over_ridge: Mapping[str, Score]
     videos: tuple[HeldOutVideo, ...]
     folds: tuple[FoldHistory, ...]  # those that are done
     failed_folds: int
@@ -78,7 +78,7 @@ def _opening(report: Report) -> str:
     items = " ".join(f'<a href="#{name}">{words}</a>' for name, words in links.items())
     averages = report.metrics.spans.averages
     found = ", ".join(
-        f"{METHODS[name]} {score_text(averages[name]['ccc'].value)}" for name in METHODS if name in averages
+        f"{METHODS[name]} {score_words(averages[name]['ccc'].score)}" for name in METHODS if name in averages
     )
     lead = f"Mean CCC over {count(len(report.metrics.targets), 'target')} on held-out data: {found}."
     return f'{paragraph(lead, "lead")}<nav aria-label="Sections">{items}</nav>'
@@ -102,8 +102,9 @@ def _metrics(report: Report) -> list[str]:
     metrics = report.metrics
     words = (
         f"Pooled over all held-out spans; a span's score is the mean of its clips'. Below each value its "
-        f"{metrics.interval} interval from {report.resamples} resamples of whole subjects. The baselines saw the same "
-        "training people: ridge regression on each span's mean feature, and the mean of the training labels."
+        f"{metrics.interval} interval, by {metrics.interval_method}, with Student's t. The baselines saw the same "
+        "training people: ridge regression on each span's mean feature, and the mean of the training labels. "
+        "ICC(3,1) forgives a constant error, ICC(2,1) does not."
     )
     if len(report.folds) > 1:
         words += (
@@ -112,43 +113,57 @@ def _metrics(report: Report) -> list[str]:
         )
     return [
         paragraph(words),
-        _metric_table(metrics, metrics.spans, "labelled spans"),
+        *_metric_tables(metrics, metrics.spans, "labelled spans"),
         pictures(_interval_figures(report)),
-        folded("The same for clips", _metric_table(metrics, metrics.clips, "clips")),
-        folded("The same for videos", _metric_table(metrics, metrics.videos, "videos")),
+        folded("The same for clips", "".join(_metric_tables(metrics, metrics.clips, "clips"))),
+        folded("The same for videos", "".join(_metric_tables(metrics, metrics.videos, "videos"))),
     ]
 
 
-def _metric_table(metrics: Metrics, level: LevelMetrics, rows_are: str) -> str:
-    methods = [name for name in METHODS if name in level.scores]
+def _metric_tables(metrics: Metrics, level: LevelMetrics, rows_are: str) -> list[str]:
+    """Pooled over all rows, where long recordings weigh more, and the mean over subjects of their own."""
+    pooled: dict[str, dict[str, Mapping[str, Score]]] = {name: dict(of) for name, of in level.scores.items()}
+    for method, means in level.averages.items():
+        pooled[method][ALL_TARGETS] = {metric: mean.score for metric, mean in means.items()}
+    own = {
+        method: {name: {metric: mean.score for metric, mean in means.items()} for name, means in of_targets.items()}
+        for method, of_targets in level.subject_means.items()
+    }
+    where = f"{level.rows:,} held-out {rows_are} of {count(level.subjects, 'subject')}"
+    words = "Mean over subjects of what each has alone: all subjects count alike"
+    return [_metric_table(where, metrics, pooled), _metric_table(words, metrics, own) if own else ""]
+
+
+def _metric_table(caption: str, metrics: Metrics, scores: Scores) -> str:
+    names = {one.name: f"{one.name} ({one.unit})" if one.unit else one.name for one in metrics.targets}
+    if len(names) > 1:
+        names[ALL_TARGETS] = "mean of the targets"
     rows: list[tuple[str, str, list[str]]] = []
-    for target in metrics.targets:
-        rows.append(("", f"{target.name} ({target.unit})" if target.unit else target.name, []))
-        for method in methods:
-            scores = level.scores[method][target.name]
-            cells = [score_cell(scores.get(metric, UNKNOWN)) for metric in METRICS]
+    for name, heading in names.items():
+        rows.append(("", heading, []))
+        for method in (one for one in METHODS if one in scores):
+            cells = [score_cell(scores[method][name].get(metric, UNKNOWN)) for metric in METRICS]
             rows.append(("main" if method == "model" else "", METHODS[method], cells))
-    if len(metrics.targets) > 1:
-        rows.append(("", "mean of the targets", []))
-        for method in methods:
-            means = {metric: Score(average.value) for metric, average in level.averages[method].items()}
-            cells = [score_cell(means.get(metric, UNKNOWN)) for metric in METRICS]
-            rows.append(("main" if method == "model" else "", METHODS[method], cells))
-    caption = f"{level.rows:,} held-out {rows_are} of {count(level.subjects, 'subject')}"
     return table(caption, ["", *METRICS.values()], rows)
 
 
 def _interval_figures(report: Report) -> list[str]:
     """CCC of each method by target, and what the model has over ridge regression, all on one scale."""
-    scores = report.metrics.spans.scores
+    spans = report.metrics.spans
     rows = {
         target.name: [
-            IntervalRow(METHODS[method], scores[method][target.name]["ccc"], style)
+            IntervalRow(METHODS[method], spans.scores[method][target.name]["ccc"], style)
             for method, style in STYLES.items()
-            if method in scores
+            if method in spans.scores
         ]
         for target in report.metrics.targets
     }
+    if len(rows) > 1:
+        rows[ALL_TARGETS] = [
+            IntervalRow(METHODS[method], spans.averages[method]["ccc"].score, style)
+            for method, style in STYLES.items()
+            if method in spans.averages
+        ]
     for name, score in report.over_ridge.items():
         rows[name].append(IntervalRow("model \N{MINUS SIGN} ridge, paired", score, "model"))
     everything = [row.score for of_target in rows.values() for row in of_target]
@@ -167,8 +182,8 @@ def _agreement(report: Report) -> str:
     items = []
     for number, target in enumerate(report.metrics.targets):
         prediction, label = report.prediction[:, number], report.label[:, number]
-        ccc = report.metrics.spans.scores["model"][target.name]["ccc"].value
-        picture = scatter(target.name, label, prediction, unit=target.unit, note=f"CCC {score_text(ccc)}")
+        ccc = report.metrics.spans.scores["model"][target.name]["ccc"]
+        picture = scatter(target.name, label, prediction, unit=target.unit, note=f"CCC: {score_words(ccc)}")
         items.append(figure(f"{target.name}: predicted against true", picture))
         picture = bland_altman(target.name, label, prediction, unit=target.unit)
         items.append(figure(f"{target.name}: Bland-Altman", picture))

@@ -3,12 +3,15 @@
 import math
 from html import escape
 
+from ...cache.predictions import Score
 from ...configs.plain_text import spelled
 
 COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # target by target
 OUT_OF_RANGE = "#e0a100"  # clips unlike the training recordings
 JOINED_WITHIN = 1.75  # typical steps between clips, or between sightings of a face; further apart a line is broken
-METRICS = {"ccc": "CCC", "pcc": "PCC", "rmse": "RMSE", "mae": "MAE", "icc": "ICC"}  # in the order they are shown
+METRICS = {  # in the order they are shown
+    "ccc": "CCC", "pcc": "PCC", "rmse": "RMSE", "mae": "MAE", "icc": "ICC(3,1)", "icc21": "ICC(2,1)"
+}  # fmt: skip
 METHODS = {"blend": "blend", "model": "model", "ridge": "ridge regression", "mean": "training mean"}
 PEOPLE_SHARED = "People are shared between the sides of a fold: these numbers say nothing about new people."
 VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
@@ -30,6 +33,14 @@ def score_text(value: float, *, signed: bool = False) -> str:
     if not math.isfinite(value):
         return "not defined"
     return f"{value:{'+' if signed else ''}.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def score_words(score: Score) -> str:
+    """A metric with its interval, or why it has none; where it says nothing, why."""
+    if not score.told:
+        return score.reason or score_text(score.value)
+    between = f"[{score_text(score.low)}, {score_text(score.high)}]" if score.bounded else f"({score.no_interval})"
+    return score_text(score.value) + (f" {between}" if score.bounded or score.no_interval else "")
 
 
 def clock_text(time_s: float) -> str:

@@ -27,7 +27,7 @@ SMALL = ("--faces", "none", "--backbone", "efficientnet-lite0", "--sample-fps", 
 TIMM = ("--faces", "none", "--backbone", "timm:test_convnext")
 SETTINGS = {
     "clips.length": 4, "clips.context": 1, "model.width": 16, "model.heads": 2, "model.layers": 1,
-    "model.feed_forward": 16, "training.epochs": 2, "evaluation.bootstrap": 20, "evaluation.protocol": "k-fold",
+    "model.feed_forward": 16, "training.epochs": 2, "evaluation.protocol": "k-fold",
     "evaluation.folds": 3,
 }  # fmt: skip
 TRAINING = tuple(word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}"))

@@ -32,7 +32,7 @@ TINY: dict[str, dict[str, Any]] = {
     "model": {"width": 8, "heads": 2, "layers": 1, "feed_forward": 8},
     "training": {"epochs": 1, "batch_size": 8},
     "clips": {"length": 4, "context": 1},
-    "evaluation": {"protocol": "k-fold", "folds": 2, "bootstrap": 10},
+    "evaluation": {"protocol": "k-fold", "folds": 2},
 }
 VALUES: list[Any] = [math.nan, math.inf, -math.inf, -1, 0, 10**18, 1e18, 10**400, "x", [1], [], {}, True, None, "nan"]
 MANY = 10**5000  # digits, which Python writes no more
@@ -103,7 +103,7 @@ def _leaves(tree: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize(
     "word",
     [
-        "evaluation.bootstrap=-1", "evaluation.bootstrap=1000000000000", "training.step_factor=.nan",
+        "evaluation.folds=-1", "evaluation.folds=1000000000000", "training.step_factor=.nan",
         "training.step_factor=nan", "model.width=-5", "training.seed=-1", "training.epochs=1000000000",
         "training.learning_rate=inf", "model.heads=7", "model.layers=1000000", "training.batch_size=1e9",
         "loss.contrastive_temperature=.nan", "loss.relational_weight=.inf", "clips.hop=0", "evaluation.folds=1",

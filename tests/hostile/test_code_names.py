@@ -236,7 +236,7 @@ def train(store: Path, folder: Path, *words: str) -> Result:
             for start, value in ((0, 0.1), (2, 0.5), (4, -0.3))]  # fmt: skip
     (folder / "labels.csv").write_text("video,subject,start_s,end_s,split,valence\n" + "\n".join(rows) + "\n")
     small = ["clips.length=4", "clips.context=1", "model.width=16", "model.heads=2", "model.layers=1",
-             "model.feed_forward=16", "training.epochs=1", "evaluation.bootstrap=0"]  # fmt: skip
+             "model.feed_forward=16", "training.epochs=1"]  # fmt: skip
     sets = [word for setting in (*small, *words) for word in ("--set", setting)]
     return affect("train-temporal", "--store", store, "--labels", folder / "labels.csv", "--run", folder / "run", *sets)
 

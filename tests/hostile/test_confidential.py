@@ -35,7 +35,7 @@ from affect.tests.predictions import made_person, made_prediction, write_face_vi
 KEY = "8f2c61d07be94a35c1e6f09d3b7a5824"
 NAMES = ("annabelle", "Muster", "ward-seven", "annastudy")
 TINY = ("model.width=8", "model.heads=2", "model.layers=1", "model.feed_forward=8", "training.epochs=2",
-        "evaluation.bootstrap=0", "evaluation.protocol=k-fold", "evaluation.folds=2")  # fmt: skip
+        "evaluation.protocol=k-fold", "evaluation.folds=2")  # fmt: skip
 
 
 def forms(name: str) -> set[bytes]:

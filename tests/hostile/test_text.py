@@ -41,7 +41,6 @@ TINY = (
     "training.epochs=1",
     "evaluation.protocol=k-fold",
     "evaluation.folds=2",
-    "evaluation.bootstrap=0",
 )
 OBEYED = [*map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, 0x2028, 0x2029])]
 OBEYED += [chr(code) for code in [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]]

@@ -16,7 +16,7 @@ from affect.tests.generated import Generated, GeneratedData, generated_features
 
 SMALL = (
     "model.width=16", "model.heads=2", "model.feed_forward=32", "model.layers=1", "training.epochs=4",
-    "training.learning_rate=3e-3", "evaluation.bootstrap=50", "clips.context=1",
+    "training.learning_rate=3e-3", "clips.context=1",
 )  # fmt: skip
 DATA = GeneratedData(
     subjects=6, videos=2, video_frames=(96, 160), feature_size=16, label_noise=0.05, noise=0.5, missing=0.1, seed=3
@@ -50,7 +50,7 @@ def write_run(
     shares_people: bool = False,
 ) -> Path:
     """A finished run with these held-out clips, as training would have written it."""
-    config = load_config(None, ["evaluation.bootstrap=200"])
+    config = load_config()
     folder = RunFolder.create(path, config, {"labels_sha256": "same", "recipe": {"backbone": "none"}}, resume=False)
     levels = levels_of(clips)
     predictions_table(levels).to_csv(path / "predictions.csv", index=False)

@@ -37,7 +37,7 @@ def test_the_difference_is_that_of_the_scores_and_its_interval_is_the_pairs(tmp_
     # Both runs err on the same spans: paired, the interval is narrower than those of the two scores apart.
     assert gain.high - gain.low < np.hypot(scores[0].high - scores[0].low, scores[1].high - scores[1].low)
     by_hand = [
-        evaluate(rows["valence"].to_numpy(), rows["valence_label"].to_numpy(), rows["subject"].tolist(), 0, 0)["ccc"]
+        evaluate(rows["valence"].to_numpy(), rows["valence_label"].to_numpy(), rows["subject"].tolist())["ccc"]
         for rows in (calm[calm["subject"] == "p3"], noisy[noisy["subject"] == "p3"])
     ]
     gained = found.runs[1].subject_ccc["p3"] - found.runs[0].subject_ccc["p3"]

@@ -17,9 +17,12 @@ from affect.pipeline.terminal.text import of_metrics, of_sweep
 from affect.pipeline.train import held_out as tables
 from affect.pipeline.train.sweep import SHOWN, SweepSummary
 from affect.stages.temporal import metrics as computed
+from affect.stages.temporal.intervals import METHOD
 from affect.stages.views import rules
 
 from .conftest import held_out, write_run
+
+SCORE = {"value", "low", "high", "reason", "no_interval"}
 
 
 def read(path: Path) -> Metrics:
@@ -38,14 +41,15 @@ def test_the_file_holds_what_it_always_held_in_the_same_order(trained_run: Path)
     values = json.loads((trained_run / "metrics.json").read_text("utf-8"))
     assert list(values) == [
         "warnings", "subject_independent", "protocol", "targets", "units", "ranges", "interval", "icc", "folds",
-        "validation", "clips", "spans", "videos", "per_subject",
+        "validation", "clips", "spans", "videos", "per_subject", "subject_means",
     ]  # fmt: skip
-    assert values["subject_independent"] is True and values["interval"] == "95 %, bootstrap over subjects"
+    assert values["subject_independent"] is True and values["interval"] == f"95 %, {METHOD}"
     assert list(values["spans"]) == ["rows", "subjects", "model", "ridge", "mean"]
     assert list(values["spans"]["model"]) == [*values["targets"], "all targets"]
-    assert list(values["spans"]["model"]["valence"]) == ["ccc", "pcc", "mae", "rmse", "icc"]
-    assert values["spans"]["mean"]["valence"]["ccc"].keys() == {"value", "low", "high", "reason"}
-    assert values["spans"]["model"]["all targets"]["ccc"].keys() == {"value", "targets"}
+    assert list(values["spans"]["model"]["valence"]) == ["ccc", "pcc", "mae", "rmse", "icc", "icc21"]
+    assert values["spans"]["mean"]["valence"]["ccc"].keys() == SCORE
+    assert values["spans"]["model"]["all targets"]["ccc"].keys() == SCORE | {"targets"}
+    assert values["subject_means"]["spans"]["model"]["all targets"]["ccc"].keys() == SCORE | {"subjects"}
     assert (
         values["per_subject"]["videos"]["s0000"]["ridge"]["valence"].keys()
         == values["spans"]["model"]["valence"].keys()
@@ -64,7 +68,6 @@ def test_a_range_that_is_not_known_is_null_in_the_file(trained_run: Path) -> Non
 def test_every_metric_and_method_that_is_computed_has_a_name_to_be_shown_by() -> None:
     assert set(computed.METRICS) == set(rules.METRICS) >= set(SHOWN)
     assert list(tables.METHODS) == list(rules.METHODS)
-    assert computed.INTERVAL_WORDS[0] == "95 %"
 
 
 def test_terminal_report_and_comparison_show_the_same_metrics_in_one_order(tmp_path: Path) -> None:
@@ -72,14 +75,16 @@ def test_terminal_report_and_comparison_show_the_same_metrics_in_one_order(tmp_p
     names = list(rules.METRICS.values())
     pages = [write_report(runs[0]), compare_runs(runs, tmp_path / "both.html")]
     for text in (page.read_text("utf-8") for page in pages):
-        assert re.findall(r'<th scope="col">([A-Z]{3,4})</th>', text)[: len(names)] == names
+        assert re.findall(r'<th scope="col">([A-Z]{3,4}[^<]*)</th>', text)[: len(names)] == names
     metrics = read(runs[0] / "metrics.json")
     _, head, row, *_ = of_metrics(metrics)
-    assert head.split() == ["target", names[0], "95", "%", *names[1:]]
+    assert re.split(r"  +", head) == ["target", names[0], "95 %", *names[1:], "subject's CCC", "95 %"]
     scores = metrics.spans.scores["model"]["valence"]
     low, high = f"{scores['ccc'].low:.3f}", f"{scores['ccc'].high:.3f}"
     values = [f"{scores[metric].value:.3f}" for metric in rules.METRICS]
-    assert row.split() == ["valence", "model", values[0], low, "to", high, *values[1:]]
+    own = metrics.spans.subject_means["model"]["valence"]["ccc"].score
+    cells = [f"{low} to {high}", *values[1:], f"{own.value:.3f}", f"{own.low:.3f} to {own.high:.3f}"]
+    assert re.split(r"  +", row) == ["valence", "model", values[0], *cells]
     assert of_metrics(None) == []
 
 

@@ -14,7 +14,7 @@ from affect.tests.generated import GeneratedData, generated_features
 
 TINY = (
     "model.width=16", "model.heads=2", "model.layers=1", "model.feed_forward=32", "clips.context=1",
-    "training.learning_rate=3e-3", "training.epochs=8", "evaluation.bootstrap=200",
+    "training.learning_rate=3e-3", "training.epochs=8",
 )  # fmt: skip
 
 

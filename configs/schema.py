@@ -136,12 +136,24 @@ class LossConfig:
 
     regression: Literal["ccc", "rmse"] = "ccc"  # 1 - CCC, or the root of the mean squared error
     relational_weight: float = number(1.0, 0, 1e6)  # at least 0; 0: no relational loss
-    label_similarity: Literal["cosine", "distance"] = "cosine"  # of two clips' labels, in the relational loss
+    # The relational loss. matrix: differences of the clips' similarities and their labels', as published; y-aware,
+    # expw: clips are drawn to those with near labels, and pushed from the others (Barbano et al. 2023)
+    relational: Literal["matrix", "y-aware", "expw"] = "matrix"
+    # matrix: how alike the labels of two clips are; centred: cosines after the batch's mean is taken from both sides
+    label_similarity: Literal["cosine", "centred", "distance"] = "cosine"
+    # y-aware, expw: label distance at which the pull is down to .6, in the units of training (ranges of 1 or 2)
+    kernel_width: float = number(0.2, 1e-3, 100)
     contrastive_epochs: int = count(0, 0, 10_000)  # of pre-training without labels; 0: none
-    contrastive_temperature: float = number(0.07, 1e-4, 1e4)  # of its softmax, above 0
+    contrastive_temperature: float = number(0.07, 1e-4, 1e4)  # of the softmax there, in y-aware and in expw; above 0
 
     def __post_init__(self) -> None:
         check_ranges(self, "loss")
+        require(
+            self.relational == "matrix" or self.label_similarity == "cosine",
+            "loss.label_similarity",
+            self.label_similarity,
+            f"cosine, since loss.relational={self.relational} compares labels by its own kernel",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def test_near_clips_are_drawn_together_and_only_y_aware_pushes_them_apart_again(
         after = torch.nn.functional.normalize(z - 0.1 * rows.grad)
         assert after[0] @ after[1] > z[0] @ z[1] and after[2] @ after[3] > z[2] @ z[3]
         assert (after[:2] @ after[2:].T).mean() < (z[:2] @ z[2:].T).mean()
-    alone = {kind: label_contrast(z[:2], labels[:2], kind, 0.1, 0.5) for kind in ("y-aware", "expw")}  # type: ignore[arg-type]
+    alone = {kind: label_contrast(z[:2], labels[:2], kind, 0.1, 0.5) for kind in ("y-aware", "expw")}
     assert float(alone["y-aware"]) == 0  # the one other clip is pushed as hard as it is drawn
     assert float(alone["expw"]) == pytest.approx(-0.8 / 0.5)
 

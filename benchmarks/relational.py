@@ -2,7 +2,7 @@
 
     python benchmarks/relational.py terms STORE LABELS.csv --name NAME --folder FOLDER [--set KEY=VALUE ...]
     python benchmarks/relational.py clips STORE LABELS.csv --name NAME --folder FOLDER [--set KEY=VALUE ...]
-    python benchmarks/relational_page.py --docs docs
+    python benchmarks/ablation.py --page docs
 
 `terms` trains the preset `small` without the relational loss and with each form of it; `clips` trains it on clips of
 other lengths around each labelled span, and smooths the scores of neighbouring spans. Every row has the same seeds,
@@ -24,6 +24,7 @@ from joblib import Memory, Parallel, delayed
 
 from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
+from affect.benchmarks.relational_page import RIDGE
 from affect.cache import open_store
 from affect.cache.manifest import match_videos
 from affect.cache.records import Array
@@ -40,7 +41,6 @@ from affect.stages.temporal.score import score_clips
 
 PRESET = "small"
 SMOOTHED = (3, 5, 9)  # spans that a moving average takes together
-RIDGE = "ridge regression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class Row:
 ROWS = {
     "terms": (
         Row("none", ("loss.relational_weight=0",)),
-        Row("cosine, as published"),
+        Row("cosine (published)"),
         Row("centred cosine", ("loss.label_similarity=centred",)),
         Row("distance", ("loss.label_similarity=distance",)),
         Row("y-aware", ("loss.relational=y-aware",)),
-        Row("y-aware, weight 0.1", ("loss.relational=y-aware", "loss.relational_weight=0.1")),
+        Row("y-aware at weight 0.1", ("loss.relational=y-aware", "loss.relational_weight=0.1")),
         Row("expw", ("loss.relational=expw",)),
-        Row("expw, weight 0.1", ("loss.relational=expw", "loss.relational_weight=0.1")),
+        Row("expw at weight 0.1", ("loss.relational=expw", "loss.relational_weight=0.1")),
     ),
     "clips": (
         Row("the span"),
@@ -170,7 +170,7 @@ def table(kind: str, found: Mapping[str, Sequence[Scored]]) -> list[dict[str, An
     first = next(iter(found))
     if kind == "clips":
         for width in SMOOTHED:
-            rows[f"{first}, smoothed over {width}"] = [
+            rows[f"{first}; scores smoothed over {width}"] = [
                 agreement(smoothed(item, width), item.label) for item in found[first]
             ]
     rows[RIDGE] = [agreement(item.ridge, item.label) for item in found[first]]

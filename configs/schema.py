@@ -10,7 +10,7 @@ from ..errors import ConfigError, InputError
 from .ranges import check_ranges, count, number, require
 from .subject import Subject
 
-PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # how the authors' checkpoints were trained
+PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # as the authors score a recording that is one segment
 
 
 MOST_SEED = 2**31 - 1

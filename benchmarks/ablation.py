@@ -1,10 +1,12 @@
 """Does each term help, and when? Five rows on generated multi-target data, and what their gain depends on.
 
     python benchmarks/ablation.py [--seeds 10] [--jobs 2] [--only main] [--docs docs]
+    python benchmarks/ablation.py --page docs
 
 The data (tests/generated.py): few people, noise in frames, clips and labels, subjects that look and are
 rated differently, four targets from two numbers, and labels half of which belong to the clips around. Each seed is
 another world, other people and another model. The epoch is chosen on validation people; test people are scored once.
+`--page` measures nothing: it writes the page from the newest results, those of benchmarks/relational.py among them.
 """
 
 import argparse
@@ -21,7 +23,8 @@ from joblib import Parallel, delayed
 from scipy import stats
 
 from affect.benchmarks.ablation_page import write_docs
-from affect.benchmarks.hardware import hardware, write_result
+from affect.benchmarks.hardware import RESULTS, hardware, write_result
+from affect.benchmarks.relational_page import newest
 from affect.cache.records import Array
 from affect.configs.schema import ClipsConfig, LossConfig, ModelConfig, TrainingConfig
 from affect.stages.temporal.baselines import span_features
@@ -245,7 +248,14 @@ def main() -> None:
     parser.add_argument("--axis", action="append", choices=tuple(AXES), help="these alone; all by default")
     parser.add_argument("--rows", type=Path, help="with --only axes: take the rest from this earlier result")
     parser.add_argument("--docs", type=Path, help="write ablation.md and its pictures here")
+    parser.add_argument("--page", type=Path, help="measure nothing; write the page here from the newest results")
     args = parser.parse_args()
+    words = {name: axis.words for name, axis in AXES.items()}
+    if args.page:
+        path = newest(RESULTS, "ablation")[""]
+        result = json.loads(path.read_text("utf-8"))
+        write_docs(args.page, result["measured"], words, result["hardware"], path.name)
+        return
     machine = hardware()
     measured: dict[str, Any] = {"people": {"train": TRAIN, "validation": VALIDATION, "test": TEST}}
     if args.only != "axes":
@@ -257,7 +267,7 @@ def main() -> None:
         measured["axes"] = measured.get("axes", {}) | run_axes(args.axis or list(AXES), args.axis_seeds, args.jobs)
     path = write_result("ablation", measured, machine)
     if args.docs and "rows" in measured:
-        write_docs(args.docs, measured, {name: axis.words for name, axis in AXES.items()}, machine, path.name)
+        write_docs(args.docs, measured, words, machine, path.name)
 
 
 if __name__ == "__main__":

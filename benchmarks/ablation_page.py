@@ -1,4 +1,4 @@
-"""The ablation's tables and picture, as docs/ablation.md and docs/ablation.svg."""
+"""The ablation's tables and picture, as docs/ablation.md and docs/ablation.svg; real recordings come first."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from affect.benchmarks.hardware import RESULTS
+from affect.benchmarks.relational_page import sections
 from affect.cache.predictions import Score
 from affect.stages.views.charts import IntervalRow, intervals
 from affect.stages.views.html import STYLE
@@ -20,12 +22,15 @@ KINDS = {"+ relational": "model", "+ context": "other", "+ contrastive": "plain"
 def write_docs(
     folder: Path, measured: Mapping[str, Any], settings: Mapping[str, str], machine: Mapping[str, Any], source: str
 ) -> None:
-    """Write ablation.md with both tables, and ablation.svg."""
+    """Write ablation.md with the tables of real recordings, if there are any, and those of generated data; the svg."""
     people, rows = measured["people"], measured["rows"]
     lines = [
         "# What each term of the method adds",
         "",
-        "Generated data whose answer is known (`benchmarks/ablation.py`): "
+        *sections(RESULTS),
+        "## Generated data",
+        "",
+        "Data whose answer is known (`benchmarks/ablation.py`): "
         f"{people['train']} people train, {people['validation']} choose the epoch, {people['test']} test; four targets "
         "from two numbers; half of a label belongs to the clips around; noise in frames, clips and labels; people who "
         "look and are rated differently; features half linear, half curved in affect. "
@@ -49,7 +54,7 @@ def write_docs(
     lines += ["", "`the answer itself` scores the labels as they are before their noise: nothing can do better.", ""]
     if "axes" in measured:
         lines += [
-            "## When a term helps",
+            "### When a term helps on generated data",
             "",
             "| setting | value | term | CCC without it | gain |",
             "|---|---|---|---|---|",

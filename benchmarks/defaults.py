@@ -58,7 +58,7 @@ SGD = [
     for rate in SGD_RATES
 ]
 ROWS = (
-    Row("training of the preset `demo`", "training of the preset `paper`", PUBLISHED),
+    Row("optimiser and schedule of the preset `demo`", "those of the preset `paper`", PUBLISHED),
     row("training.learning_rate=1.0e-3", "3.0e-3"),
     row("training.learning_rate=1.0e-3", "3.0e-4"),
     row("training.weight_decay=1.0e-2", "0"),

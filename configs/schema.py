@@ -10,7 +10,7 @@ from ..errors import ConfigError, InputError
 from .ranges import check_ranges, count, number, require
 from .subject import Subject
 
-PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # how the authors' checkpoints were trained
+PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # as the authors score a recording that is one segment
 
 
 Method = Literal["blend", "model", "ridge"]  # whose scores: half ridge and half networks, the networks', ridge's
@@ -86,7 +86,9 @@ class ClipsConfig:
     # Kept frames from clip to clip of a span, at least 1; None: length, so no overlap
     hop: int | None = count(None, 1, 100_000)
     context: int = count(2, 0, 64)  # neighbours on each side that a clip attends to, 0 to 64; 0: no context attention
-    context_edges: Literal["mask", "wrap"] = "mask"  # beyond a video's ends: no neighbour, or one from its other end
+    # Beyond a video's ends: no neighbour (mask), or one from its other end (wrap). segment, as published: the clips of
+    # a span have each other for neighbours, in a ring, and zeros fill up the last one; a whole video is wrapped
+    context_edges: Literal["mask", "wrap", "segment"] = "mask"
     subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
     # person: each person's mean feature over the recording is taken away, and with it the levels between people
     centre: Literal["none", "person"] = "none"
@@ -96,6 +98,12 @@ class ClipsConfig:
     def __post_init__(self) -> None:
         check_ranges(self, "clips")
         require(_is_one_person(self.subject), "clips.subject", self.subject, "main, largest or track:N")
+        require(
+            self.context_edges != "segment" or self.hop in (None, self.length),
+            "clips.hop",
+            self.hop,
+            f"null, since clips.context_edges=segment cuts a span into clips of {self.length} frames, end to end",
+        )
 
 
 def _is_one_person(word: str) -> bool:
@@ -118,6 +126,9 @@ class ModelConfig:
     encoder_dropout: float = number(0.1, 0, 1, below=True)  # share dropped in the clip Transformer, 0 to below 1
     # Share dropped after positions, in the context block and in the head, 0 to below 1
     dropout: float = number(0.2, 0, 1, below=True)
+    position_std: float = number(0.02, 0, 100)  # spread of the learned positions before training; published: 1
+    # In training, a clip is in its own context as it was encoded (shared), or encoded again, with other dropout (own)
+    context_pass: Literal["shared", "own"] = "shared"
     # Attention to the context: logits divided by sqrt(width), or multiplied by it as in the authors' code.
     attention_scale: Literal["standard", "published"] = "standard"
     head_inner_relu: bool = True  # ReLU before the head's linear layer; the published PANSS and CAINS heads have none
@@ -152,12 +163,24 @@ class LossConfig:
 
     regression: Literal["ccc", "rmse"] = "ccc"  # 1 - CCC, or the root of the mean squared error
     relational_weight: float = number(1.0, 0, 1e6)  # at least 0; 0: no relational loss
-    label_similarity: Literal["cosine", "distance"] = "cosine"  # of two clips' labels, in the relational loss
+    # The relational loss. matrix: differences of the clips' similarities and their labels', as published; y-aware,
+    # expw: clips are drawn to those with near labels, and pushed from the others (Barbano et al. 2023)
+    relational: Literal["matrix", "y-aware", "expw"] = "matrix"
+    # matrix: how alike the labels of two clips are; centred: cosines after the batch's mean is taken from both sides
+    label_similarity: Literal["cosine", "centred", "distance"] = "cosine"
+    # y-aware, expw: label distance at which the pull is down to .6, in the units of training (ranges of 1 or 2)
+    kernel_width: float = number(0.2, 1e-3, 100)
     contrastive_epochs: int = count(0, 0, 10_000)  # of pre-training without labels; 0: none
-    contrastive_temperature: float = number(0.07, 1e-4, 1e4)  # of its softmax, above 0
+    contrastive_temperature: float = number(0.07, 1e-4, 1e4)  # of the softmax there, in y-aware and in expw; above 0
 
     def __post_init__(self) -> None:
         check_ranges(self, "loss")
+        require(
+            self.relational == "matrix" or self.label_similarity == "cosine",
+            "loss.label_similarity",
+            self.label_similarity,
+            f"cosine, since loss.relational={self.relational} compares labels by its own kernel",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +195,16 @@ class TrainingConfig:
     warmup: float = number(0.05, 0, 1, below=True)  # share of all steps in which the learning rate rises, 0 to below 1
     step_epochs: int = count(5, 1, 10_000)  # schedule step: epochs between two reductions, at least 1
     step_factor: float = number(0.1, 0, 1)  # schedule step: what each reduction multiplies the learning rate by
+    # schedule step: from its first reduction on, what the first layer's learning rate is divided by; published: 2.6
+    first_layer_divisor: float = number(1.0, 1, 1e6)
     epochs: int = count(50, 1, 10_000)  # at most; at least 1
     # Epochs without a better validation score before training stops; 0: it never stops early
     patience: int = count(10, 0, 10_000)
     keep: Literal["best", "last"] = "best"  # best epoch on validation, or the last one, which never stops early
     refit: bool = False  # keep last: the validation spans, on which nothing is chosen, train too
     seeds: int = count(1, 1, 100)  # networks of a fold, from so many seeds, whose scores are averaged; at least 1
+    # The clips of an epoch: all of a span, or one from a random place of each span, another one in every epoch
+    windows: Literal["grid", "random"] = "grid"
     batch_size: int = count(32, 1, 65_536)  # clips, at least 1
     accumulate: int = count(1, 1, 10_000)  # batches for each step of the optimiser, at least 1
     clip_norm: float = number(1.0, 0, 1e6)  # largest norm of the gradient, at least 0; 0: any
@@ -188,6 +215,12 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check_ranges(self, "training")
         require(not self.refit or self.keep == "last", "training.refit", self.refit, "false, as training.keep is best")
+        require(
+            self.schedule == "step" or self.first_layer_divisor == 1,
+            "training.first_layer_divisor",
+            self.first_layer_divisor,
+            f"1, since training.schedule={self.schedule} has no first reduction",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,11 +179,14 @@ def _checked(fold: Fold, manifest: Manifest, config: EvaluationConfig) -> Fold:
 def overlapping_clips(clips: "ClipTable", side: Array) -> dict[str, int]:
     """Side -> how many of its clips have, in themselves or their context, a frame that a clip of another side has.
 
-    side: (C,) 0 train, 1 validation, 2 test, -1 unused. Context is counted as if nothing were masked.
+    side: (C,) 0 train, 1 validation, 2 test, -1 unused. Context is counted as if nothing were masked; in a segment it
+    is the span.
     """
     reach = clips.length * clips.context
     low = clips.first - reach
     high = clips.first + clips.length + reach
+    if clips.context_edges == "segment":
+        low, high = clips.span_first, clips.span_end
     seen: dict[str, int] = {}
     videos_of = [np.unique(clips.video[side == number]) for number in range(len(SIDES))]
     videos, sides = np.unique(np.concatenate(videos_of), return_counts=True)

@@ -90,7 +90,8 @@ def build_training_set(
             f"the longest labelled span holds {longest} kept frames, so clips are that long, not "
             f"{config.clips.length}{'; features.sample_fps=source keeps every frame' if sampled else ''}",
         )
-    if len(manifest.targets) == 1 and config.loss.relational_weight and config.loss.label_similarity == "cosine":
+    signs_only = config.loss.relational == "matrix" and config.loss.label_similarity != "distance"
+    if len(manifest.targets) == 1 and config.loss.relational_weight and signs_only:
         warnings += ("one target: the cosine similarity of labels is only their sign; loss.label_similarity=distance",)
     return TrainingSet(
         manifest=manifest,

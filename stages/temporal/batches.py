@@ -8,13 +8,13 @@ RUN = 4  # consecutive clips kept together: with two clips of context, 8 clips a
 RUNS = 4  # at least in a batch, so that its labels differ
 
 
-def epoch_batches(order: Array, batch_size: int, generator: np.random.Generator) -> list[Array]:
+def epoch_batches(order: Array, batch_size: int, generator: np.random.Generator, run: int = RUN) -> list[Array]:
     """Every clip once, in batches whose sizes differ by at most one; none is larger than `batch_size`.
 
-    order: (n,) clip numbers with neighbours side by side. Runs of RUN clips are drawn in random order, from a random
+    order: (n,) clip numbers with neighbours side by side. Runs of `run` clips are drawn in random order, from a random
     offset, so that other clips meet in every epoch.
     """
-    run = max(1, min(RUN, batch_size // RUNS))
+    run = max(1, min(run, batch_size // RUNS))
     shift = int(generator.integers(run))
     pieces = [piece for piece in np.split(order, range(shift, len(order), run)) if len(piece)]
     shuffled = [pieces[number] for number in generator.permutation(len(pieces))]

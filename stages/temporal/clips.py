@@ -45,11 +45,14 @@ class ClipTable:
     table: FeatureTable
     clip_length: int  # T
     context: int  # w
-    context_edges: Literal["mask", "wrap"]
+    context_edges: Literal["mask", "wrap", "segment"]
+    min_valid: float  # share of a clip's frames that must show the person, to train
     video: Array  # (C,) int64, number in the table
     first: Array  # (C,) int64, first kept frame within the video
     length: Array  # (C,) int64, frames, at most T; the rest of a shorter clip is masked
     span: Array  # (C,) int64, row of the spans the index was made from
+    span_first: Array  # (C,) int64, the span's first kept frame within the video
+    span_end: Array  # (C,) int64, the frame behind its last
     empty_spans: Array  # (E,) int64, spans without any frame
     unseen_spans: Array  # (U,) int64, spans with frames whose every clip shows too little of the person
 
@@ -86,7 +89,8 @@ class ClipTable:
 
     def subset(self, clips: Array) -> "ClipTable":
         """The table of some clips, by number or by mask."""
-        columns = {name: getattr(self, name)[clips] for name in ("video", "first", "length", "span")}
+        names = ("video", "first", "length", "span", "span_first", "span_end")
+        columns = {name: getattr(self, name)[clips] for name in names}
         return replace(self, **columns)
 
     def keys(self, clips: Array) -> tuple[Array, Array]:
@@ -97,17 +101,29 @@ class ClipTable:
         first, length = self.first[clips, None], self.length[clips, None]
         video = self.video[clips, None]
         begin = self.table.frames.first
-        grid = first % length  # a clip's neighbours lie on its own grid of whole clips
-        whole = (begin[video + 1] - begin[video] - grid) // length
-        place = (first - grid) // length + np.arange(-self.context, self.context + 1)
-        inside = (place >= 0) & (place < whole)
-        if self.context_edges == "wrap":
-            place, inside = place % whole, np.ones_like(inside)
-        frame = begin[video] + np.where(inside, grid + place * length, first)
-        inside &= self._seen(frame, length) > 0
+        if self.context_edges == "segment":
+            frame, lengths = self._around_in_span(clips)
+            inside = np.ones(frame.shape, bool)
+        else:
+            grid = first % length  # a clip's neighbours lie on its own grid of whole clips
+            whole = (begin[video + 1] - begin[video] - grid) // length
+            place = (first - grid) // length + np.arange(-self.context, self.context + 1)
+            inside = (place >= 0) & (place < whole)
+            if self.context_edges == "wrap":
+                place, inside = place % whole, np.ones_like(inside)
+            frame, lengths = begin[video] + np.where(inside, grid + place * length, first), length
+        inside &= self._seen(frame, lengths) > 0
         inside[:, self.context] = True
         middle = begin[video] + first
-        return self.pack(np.where(inside, frame, middle), length), inside
+        return np.where(inside, self.pack(frame, lengths), self.pack(middle, length)), inside
+
+    def _around_in_span(self, clips: Array) -> tuple[Array, Array]:
+        """First frames (n, 2w + 1) in the table and lengths of the clips around some, in the ring of their span's."""
+        low, size = self.span_first[clips, None], (self.span_end - self.span_first)[clips, None]
+        steps = np.arange(-self.context, self.context + 1)
+        place = ((self.first[clips, None] - low) // self.clip_length + steps) % -(-size // self.clip_length)
+        frame = self.table.frames.first[self.video[clips, None]] + low + place * self.clip_length
+        return frame, np.minimum(self.clip_length, size - place * self.clip_length)
 
     def pack(self, frame: Array, length: Array) -> Array:
         """Keys of clips, one number each: the first frame's number in the table, and how many frames there are."""
@@ -123,6 +139,13 @@ class ClipTable:
         step = np.arange(self.clip_length)
         return self.table.values(torch.from_numpy(np.where(step < length, frame + step, -1)))
 
+    def filled(self, keys: Array, mask: Tensor) -> Tensor:
+        """The mask (n, T) with which clips of these keys are encoded: in a segment, zeros behind a short one count."""
+        if self.context_edges != "segment":
+            return mask
+        behind = np.arange(self.clip_length) >= self.unpack(keys[:, None])[1]
+        return mask | torch.from_numpy(behind).to(mask.device, non_blocking=True)
+
     def batch(self, clips: Tensor) -> ClipBatch:
         """The batch of some clips (B,), given by number; no clip is gathered twice."""
         keys, mask = self.keys(clips.cpu().numpy())
@@ -133,7 +156,8 @@ class ClipTable:
         order = np.argsort(around, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        frames, frame_mask = self.gather(distinct[order])
+        frames, seen = self.gather(distinct[order])
+        frame_mask = self.filled(distinct[order], seen)
         neighbours = torch.from_numpy(rank[place]).to(self.table.device, non_blocking=True)
         neighbour_mask = torch.from_numpy(mask).to(self.table.device, non_blocking=True)
         queries = int((~around).sum())
@@ -182,7 +206,8 @@ def dense_clips(
     """
     video = np.arange(len(table.ids)) if videos is None else table.number(videos)
     low, high = np.zeros(len(video), np.int64), np.diff(table.frames.first)[video]
-    return _clips_of(table, video, low, high, replace(config, hop=stride))
+    edges = "wrap" if config.context_edges == "segment" else config.context_edges  # a whole video is one segment
+    return _clips_of(table, video, low, high, replace(config, hop=stride, context_edges=edges))
 
 
 def _clips_of(table: FeatureTable, video: Array, low: Array, high: Array, config: ClipsConfig) -> ClipTable:
@@ -192,16 +217,21 @@ def _clips_of(table: FeatureTable, video: Array, low: Array, high: Array, config
     count = np.where(high > low, -(-spare // hop) + 1, 0)
     span = np.repeat(np.arange(len(video)), count)
     number = np.arange(len(span)) - np.repeat(np.cumsum(count) - count, count)
-    first = low[span] + np.minimum(number * hop, spare[span])
+    # A span's last clip ends with it, or is a short one where the clips of a segment lie end to end.
+    offset = number * hop if config.context_edges == "segment" else np.minimum(number * hop, spare[span])
+    first = low[span] + offset
     return ClipTable(
         table=table,
         clip_length=length,
         context=config.context,
         context_edges=config.context_edges,
+        min_valid=config.min_valid,
         video=video[span],
         first=first,
-        length=np.minimum(length, high[span] - low[span]),
+        length=np.minimum(length, high[span] - first),
         span=span,
+        span_first=low[span],
+        span_end=high[span],
         empty_spans=np.flatnonzero(count == 0),
         unseen_spans=np.zeros(0, np.int64),
     )

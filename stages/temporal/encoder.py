@@ -18,7 +18,7 @@ class ClipEncoder(nn.Module):
         super().__init__()
         config.check_width(width)
         self.positions = nn.Embedding(POSITIONS, width)
-        nn.init.normal_(self.positions.weight, std=0.02)  # small beside the features, so that content leads at first
+        nn.init.normal_(self.positions.weight, std=config.position_std)  # small ones let the content lead at first
         self.dropout = nn.Dropout(config.dropout)
         layer = nn.TransformerEncoderLayer(
             width, config.heads, config.feed_forward, config.encoder_dropout, "relu", batch_first=True, norm_first=True

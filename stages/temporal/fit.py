@@ -13,15 +13,16 @@ from torch import Tensor, distributed, nn
 from ...cache.records import Array
 from ...configs.schema import LossConfig, TrainingConfig
 from ...errors import FoldError
-from .batches import epoch_batches, rank_part
+from .batches import RUN, epoch_batches, rank_part
 from .clips import ClipBatch, ClipTable
 from .ensemble import Ensemble
 from .losses import SingleTargetWarning, contrastive, loss_parts
 from .metrics import mean_ccc
 from .model import ModelSpec, TemporalModel
-from .optimizer import learning_rate, make_optimizer, set_learning_rate
+from .optimizer import first_layer_rate, learning_rate, make_optimizer, set_learning_rate
 from .scaling import floored_spread
 from .score import score_clips
+from .windows import SpanWindows, draw_starts, windows_at
 
 MOST_FRAMES = 262_144  # read to standardise the features; more change nothing
 FRAME_DROP, FEATURE_DROP = 0.2, 0.1  # of a view in contrastive pre-training: frames hidden, features set to zero
@@ -159,18 +160,22 @@ class Fit:
     def _pass(self, phase: str, generator: np.random.Generator) -> tuple[Array, float]:
         """Mean loss, regression and relational part (3,) of one pass over the training clips; the last rate."""
         self._network.train()
-        batches = epoch_batches(self.data.train, self.training.batch_size, generator)
+        order, tables = self._clips_of_epoch(generator)
+        run = RUN if self.training.windows == "grid" else 1
+        batches = epoch_batches(order, self.training.batch_size, generator, run)
         groups = [batches[i : i + self.training.accumulate] for i in range(0, len(batches), self.training.accumulate)]
         totals = torch.zeros(3, device=self.device)
         rate = self.training.learning_rate
         for group in groups:
+            first_layer = rate
             if phase == "supervised":
                 rate = learning_rate(self.progress.steps, len(groups), self.training)
+                first_layer = first_layer_rate(rate, self.progress.steps, len(groups), self.training)
                 self.progress.steps += 1
-            set_learning_rate(self.optimizer, rate)
+            set_learning_rate(self.optimizer, rate, first_layer)
             self.optimizer.zero_grad(set_to_none=True)
             for batch in group:
-                losses = self._losses(phase, rank_part(batch, _rank(), _world()), generator)
+                losses = self._losses(phase, tables, rank_part(batch, _rank(), _world()), generator)
                 (losses[0] / len(group)).backward()  # type: ignore[no-untyped-call]
                 totals += losses.detach()
             if self.training.clip_norm:
@@ -178,18 +183,27 @@ class Fit:
             self.optimizer.step()
         return (totals / len(batches)).cpu().double().numpy(), rate
 
-    def _losses(self, phase: str, batch: Array, generator: np.random.Generator) -> Tensor:
+    def _clips_of_epoch(self, generator: np.random.Generator) -> tuple[Array, list[ClipTable | SpanWindows]]:
+        """Numbers of the clips that train in an epoch, and the sources of their batches: plain, mirrored if given."""
+        tables = [self.data.clips, *([self.data.mirrored] if self.data.mirrored is not None else [])]
+        if self.training.windows == "grid":
+            return self.data.train, [*tables]
+        order, start = draw_starts(self.data.clips, self.data.train, generator)
+        return order, [windows_at(table, start) for table in tables]
+
+    def _losses(
+        self, phase: str, tables: list[ClipTable | SpanWindows], batch: Array, generator: np.random.Generator
+    ) -> Tensor:
         """(3,) total, regression and relational loss of one batch."""
         numbers = torch.from_numpy(batch)
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.precision == "bf16")
-        mirrored, clips = self.data.mirrored, self.data.clips
         with autocast:
             if phase == "contrastive":
-                views = [_view(table.batch(numbers)) for table in (clips, mirrored or clips)]
+                views = [_view(table.batch(numbers)) for table in (tables[0], tables[-1])]
                 embeddings = [self._network(view).embedding for view in views]
                 loss = contrastive(embeddings[0], embeddings[1], self.loss.contrastive_temperature)
                 return torch.stack([loss, torch.zeros_like(loss), torch.zeros_like(loss)])
-            table = mirrored if mirrored is not None and generator.random() < 0.5 else clips
+            table = tables[-1] if len(tables) > 1 and generator.random() < 0.5 else tables[0]
             scores = self._network(table.batch(numbers))
             parts = loss_parts(scores, self._labels[numbers.to(self.device)], self.loss)
             return torch.stack([parts.total, parts.regression, parts.relational])

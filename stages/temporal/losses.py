@@ -14,6 +14,16 @@ from torch.nn import functional
 from ...configs.schema import LossConfig
 from .model import Scores
 from .ranks import gather_rows
+from .similarity import (
+    centred_labels,
+    centred_rows,
+    label_cosine,
+    label_distance,
+    label_nearness,
+    safe_sqrt,
+    unit_rows,
+    wide,
+)
 
 EPSILON = 1e-5
 
@@ -42,7 +52,7 @@ def ccc(prediction: Tensor, target: Tensor) -> Tensor:
     """
     moments = _moments(prediction, target)
     spread = moments.variance_a + moments.variance_b + moments.mean_difference.square() + EPSILON
-    deviations = _sqrt(moments.variance_a) * _sqrt(moments.variance_b)
+    deviations = safe_sqrt(moments.variance_a) * safe_sqrt(moments.variance_b)
     return 2 * moments.pcc * deviations / spread
 
 
@@ -61,47 +71,65 @@ def pcc(prediction: Tensor, target: Tensor) -> Tensor:
 def rmse(prediction: Tensor, target: Tensor) -> Tensor:
     """Root of the mean squared difference (scalar) over every element whose target is present; 0 where none is."""
     present = ~target.isnan()
-    difference = torch.where(present, _wide(prediction) - target.nan_to_num(), 0)
-    return _sqrt(difference.square().sum() / present.sum().clamp(min=1))
+    difference = torch.where(present, wide(prediction) - target.nan_to_num(), 0)
+    return safe_sqrt(difference.square().sum() / present.sum().clamp(min=1))
 
 
-def relational_loss(embedding: Tensor, labels: Tensor, similarity: Literal["cosine", "distance"] = "cosine") -> Tensor:
+def relational_loss(
+    embedding: Tensor, labels: Tensor, similarity: Literal["cosine", "centred", "distance"] = "cosine"
+) -> Tensor:
     """RMSE (scalar) between the clips' cosine similarities and their labels', over pairs of distinct clips.
 
     embedding: (N, W); labels: (N, K), NaN = missing: a pair is compared over the targets both clips have, and left
-    out when there is none. `distance` keeps the magnitude that `cosine` loses: 1 minus the root mean squared
-    difference, which lies in [-1, 1] for targets scaled to [-1, 1].
+    out when there is none. `centred` takes the batch's mean from labels and embeddings before the cosines: labels of
+    one sign, whose cosines all lie near 1, are told apart again; clips at the mean are left out. `distance` keeps the
+    magnitude that `cosine` loses: 1 minus the root mean squared difference, which lies in [-1, 1] for targets scaled
+    to [-1, 1].
 
     >>> labels = torch.tensor([[0.8, 0.6], [0.6, 0.8], [-0.8, -0.6]])
     >>> relational_loss(labels, labels)  # clips as alike as their labels
     tensor(0.)
     """
-    if labels.shape[1] == 1 and similarity == "cosine":
+    if labels.shape[1] == 1 and similarity != "distance":
         warnings.warn(
             "the cosine similarity of one target is only its sign; use loss.label_similarity=distance",
             SingleTargetWarning,
             stacklevel=2,
         )
-    rows = _unit_rows(_wide(embedding))
-    likeness = label_cosine(labels) if similarity == "cosine" else label_nearness(labels)
+    rows = wide(embedding)
+    if similarity == "centred":
+        rows, labels = centred_rows(rows, (~labels.isnan()).any(1)), centred_labels(labels)
+    rows = unit_rows(rows)
+    likeness = label_nearness(labels) if similarity == "distance" else label_cosine(labels)
     likeness = likeness.to(rows.dtype).fill_diagonal_(float("nan"))
     return rmse(rows @ rows.T, likeness)
 
 
-def label_cosine(labels: Tensor) -> Tensor:
-    """(N, N) cosines of label vectors over the targets both rows have; NaN where they share none."""
-    present = (~labels.isnan()).to(labels.dtype)
-    values = labels.nan_to_num()
-    shared_norm = _sqrt(values.square() @ present.T)  # of row i over the targets row j has
-    norms = shared_norm * shared_norm.T
-    cosine = values @ values.T / torch.where(norms > 0, norms, 1)
-    return cosine.masked_fill(present @ present.T == 0, float("nan"))
+def label_contrast(
+    embedding: Tensor, labels: Tensor, kind: Literal["y-aware", "expw"], width: float, temperature: float
+) -> Tensor:
+    """Contrastive loss (scalar) in which a clip is drawn to the others the more, the nearer their labels are.
 
+    embedding: (N, W); labels: (N, K), NaN = missing: clips that share no target do not meet. With cosines s over the
+    temperature and weights w = exp(-(label distance)^2 / (2 width^2)), a clip's loss is the mean over the others,
+    weighted by w, of log(sum of exp(s)) - s for `y-aware`; for `expw` the sum is that of exp(s (1 - w)), so that near
+    clips are not pushed apart. Mean over the clips that meet another; 0 where none does. `expw` can be below zero.
 
-def label_nearness(labels: Tensor) -> Tensor:
-    """(N, N) one minus the root mean squared difference over the targets both rows have; NaN where they share none."""
-    difference = labels.unsqueeze(1) - labels.unsqueeze(0)
-    return 1 - difference.square().nanmean(2).sqrt()
+    Source: Barbano, Dufumier, Duchesnay, Grangetto & Gori, Contrastive learning for regression, ISBI 2023; a clip
+    itself is in no sum.
+    """
+    rows = unit_rows(wide(embedding))
+    distance = label_distance(wide(labels)).to(rows.dtype).fill_diagonal_(float("nan"))
+    meets = ~distance.isnan()
+    anchors = meets.any(1)
+    if not anchors.any():
+        return rows.sum() * 0
+    logits, meets = (rows @ rows.T / temperature)[anchors], meets[anchors]
+    log_kernel = -(distance[anchors] / width).square() / 2
+    weight = log_kernel.masked_fill(~meets, float("-inf")).softmax(1)  # their sum may be too small for a float
+    pushed = logits if kind == "y-aware" else logits * (1 - log_kernel.nan_to_num().exp())
+    total = pushed.masked_fill(~meets, float("-inf")).logsumexp(1, keepdim=True)
+    return (weight * (total - logits)).sum(1).mean()
 
 
 def contrastive(first: Tensor, second: Tensor, temperature: float = 0.07, *, gather: bool = True) -> Tensor:
@@ -112,7 +140,7 @@ def contrastive(first: Tensor, second: Tensor, temperature: float = 0.07, *, gat
     assert first.shape == second.shape, (first.shape, second.shape)
     if gather:
         first, second = gather_rows(first), gather_rows(second)
-    rows = _unit_rows(_wide(torch.cat([first, second])))
+    rows = unit_rows(wide(torch.cat([first, second])))
     if len(rows) == 0:
         return rows.sum()
     logits = (rows @ rows.T / temperature).masked_fill(torch.eye(len(rows), device=rows.device).bool(), float("-inf"))
@@ -138,13 +166,19 @@ def loss_parts(scores: Scores, labels: Tensor, config: LossConfig, *, gather: bo
     relational = torch.zeros_like(regression)
     if config.relational_weight:
         embedding = gather_rows(embedding) if gather else embedding
-        relational = relational_loss(embedding, labels, config.label_similarity)
+        relational = _relational(embedding, labels, config)
     return LossParts(regression, relational, regression + config.relational_weight * relational)
 
 
 def total_loss(scores: Scores, labels: Tensor, config: LossConfig, *, gather: bool = True) -> Tensor:
     """The scalar to minimise: `loss_parts(...).total`."""
     return loss_parts(scores, labels, config, gather=gather).total
+
+
+def _relational(embedding: Tensor, labels: Tensor, config: LossConfig) -> Tensor:
+    if config.relational == "matrix":
+        return relational_loss(embedding, labels, config.label_similarity)
+    return label_contrast(embedding, labels, config.relational, config.kernel_width, config.contrastive_temperature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,27 +195,10 @@ def _moments(prediction: Tensor, target: Tensor) -> _Moments:
     assert prediction.shape == target.shape, (prediction.shape, target.shape)
     present = ~target.isnan()
     count = present.sum(0).clamp(min=1)
-    a = torch.where(present, _wide(prediction), 0)
+    a = torch.where(present, wide(prediction), 0)
     b = torch.where(present, target, 0).to(a.dtype)
     mean_a, mean_b = a.sum(0) / count, b.sum(0) / count
     a, b = torch.where(present, a - mean_a, 0), torch.where(present, b - mean_b, 0)
     squares_a, squares_b = a.square().sum(0), b.square().sum(0)
-    correlation = (a * b).sum(0) / (_sqrt(squares_a) * _sqrt(squares_b) + EPSILON)
+    correlation = (a * b).sum(0) / (safe_sqrt(squares_a) * safe_sqrt(squares_b) + EPSILON)
     return _Moments(mean_a - mean_b, squares_a / count, squares_b / count, correlation)
-
-
-def _unit_rows(rows: Tensor) -> Tensor:
-    """Rows divided by their norm; a zero row stays zero, and its gradient finite."""
-    norm = _sqrt(rows.square().sum(1, keepdim=True))
-    return rows / torch.where(norm > 0, norm, 1)
-
-
-def _sqrt(values: Tensor) -> Tensor:
-    """Square root whose gradient at zero is zero, not infinite."""
-    positive = values > 0
-    return torch.where(positive, torch.where(positive, values, 1).sqrt(), 0)
-
-
-def _wide(values: Tensor) -> Tensor:
-    """At least float32: sums over a batch do not fit the half types."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))

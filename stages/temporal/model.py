@@ -122,17 +122,22 @@ class TemporalModel(nn.Module):
         return Scores(self.head(torch.cat([query, mixed], 1)), query, attention)
 
     def forward(self, batch: ClipBatch) -> Scores:
-        """Scores of the batch's B queries; each distinct clip is encoded once, context-only clips without a graph."""
-        encoded = self._encode_queries_and_context(batch)
-        context = encoded.detach()[batch.neighbours] if self.context is not None else None
-        return self.score(encoded[batch.query], context, batch.neighbour_mask)
+        """Scores of the batch's B queries; each distinct clip is encoded once, context-only clips without a graph.
 
-    def _encode_queries_and_context(self, batch: ClipBatch) -> Tensor:
-        """(M, W), or only the queries' rows where there is no context to encode."""
-        stop = batch.queries if torch.is_grad_enabled() or self.context is None else len(batch.frames)
-        encoded = self.encode(batch.frames[:stop], batch.frame_mask[:stop])
-        if self.context is None or stop == len(batch.frames):
-            return encoded
-        with torch.no_grad():
-            around = self.encode(batch.frames[stop:], batch.frame_mask[stop:])
-        return torch.cat([encoded, around])
+        While training with `context_pass: own`, the queries are encoded a second time, for the context.
+        """
+        queries = batch.queries if torch.is_grad_enabled() or self.context is None else len(batch.frames)
+        encoded = self.encode(batch.frames[:queries], batch.frame_mask[:queries])
+        if self.context is None:
+            return self.score(encoded[batch.query])
+        context = self._context(batch, encoded.detach())
+        return self.score(encoded[batch.query], context[batch.neighbours], batch.neighbour_mask)
+
+    @torch.no_grad()
+    def _context(self, batch: ClipBatch, known: Tensor) -> Tensor:
+        """(M, W): vectors of all clips of a batch, of which the first ones are known."""
+        if self.training and self.spec.config.context_pass == "own":
+            known = known[:0]
+        if len(known) == len(batch.frames):
+            return known
+        return torch.cat([known, self.encode(batch.frames[len(known) :], batch.frame_mask[len(known) :])])

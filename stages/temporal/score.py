@@ -154,9 +154,11 @@ class _BlockEncoder:
         """(len(keys), W) of each encoder."""
         pieces: list[list[Tensor]] = [[] for _ in self.encoders]
         for start in range(0, max(1, len(keys)), self.batch_size):
-            frames, mask = (part.to(self.device) for part in self.clips.gather(keys[start : start + self.batch_size]))
+            part = keys[start : start + self.batch_size]
+            frames, seen = (item.to(self.device) for item in self.clips.gather(part))
+            filled = self.clips.filled(part, seen)
             for encode, vectors in zip(self.encoders, pieces, strict=True):
-                vectors.append(encode(frames, mask))
+                vectors.append(encode(frames, seen if encode is _frame_mean else filled))
         return [torch.cat(vectors) for vectors in pieces]
 
 

@@ -14,7 +14,6 @@ from affect.stages.temporal.losses import (
     SingleTargetWarning,
     ccc,
     contrastive,
-    label_nearness,
     loss_parts,
     pcc,
     relational_loss,
@@ -22,6 +21,7 @@ from affect.stages.temporal.losses import (
     total_loss,
 )
 from affect.stages.temporal.model import Scores
+from affect.stages.temporal.similarity import label_nearness
 
 NAN = float("nan")
 

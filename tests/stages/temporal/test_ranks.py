@@ -36,7 +36,9 @@ batch = ClipBatch(
     torch.ones(count, 3, dtype=torch.bool), count,
 )
 scores = network(batch)
-loss = total_loss(scores, labels[rows], LossConfig()) + contrastive(scores.embedding, scores.embedding.flip(1))
+losses = [LossConfig(), LossConfig(label_similarity="centred"), LossConfig(relational="expw")]
+loss = contrastive(scores.embedding, scores.embedding.flip(1))
+loss = loss + sum(total_loss(scores, labels[rows], config) for config in losses)
 loss.backward()
 if rank == 0:
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

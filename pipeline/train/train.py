@@ -26,9 +26,10 @@ from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
 from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
+from .leaks import check_recordings
 from .provenance import describe_environment
 from .splits import Fold, make_folds
-from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
+from .training_set import TrainingSet, build_training_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def train(
         folds = make_folds(data.manifest, config.evaluation, config.training.seed)
         if len(folds) == 1:  # with several, the one that cannot train is listed and the others stand
             check_targets_vary(data.manifest, folds[0].train)
-        folds = [check_contexts_disjoint(data, fold, config.evaluation.allow_shared_subjects) for fold in folds]
+        folds = check_recordings(data, folds, config)
         environment = describe_environment(
             data, labels, store=store, mirrored=mirrored, seed=config.training.seed, device=place
         )

@@ -10,7 +10,7 @@ OUT_OF_RANGE = "#e0a100"  # clips unlike the training recordings
 JOINED_WITHIN = 1.75  # typical steps between clips, or between sightings of a face; further apart a line is broken
 METRICS = {"ccc": "CCC", "pcc": "PCC", "rmse": "RMSE", "mae": "MAE", "icc": "ICC"}  # in the order they are shown
 METHODS = {"model": "model", "ridge": "ridge regression", "mean": "training mean"}
-PEOPLE_SHARED = "People are shared between the sides of a fold: these numbers say nothing about new people."
+PEOPLE_SHARED = "The test sides share people with the other sides: these numbers say nothing about new people."
 VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 

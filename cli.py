@@ -415,6 +415,9 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
     metavar="CLIPS",
     help="Neighbours on each side.",
 )
+@click.option(
+    "--targets", metavar="NAME,NAME", help="Names of the read-outs in their order, if they are not the published ones."
+)
 @config_options
 def import_checkpoint(
     *,
@@ -423,10 +426,13 @@ def import_checkpoint(
     context_edges: str,
     clip_length: int | None,
     context: int,
+    targets: str | None,
     config: str | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Turn checkpoints of the paper's code into a run for predict; several become an ensemble.
+
+    A head of two is taken for (arousal, valence), as published: no checkpoint says what its read-outs are.
 
     No code in the files is run. Example: affect import-checkpoint pid_1.pth.tar --run runs/published
     """
@@ -434,6 +440,7 @@ def import_checkpoint(
 
     summary = import_checkpoints(
         checkpoints, run, context_edges=context_edges, clip_length=clip_length, context=context,
+        targets=[name.strip() for name in targets.split(",")] if targets is not None else (),
         features=_load(config, ["features.preprocessing=paper", *overrides]).features,
     )  # fmt: skip
     recipes = ", ".join(digest[:12] for digest in summary.digests)

@@ -30,7 +30,8 @@ from affect.cache.manifest import match_videos
 from affect.cache.records import Array
 from affect.configs.load import load_config
 from affect.configs.schema import Config
-from affect.pipeline.train.splits import Fold, make_folds, overlapping_clips
+from affect.pipeline.train.leaks import overlapping_clips
+from affect.pipeline.train.splits import Fold, make_folds
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
 from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.clips import ClipTable, index_clips

@@ -58,10 +58,13 @@ class Manifest:
         """(K,), in the columns' order."""
         return tuple(target.name for target in self.targets)
 
+    def line(self, row: int) -> int:
+        """The line of the file that a row stands in."""
+        return row + FIRST_LINE if self.lines is None else int(self.lines[row])
+
     def where(self, row: int) -> str:
         """`FILE, line N` of a row, for messages."""
-        line = row + FIRST_LINE if self.lines is None else int(self.lines[row])
-        return f"{self.path or 'manifest'}, line {line}"
+        return f"{self.path or 'manifest'}, line {self.line(row)}"
 
 
 def read_manifest(
@@ -190,22 +193,6 @@ def shared_subjects(manifest: Manifest) -> dict[str, list[str]]:
     return {str(name): sorted(group["split"], key=SPLITS.index) for name, group in shared.groupby("subject")}
 
 
-def check_subjects_disjoint(manifest: Manifest) -> None:
-    """Refuse a subject in two splits. Errors: ManifestError naming the first such subject and a line of each split."""
-    for subject, splits in shared_subjects(manifest).items():
-        owners = list(zip(manifest.subjects, manifest.splits or [], strict=True))
-        rows = [f"{split} (line {_line(manifest, owners.index((subject, split)))})" for split in splits]
-        raise ManifestError(
-            f"{manifest.path or 'manifest'}: subject {subject!r} is in {' and '.join(rows)}; expected each subject in "
-            f"one split ({len(shared_subjects(manifest))} subjects are shared)",
-            hint="--set evaluation.allow_shared_subjects=true, and the reports will say so first",
-        )
-
-
-def _line(manifest: Manifest, row: int) -> int:
-    return row + FIRST_LINE if manifest.lines is None else int(manifest.lines[row])
-
-
 def _check_values(manifest: Manifest) -> None:
     for number, target in enumerate(manifest.targets):
         if not target.bounded:
@@ -232,7 +219,7 @@ def _check_duplicates(manifest: Manifest) -> None:
         first = int((keys == keys.iloc[row]).all(axis=1).to_numpy().argmax())
         raise ManifestError(
             f"{manifest.where(row)}: {manifest.videos[row]} {manifest.start_s[row]:g} to {manifest.end_s[row]:g} s "
-            f"stands already in line {_line(manifest, first)}; {int(again.sum())} rows repeat a span",
+            f"stands already in line {manifest.line(first)}; {int(again.sum())} rows repeat a span",
             hint="keep one row per span",
         )
 

@@ -290,7 +290,7 @@ class Metrics:
     """How well a run did on what its folds held out: the whole of metrics.json."""
 
     warnings: tuple[str, ...]
-    shares_people: bool  # whether a person stands on two sides of a fold
+    shares_people: bool  # whether the test side of a fold shares people, recordings or frames with another side
     protocol: str
     targets: tuple[Target, ...]
     interval: str  # the share that intervals cover, as "95 %"

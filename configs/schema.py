@@ -225,7 +225,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationConfig:
-    """Which subjects train, choose and test. No subject is ever on two sides unless `allow_shared_subjects`."""
+    """Which subjects train, choose and test. No subject or file is on two sides unless `allow_shared_subjects`."""
 
     # split: as the manifest or test_subjects say; leave-one-subject-out: a fold for each subject; k-fold: `folds` folds
     protocol: Literal["split", "leave-one-subject-out", "k-fold"] = "split"
@@ -233,7 +233,7 @@ class EvaluationConfig:
     # Of the training subjects, where the manifest names no validation; between 0 and 1
     validation_share: float = number(0.2, 0, 1, above=True, below=True)
     test_subjects: tuple[str, ...] = ()  # split: these test, whatever the manifest's column says
-    allow_shared_subjects: bool = False  # a subject may be on two sides; every table of results then says so
+    allow_shared_subjects: bool = False  # subjects and files may be on two sides; every table of results says so
     method: Method = "blend"  # what predict scores with: ridge and networks half and half, the networks, or ridge alone
 
     def __post_init__(self) -> None:

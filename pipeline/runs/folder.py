@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # torch comes with it; a report needs none
 TRAIN_FIRST = "affect train-temporal --store STORE --labels FILE.csv --run RUN makes one"
 HALF_MADE = {"environment.json", "folds"}  # all that is there before config.yaml is
 OLD_PARTIAL_S = 3600.0  # what is left of a killed process, not of one that is writing now
+READ_OUTS = "read_outs"  # of an imported model's training: what its read-outs are called, in their order
 UNFINISHED = "checkpoint.pt"  # a fold's own state between two epochs; gone once the fold is done
 
 
@@ -253,12 +254,23 @@ def load_run(path: str | Path, device: str = "cpu") -> Run:
         loaded.append(read_model(folder.own(folder.folds / name / "model.safetensors"), sha256, device))
     models, cards = zip(*loaded, strict=True)
     for name, card in zip(names, cards, strict=True):
+        _check_read_outs(folder.folds / name / "model.safetensors", card)
         for field in ("recipe", "clips", "scaling"):
             if getattr(card, field) != getattr(cards[0], field):
                 raise RunError(
                     f"{path}: fold {name} has another {field} than fold {names[0]}; expected one run's folds"
                 )
     return Run(Path(path), folder.config(), models, cards, folder.missing_folds(), folder.failed_folds())
+
+
+def _check_read_outs(path: Path, card: "ModelCard") -> None:
+    """Errors: RunError for a model imported when the published read-outs were taken for (valence, arousal)."""
+    exchanged = card.spec.targets == ("valence", "arousal") and READ_OUTS not in card.training
+    if exchanged and "imported_from" in card.training:
+        raise RunError(
+            f"{path} was imported by an earlier affect, which exchanged valence and arousal; it was not used",
+            hint="affect import-checkpoint pid_X.pth.tar ... --run NEW_RUN",
+        )
 
 
 def load_runs(path: str | Path, device: str = "cpu") -> list[Run]:

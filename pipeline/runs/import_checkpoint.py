@@ -1,26 +1,31 @@
 """`affect import-checkpoint`: checkpoints of the authors' code to a run that `predict` can use."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.files import new_folder
+from ...cache.manifest_csv import OWN_COLUMNS
 from ...cache.records import Json, Recipe, Target
 from ...configs.schema import PUBLISHED_EDGES, ClipsConfig, Config, FeaturesConfig, LabelsConfig
-from ...errors import RunError
-from .folder import RunFolder
+from ...errors import InputError, RunError, shown
+from .folder import READ_OUTS, RunFolder
 
 if TYPE_CHECKING:
+    from ...stages.temporal.model import ModelSpec
     from ...stages.temporal.published import PublishedCheckpoint
     from .model_file import ModelCard
 
-# In the scales' own units; the PANSS total is that of the seven negative items.
-AFFECT = tuple(Target(name, -1.0, 1.0) for name in ("valence", "arousal"))
-PANSS = (*(Target(name, 1.0, 7.0) for name in ("n3", "n6", "n1")), Target("total", 7.0, 49.0))
-CAINS = (*(Target(name, 0.0, 4.0) for name in ("facial", "vocal", "gestures", "speech")), Target("total", 0.0, 16.0))
-TARGETS = {tuple(target.name for target in targets): targets for targets in (AFFECT, PANSS, CAINS)}
+# Ranges of the read-outs by their number, in the scales' own units; the PANSS total is that of seven negative items.
+RANGES = {
+    2: ((-1.0, 1.0),) * 2,  # arousal and valence
+    4: (*((1.0, 7.0),) * 3, (7.0, 49.0)),  # PANSS
+    5: (*((0.0, 4.0),) * 4, (0.0, 16.0)),  # CAINS
+}
+NAME = r"[^\W\d_][\w-]{0,99}"
 BACKBONE_FILE = "backbone.safetensors"
 
 
@@ -42,18 +47,21 @@ def import_checkpoints(
     context_edges: str = PUBLISHED_EDGES,
     clip_length: int | None = None,
     context: int = ClipsConfig().context,
+    targets: Sequence[str] = (),
     features: FeaturesConfig | None = None,
 ) -> ImportSummary:
     """A run whose folds are the checkpoints, and the backbone they were trained with as its own weights.
 
     Training adapts the backbone's BatchNorm, so checkpoints of different backbones become a run each below `run`;
     predict takes either. context_edges: `wrap` as published (a video's end is its beginning's neighbour), or `mask`.
-    Errors: WeightsError for a file that does not fit or is not safe; RunError for different targets, or a run folder
-    that is taken.
+    targets: names of the read-outs, in their order; empty: the published ones. Ranges are the published ones.
+    Errors: WeightsError for a file that does not fit or is not safe, or another number of names; InputError for words
+    that are no names; RunError for different targets, or a run folder that is taken.
     """
     from ...stages.temporal.published import read_published
 
-    found = {path: read_published(path, clip_length=clip_length, context=context) for path in paths}
+    _check_names(targets)
+    found = {path: read_published(path, clip_length=clip_length, context=context, targets=targets) for path in paths}
     first = found[paths[0]]
     for path, item in found.items():
         if item.spec != first.spec or item.backbone_name != first.backbone_name:
@@ -77,10 +85,26 @@ def import_checkpoints(
     return ImportSummary(run, first.spec.targets, first.backbone_name, names, tuple(digests))
 
 
+def _check_names(targets: Sequence[str]) -> None:
+    wrong = [name for name in targets if not re.fullmatch(NAME, name) or name in OWN_COLUMNS]
+    wrong += [name for number, name in enumerate(targets) if name in targets[:number]]
+    if wrong:
+        raise InputError(
+            f"--targets: {shown(wrong[0])} cannot name a target; expected letters, digits, - and _, each name once, "
+            f"and none of {', '.join(OWN_COLUMNS)}",
+            hint="--targets arousal,valence",
+        )
+
+
+def _targets(spec: "ModelSpec") -> tuple[Target, ...]:
+    ranges = RANGES[len(spec.targets)]
+    return tuple(Target(name, low, high) for name, (low, high) in zip(spec.targets, ranges, strict=True))
+
+
 def _config(first: "PublishedCheckpoint", context_edges: str, features: FeaturesConfig) -> Config:
     """The settings that the checkpoints were trained with, as far as they matter for scores."""
     spec = first.spec
-    ranges = {target.name: (target.low, target.high) for target in TARGETS[spec.targets]}
+    ranges = {target.name: (target.low, target.high) for target in _targets(spec)}
     return Config(
         features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE),
         labels=LabelsConfig(targets=spec.targets, ranges=ranges),
@@ -121,8 +145,8 @@ def _card(checkpoint: "PublishedCheckpoint", sha256: str, config: Config, recipe
     from ...stages.temporal.scaling import LabelScaling
     from .model_file import ModelCard
 
-    targets = TARGETS[checkpoint.spec.targets]
-    training = {"imported_from": sha256, "epoch": checkpoint.epoch}
+    targets = _targets(checkpoint.spec)
+    training = {"imported_from": sha256, "epoch": checkpoint.epoch, READ_OUTS: list(checkpoint.spec.targets)}
     scaling = LabelScaling.from_ranges(targets)
     return ModelCard(checkpoint.spec, recipe, config.clips, scaling, targets, training=training)
 

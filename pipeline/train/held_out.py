@@ -88,7 +88,7 @@ def measure(
     """The run's metrics.
 
     levels: of `levels_of`. validation: finished fold -> CCC of its inner validation clips, NaN where it has none.
-    failed: fold -> reason. shares_people: whether a person stands on two sides of a fold.
+    failed: fold -> reason. shares_people: whether the test side of a fold shares something with another.
     """
     names = [target.name for target in targets]
     return Metrics(

@@ -1,22 +1,34 @@
 """Who trains, who chooses the epoch and who tests: spans of a manifest into folds that share no subject."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cache.manifest import Manifest, check_subjects_disjoint
+from ...cache.manifest import Manifest
 from ...cache.records import Array
+from ...cache.spelling import people_of
 from ...configs.schema import EvaluationConfig
 from ...errors import ConfigError, ManifestError
 
-if TYPE_CHECKING:
-    from ...stages.temporal.clips import ClipTable
-
 SIDES = ("train", "validation", "test")
-NAMED = 5  # subjects in a message
+PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
+NAMED = 5  # people or videos in a message
 ALLOW = "--set evaluation.allow_shared_subjects=true, and every table will say so first"
+ONE_SPELLING = (
+    "write each person's name in one way in all rows; people who differ need names that differ in more than case, "
+    f"zeros and punctuation; or {ALLOW}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What must be said of a fold: with the names of people and videos, and with their numbers instead."""
+
+    named: str
+    counted: str
+    sides: tuple[str, ...] = ()  # the two of PAIRS that share what is named; without them the words are a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +40,7 @@ class Fold:
     validation: Array
     test: Array
     subjects: Mapping[str, tuple[str, ...]]  # side -> its subjects, sorted
-    warnings: tuple[str, ...] = ()
-    counted_warnings: tuple[str, ...] = ()  # the same without a subject's name
-    shares_people: bool = False  # a subject is on two sides
-    shares_frames: bool = False  # clips see frames of another side, in themselves or through their context
+    findings: tuple[Finding, ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,38 +49,95 @@ class Fold:
 
     @property
     def subject_independent(self) -> bool:
-        """Whether the numbers of this fold say something about new people."""
-        return not (self.shares_people or self.shares_frames)
+        """Whether the numbers of this fold say something about new people: its test side shares nothing."""
+        return not any("test" in finding.sides for finding in self.findings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its sides share, as one sentence, then all else that must be said."""
+        return self._said([(finding.sides, finding.named) for finding in self.findings])
+
+    @property
+    def counted_warnings(self) -> tuple[str, ...]:
+        """The same without the name of a subject or a video."""
+        return self._said([(finding.sides, finding.counted) for finding in self.findings])
 
     @property
     def sides(self) -> dict[str, Array]:
         """Side -> row numbers."""
         return dict(zip(SIDES, (self.train, self.validation, self.test), strict=True))
 
+    def _said(self, findings: Sequence[tuple[tuple[str, ...], str]]) -> tuple[str, ...]:
+        notes = tuple(words for sides, words in findings if not sides)
+        of_pair = {pair: [words for sides, words in findings if sides == pair] for pair in PAIRS}
+        shared = "; ".join(f"{' and '.join(pair)} share {', '.join(words)}" for pair, words in of_pair.items() if words)
+        if not shared:
+            return notes
+        if self.subject_independent:
+            return f"{shared}; the test people are new", *notes
+        return f"NOT subject-independent: {shared}; these numbers say nothing about new people", *notes
+
 
 def make_folds(manifest: Manifest, config: EvaluationConfig, seed: int) -> list[Fold]:
-    """The folds of the protocol.
+    """The folds of the protocol. Names that only differ in how they are written are one person's.
 
-    Errors: ManifestError for a subject on two sides (unless allowed), an empty side, or too few subjects;
-    ConfigError for a test subject the manifest does not have.
+    Errors: ManifestError for a person on two sides, or with several names where folds are made of people (both unless
+    allowed), an empty side, or too few people; ConfigError for a test subject the manifest does not have.
     """
-    names, person = np.unique(np.array(manifest.subjects), return_inverse=True)
+    person = people_by_row(manifest.subjects)
+    alike = _several_names(manifest, person)
     if config.protocol == "split":
         sides = [_fixed_split(manifest, config)]
     else:
-        groups = _groups(manifest, names, person, config, seed)
+        if alike and not config.allow_shared_subjects:
+            raise _spelling_error(manifest, alike, config.protocol)
+        groups = _groups(manifest, person, config, seed)
         everyone = np.arange(len(manifest))
         sides = [(np.setdiff1d(everyone, test), np.empty(0, np.int64), test) for test in groups]
     folds = []
     for number, (training, given, test) in enumerate(sides):
-        chosen, warnings = (
+        chosen, findings = (
             (given, ()) if len(given) else _inner_validation(manifest, person, training, config, seed + number)
         )
         train = np.setdiff1d(training, chosen)
         rows = zip(SIDES, (train, chosen, test), strict=True)
-        subjects = {side: tuple(names[np.unique(person[mine])].tolist()) for side, mine in rows}
-        folds.append(Fold(number, train, chosen, test, subjects, warnings, warnings))
-    return [_checked(fold, manifest, config) for fold in folds]
+        subjects = {side: tuple(sorted({manifest.subjects[row] for row in mine})) for side, mine in rows}
+        folds.append(Fold(number, train, chosen, test, subjects, findings))
+    return [_checked(fold, manifest, person, alike, config) for fold in folds]
+
+
+def people_by_row(subjects: Sequence[str]) -> Array:
+    """(M,) int64: the number of each row's person, the same for all spellings of a name, in the order of the names."""
+    names, row = np.unique(np.array(subjects), return_inverse=True)
+    keys = people_of(names.tolist())
+    numbers: dict[str, int] = {}
+    person: Array = np.array([numbers.setdefault(keys[name], len(numbers)) for name in names.tolist()], np.int64)[row]
+    return person
+
+
+def few(words: Sequence[str], between: str = ", ") -> str:
+    """The first words, and how many more there are."""
+    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return between.join(words[:NAMED]) + more
+
+
+def _several_names(manifest: Manifest, person: Array) -> dict[int, dict[str, int]]:
+    """Person -> each name and its first row, for people who have several."""
+    names: dict[int, dict[str, int]] = defaultdict(dict)
+    for row, (number, name) in enumerate(zip(person.tolist(), manifest.subjects, strict=True)):
+        names[number].setdefault(name, row)
+    return {number: found for number, found in names.items() if len(found) > 1}
+
+
+def _spelling_error(manifest: Manifest, alike: Mapping[int, Mapping[str, int]], protocol: str) -> ManifestError:
+    people = [
+        " and ".join(f"{name!r} (line {manifest.line(row)})" for name, row in names.items()) for names in alike.values()
+    ]
+    return ManifestError(
+        f"{manifest.path or 'the manifest'}: {few(people, '; ')} look like one person; {protocol} needs each person "
+        "under one name",
+        hint=ONE_SPELLING,
+    )
 
 
 def _fixed_split(manifest: Manifest, config: EvaluationConfig) -> tuple[Array, Array, Array]:
@@ -91,26 +157,25 @@ def _fixed_split(manifest: Manifest, config: EvaluationConfig) -> tuple[Array, A
             f"{manifest.path or 'the manifest'} has no column 'split', and evaluation.protocol is 'split'",
             hint="--set evaluation.test_subjects=[NAME] or --set evaluation.protocol=leave-one-subject-out",
         )
-    if not config.allow_shared_subjects:
-        check_subjects_disjoint(manifest)
     split = np.array(manifest.splits)
     return np.flatnonzero(split == "train"), np.flatnonzero(split == "validation"), np.flatnonzero(split == "test")
 
 
-def _groups(manifest: Manifest, names: Array, person: Array, config: EvaluationConfig, seed: int) -> list[Array]:
-    """Test rows of each fold: a subject each, or subjects dealt out so that folds hold about as many spans."""
-    folds = len(names) if config.protocol == "leave-one-subject-out" else config.folds
-    if len(names) < max(folds, 2):
+def _groups(manifest: Manifest, person: Array, config: EvaluationConfig, seed: int) -> list[Array]:
+    """Test rows of each fold: a person each, or people dealt out so that folds hold about as many spans."""
+    counts = np.bincount(person)
+    people = len(counts)
+    folds = people if config.protocol == "leave-one-subject-out" else config.folds
+    if people < max(folds, 2):
         raise ManifestError(
-            f"{manifest.path or 'the manifest'} has {len(names)} subjects; {config.protocol} needs {max(folds, 2)}",
+            f"{manifest.path or 'the manifest'} has {people} subjects; {config.protocol} needs {max(folds, 2)}",
             hint="--set evaluation.protocol=split, or fewer evaluation.folds",
         )
     if config.protocol == "leave-one-subject-out":
         return [np.flatnonzero(person == number) for number in range(folds)]
     # Largest subject first into the emptiest fold; equal ones in random order.
-    counts = np.bincount(person)
-    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), -counts))
-    fold_of = np.empty(len(names), np.int64)
+    order = np.lexsort((np.random.default_rng(seed).permutation(people), -counts))
+    fold_of = np.empty(people, np.int64)
     size = np.zeros(folds)
     for subject in order:
         fold_of[subject] = size.argmin()
@@ -120,7 +185,7 @@ def _groups(manifest: Manifest, names: Array, person: Array, config: EvaluationC
 
 def _inner_validation(
     manifest: Manifest, person: Array, train: Array, config: EvaluationConfig, seed: int
-) -> tuple[Array, tuple[str, ...]]:
+) -> tuple[Array, tuple[Finding, ...]]:
     """Those of the training rows that choose the epoch, and what must be said about them."""
     people = np.unique(person[train])
     if len(people) >= 2:
@@ -133,7 +198,7 @@ def _inner_validation(
             hint=ALLOW,
         )
     warning = "one training subject: the epoch is chosen on the last part of the training videos, not on other people"
-    return train[_last_block(manifest, train, config.validation_share)], (warning,)
+    return train[_last_block(manifest, train, config.validation_share)], (Finding(warning, warning),)
 
 
 def _last_block(manifest: Manifest, rows: Array, share: float) -> Array:
@@ -149,59 +214,75 @@ def _last_block(manifest: Manifest, rows: Array, share: float) -> Array:
     return held
 
 
-def _checked(fold: Fold, manifest: Manifest, config: EvaluationConfig) -> Fold:
-    """The fold, warned where it shares subjects. Errors: ManifestError where it must not, or for an empty side."""
+def _checked(
+    fold: Fold, manifest: Manifest, person: Array, alike: Mapping[int, Mapping[str, int]], config: EvaluationConfig
+) -> Fold:
+    """The fold, with what is to be said of its people.
+
+    Errors: ManifestError for one on two sides, unless that is allowed, or for an empty side.
+    """
     for side, rows in fold.sides.items():
         if len(rows) == 0:
             raise ManifestError(
                 f"{manifest.path or 'the manifest'}: no span is left for {side} in fold {fold.name}",
                 hint="column 'split' holds train, validation or test; or --set evaluation.test_subjects=[NAME]",
             )
-    shared, counted = [], []
-    for first, second in (("train", "test"), ("validation", "test"), ("train", "validation")):
-        both = sorted(set(fold.subjects[first]) & set(fold.subjects[second]))
+    shared, on_two = [], set()
+    for pair in PAIRS:
+        first, second = (person[fold.sides[side]] for side in pair)
+        both = np.intersect1d(first, second).tolist()
         if both:
-            more = f" and {len(both) - NAMED} more" if len(both) > NAMED else ""
-            shared.append(f"{first} and {second} share {', '.join(map(repr, both[:NAMED]))}{more}")
-            counted.append(f"{first} and {second} share {len(both)} subjects")
-    if not shared:
-        return fold
-    if not config.allow_shared_subjects:
-        raise ManifestError(f"the split is not subject-independent: {'; '.join(shared)}", hint=ALLOW)
-    named, unnamed = (
-        f"NOT subject-independent: {'; '.join(words)}; these numbers say nothing about new people"
-        for words in (shared, counted)
+            names = [_shared_name(fold, manifest, person, number) for number in both]
+            shared.append(Finding(few(names), f"{len(both)} subject{'s' * (len(both) > 1)}", pair))
+            on_two |= set(both)
+    kept = {number: names for number, names in alike.items() if number not in on_two}
+    checked = replace(fold, findings=(*shared, *fold.findings, *_named_twice(kept)))
+    if on_two and not config.allow_shared_subjects:
+        raise _shared_error(checked, manifest, person, sorted(on_two))
+    return checked
+
+
+def _shared_name(fold: Fold, manifest: Manifest, person: Array, number: int) -> str:
+    """A person's name, with the other ways in which it is written."""
+    name, *others = dict.fromkeys(name for name, _, _ in _places(fold, manifest, person, number))
+    return f"{name!r} (also {', '.join(map(repr, others))})" if others else repr(name)
+
+
+def _places(fold: Fold, manifest: Manifest, person: Array, number: int) -> list[tuple[str, str, int]]:
+    """Name, side and first row of a person: one for each name on each side."""
+    found: dict[tuple[str, str], int] = {}
+    for side, rows in fold.sides.items():
+        for row in rows[person[rows] == number].tolist():
+            found.setdefault((manifest.subjects[row], side), row)
+    return [(name, side, row) for (name, side), row in found.items()]
+
+
+def _named_twice(alike: Mapping[int, Mapping[str, int]]) -> tuple[Finding, ...]:
+    if not alike:
+        return ()
+    people = [" and ".join(map(repr, names)) for names in alike.values()]
+    return (
+        Finding(
+            f"{few(people, '; ')} look like one person; each name counts as a subject of its own",
+            f"{len(people)} people seem to have several names; each name counts as a subject of its own",
+        ),
     )
-    warnings, counted_warnings = (named, *fold.warnings), (unnamed, *fold.counted_warnings)
-    return replace(fold, warnings=warnings, counted_warnings=counted_warnings, shares_people=True)
 
 
-def overlapping_clips(clips: "ClipTable", side: Array) -> dict[str, int]:
-    """Side -> how many of its clips have, in themselves or their context, a frame that a clip of another side has.
-
-    side: (C,) 0 train, 1 validation, 2 test, -1 unused. Context is counted as if nothing were masked; in a segment it
-    is the span.
-    """
-    reach = clips.length * clips.context
-    low = clips.first - reach
-    high = clips.first + clips.length + reach
-    if clips.context_edges == "segment":
-        low, high = clips.span_first, clips.span_end
-    seen: dict[str, int] = {}
-    videos_of = [np.unique(clips.video[side == number]) for number in range(len(SIDES))]
-    videos, sides = np.unique(np.concatenate(videos_of), return_counts=True)
-    for video in videos[sides > 1]:
-        mine = np.flatnonzero((clips.video == video) & (side >= 0))
-        for number, name in enumerate(SIDES):
-            own, others = mine[side[mine] == number], mine[side[mine] != number]
-            count = _meeting(low[own], high[own], clips.first[others], (clips.first + clips.length)[others])
-            if count:
-                seen[name] = seen.get(name, 0) + count
-    return seen
-
-
-def _meeting(low: Array, high: Array, other_low: Array, other_high: Array) -> int:
-    """How many of the intervals [low, high) meet one of the others."""
-    begun = np.searchsorted(np.sort(other_low), high, side="left")
-    ended = np.searchsorted(np.sort(other_high), low, side="right")
-    return int((begun > ended).sum())
+def _shared_error(fold: Fold, manifest: Manifest, person: Array, people: Sequence[int]) -> ManifestError:
+    """Who is on two sides, and in which lines."""
+    said, respelt = [], False
+    for number in people:
+        places = _places(fold, manifest, person, number)
+        if len({name for name, _, _ in places}) == 1:
+            sides = " and ".join(f"{side} (line {manifest.line(row)})" for _, side, row in places)
+            said.append(f"subject {places[0][0]!r} is in {sides}")
+        else:
+            names = " and ".join(f"{name!r} in {side} (line {manifest.line(row)})" for name, side, row in places)
+            said.append(f"{names} look like one person")
+            respelt = True
+    new = "; the test people are new" if fold.subject_independent else ""
+    return ManifestError(
+        f"{manifest.path or 'the manifest'}: {few(said, '; ')}; expected each person on one side{new}",
+        hint=ONE_SPELLING if respelt else ALLOW,
+    )

@@ -27,10 +27,11 @@ from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
 from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
+from .leaks import check_recordings
 from .provenance import describe_environment
 from .sizes import sized
 from .splits import Fold, make_folds
-from .training_set import TrainingSet, build_training_set, check_contexts_disjoint
+from .training_set import TrainingSet, build_training_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def train(
         spec_of(data, config)  # what cannot be built is refused before anything is made
         if len(folds) == 1:  # with several, the one that cannot train is listed and the others stand
             check_targets_vary(data.manifest, folds[0].train)
-        folds = [check_contexts_disjoint(data, fold, config.evaluation.allow_shared_subjects) for fold in folds]
+        folds = check_recordings(data, folds, config)
         environment = describe_environment(
             data, labels, store=store, mirrored=mirrored, seed=config.training.seed, device=place
         )

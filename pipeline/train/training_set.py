@@ -17,7 +17,6 @@ from ...configs.subject import Subject
 from ...errors import ConfigError, ManifestError, StoreError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.scaling import LabelScaling
-from .splits import Fold, overlapping_clips
 
 LEVELS_LOST = (
     "clips.centre=person takes each person's mean feature away: scores tell of changes within a recording, not of "
@@ -104,28 +103,6 @@ def build_training_set(
         skipped=skipped,
         warnings=warnings,
     )
-
-
-def check_contexts_disjoint(data: TrainingSet, fold: Fold, allowed: bool) -> Fold:
-    """The fold, with a warning where clips see frames of another side through their context.
-
-    Errors: ManifestError for such a fold unless it is allowed.
-    """
-    side = np.full(len(data.manifest), -1)
-    for number, rows in enumerate(fold.sides.values()):
-        side[rows] = number
-    seen = overlapping_clips(data.clips, side[data.clips.span])
-    if not seen:
-        return fold
-    words = f"{sum(seen.values())} clips see frames of another side ({', '.join(f'{k}: {n}' for k, n in seen.items())})"
-    if not allowed:
-        raise ManifestError(
-            f"{data.manifest.path or 'the manifest'}: a video is on two sides of the split, and {words}",
-            hint="give all spans of a video one split; or --set evaluation.allow_shared_subjects=true",
-        )
-    warning = f"NOT subject-independent: {words}"
-    warnings, counted = (warning, *fold.warnings), (warning, *fold.counted_warnings)
-    return replace(fold, warnings=warnings, counted_warnings=counted, shares_frames=True)
 
 
 def _check_levels_remain(manifest: Manifest) -> None:

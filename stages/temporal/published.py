@@ -2,7 +2,7 @@
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from .model import ModelSpec, TemporalModel
 from .reference_distribution import ReferenceDistribution
 
 HEADS = 16  # cannot be read from the weights' shapes
-# Targets by the number of sliced read-outs and whether a total reads everything.
+# Targets by the number of sliced read-outs and whether a total reads everything, in the order of the read-outs. Nothing
+# in a checkpoint names them: of the head of two, the authors' loader stacks arousal first, and they call the head AV.
 TARGETS = {
-    (2, False): ("valence", "arousal"),
+    (2, False): ("arousal", "valence"),
     (3, True): ("n3", "n6", "n1", "total"),  # PANSS negative items and their scale
     (4, True): ("facial", "vocal", "gestures", "speech", "total"),  # CAINS expression items
 }
@@ -42,7 +43,9 @@ class PublishedCheckpoint:
     epoch: int | None
 
 
-def read_published(path: Path, *, clip_length: int | None = None, context: int = 2) -> PublishedCheckpoint:
+def read_published(
+    path: Path, *, clip_length: int | None = None, context: int = 2, targets: Sequence[str] = ()
+) -> PublishedCheckpoint:
     """A checkpoint file, converted; see `convert_checkpoint`.
 
     Errors: WeightsError for a file that cannot be read, or that holds more than tensors and numbers: nothing in it
@@ -54,7 +57,7 @@ def read_published(path: Path, *, clip_length: int | None = None, context: int =
         content = torch.load(path, map_location="cpu", weights_only=True)
         for section in _sections(content, str(path)).values():
             check_tensors(section, size)
-        return convert_checkpoint(content, str(path), clip_length=clip_length, context=context)
+        return convert_checkpoint(content, str(path), clip_length=clip_length, context=context, targets=targets)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -71,12 +74,14 @@ def read_published(path: Path, *, clip_length: int | None = None, context: int =
 
 
 def convert_checkpoint(
-    content: object, source: str, *, clip_length: int | None = None, context: int = 2
+    content: object, source: str, *, clip_length: int | None = None, context: int = 2, targets: Sequence[str] = ()
 ) -> PublishedCheckpoint:
     """The dict `epoch, backbone, neck, head` as a model; what kind of head it is follows from its shapes.
 
     clip_length, context: not part of the weights; None and 2 are as published. `context` is ignored where the head
-    was trained without. Errors: WeightsError listing every key that is missing, unexpected or of another shape.
+    was trained without. targets: names of the read-outs, in their order, the total last; empty: as published.
+    Errors: WeightsError listing every key that is missing, unexpected or of another shape, or for another number of
+    names than there are read-outs.
     """
     sections = _sections(content, source)
     backbone = {key.removeprefix("backbone."): value for key, value in sections["backbone"].items()}
@@ -87,7 +92,8 @@ def convert_checkpoint(
             f"{source} holds neither published backbone: neither {' nor '.join(BACKBONES)} is among its "
             f"{len(backbone)} backbone keys"
         )
-    spec = _spec(sections, reduction, source, clip_length, context)
+    names = _names(sections["head"], source, targets)
+    spec = _spec(sections, reduction, source, targets=names, clip_length=clip_length, context=context)
     state = _renamed(sections, reduction)
     _check_fit(state, spec, source)
     state |= {"feature_mean": torch.zeros(spec.feature_size), "feature_scale": torch.ones(spec.feature_size)}
@@ -119,21 +125,35 @@ def _sections(content: object, source: str) -> dict[str, dict[str, Tensor]]:
     return sections
 
 
-def _spec(
-    sections: Mapping[str, Mapping[str, Tensor]],
-    reduction: Mapping[str, Tensor],
-    source: str,
-    clip_length: int | None,
-    context: int,
-) -> ModelSpec:
-    head, neck = sections["head"], sections["neck"]
+def _names(head: Mapping[str, Tensor], source: str, given: Sequence[str]) -> tuple[str, ...]:
+    """What each read-out of a head predicts: the names given, or else the published ones."""
     sliced = len([key for key in head if re.fullmatch(r"fc\d+\.weight", key)])
     total = "fc_total.weight" in head
     if (sliced, total) not in TARGETS:
         raise WeightsError(
             f"{source}: a head of {sliced} read-outs {'with' if total else 'without'} a total is none of the "
-            "published ones (valence and arousal, PANSS, CAINS)"
+            "published ones (arousal and valence, PANSS, CAINS)"
         )
+    published = TARGETS[sliced, total]
+    if given and len(given) != len(published):
+        raise WeightsError(
+            f"{source} has {len(published)} read-outs, and {len(given)} names are given for them: {', '.join(given)}",
+            hint=f"as published: --targets {','.join(published)}",
+        )
+    return tuple(given) or published
+
+
+def _spec(
+    sections: Mapping[str, Mapping[str, Tensor]],
+    reduction: Mapping[str, Tensor],
+    source: str,
+    *,
+    targets: tuple[str, ...],
+    clip_length: int | None,
+    context: int,
+) -> ModelSpec:
+    head, neck = sections["head"], sections["neck"]
+    total = "fc_total.weight" in head
     weight, feed_forward = reduction.get("dim_reduction.weight"), neck.get("transformer.layers.0.linear1.weight")
     if weight is None or weight.dim() != 2 or feed_forward is None or feed_forward.dim() != 2:
         raise WeightsError(f"{source} lacks dim_reduction.weight or transformer.layers.0.linear1.weight")
@@ -148,11 +168,11 @@ def _spec(
         feed_forward=len(feed_forward),
         attention_scale="published",
         head_inner_relu=not total,
-        total_target="total" if total else None,
+        total_target=targets[-1] if total else None,
     )
     with_context = any(key.startswith("nlb.") for key in head)
-    length = clip_length or CLIP_LENGTHS[sliced]
-    return ModelSpec(size, TARGETS[sliced, total], length, context if with_context else 0, config)
+    length = clip_length or CLIP_LENGTHS[len(targets) - total]
+    return ModelSpec(size, targets, length, context if with_context else 0, config)
 
 
 def _renamed(sections: Mapping[str, Mapping[str, Tensor]], reduction: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ class ComparedRun:
     """One run on the spans that all runs held out. Differences are this run's minus the first run's."""
 
     name: str
-    shares_people: bool  # whether a person stands on two sides of one of its folds
+    shares_people: bool  # as in its metrics
     scores: Mapping[str, Values]  # target, or all of several -> metric -> score
     differences: Mapping[str, Values]  # the same; empty for the first run
     subject_ccc: Mapping[str, float]  # subject -> mean CCC over the targets; NaN where no target has one

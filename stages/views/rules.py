@@ -13,7 +13,7 @@ METRICS = {  # in the order they are shown
     "ccc": "CCC", "pcc": "PCC", "rmse": "RMSE", "mae": "MAE", "icc": "ICC(3,1)", "icc21": "ICC(2,1)"
 }  # fmt: skip
 METHODS = {"blend": "blend", "model": "model", "ridge": "ridge regression", "mean": "training mean"}
-PEOPLE_SHARED = "People are shared between the sides of a fold: these numbers say nothing about new people."
+PEOPLE_SHARED = "The test sides share people with the other sides: these numbers say nothing about new people."
 VALUE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)  # between ticks, times a power of ten
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 

@@ -6,7 +6,6 @@ import pytest
 
 from affect.cache.manifest import (
     Manifest,
-    check_subjects_disjoint,
     check_targets_vary,
     match_videos,
     read_manifest,
@@ -160,14 +159,11 @@ def test_a_target_without_variation_in_training_is_refused(tmp_path: Path) -> No
     check_targets_vary(read_manifest(write(tmp_path, GOOD), targets=["valence"]), np.arange(3))
 
 
-def test_a_subject_in_two_splits_is_named_with_its_lines(tmp_path: Path) -> None:
+def test_subjects_in_two_splits_are_known(tmp_path: Path) -> None:
     text = GOOD + "b/d.mp4,A,0,1,test,0,0\n"
     manifest = read_manifest(write(tmp_path, text))
     assert shared_subjects(manifest) == {"A": ["train", "test"]}
-    with pytest.raises(ManifestError, match=r"'A' is in train \(line 2\) and test \(line 5\)") as caught:
-        check_subjects_disjoint(manifest)
-    assert caught.value.hint is not None and "allow_shared_subjects" in caught.value.hint
-    check_subjects_disjoint(read_manifest(write(tmp_path, GOOD)))
+    assert shared_subjects(read_manifest(write(tmp_path, GOOD))) == {}
 
 
 def test_videos_match_by_id_by_encoded_name_and_by_path_ending() -> None:

@@ -14,12 +14,13 @@ from click.testing import Result
 
 from affect.cache.opening import create_store
 from affect.cache.records import FrameFeatures, VideoInfo
+from affect.errors import RunError
 from affect.pipeline.runs.folder import load_run
 from affect.stages.features.backbones.published import PUBLISHED, construct, file_keys
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 Affect = Callable[..., Result]
-TARGETS = ["valence", "arousal"]
+TARGETS = ["arousal", "valence"]  # the order of the authors' read-outs
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,72 @@ def write_video(store: Any, name: str, values: Any, digest: str) -> None:
     with store.writer(name, "fingerprint") as writer:
         writer.append(block, b"")
         writer.commit(VideoInfo(digest, "fingerprint", 1, 1, frames, frames, 25.6, 25.0, 320, 240, 0, "h264"))
+
+
+@pytest.fixture(scope="module")
+def constant(parity: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose first read-out always says .5 and whose second says -.25."""
+    content = checkpoint(parity)
+    for number, value in ((1, 0.5), (2, -0.25)):
+        weight = content["head"][f"module.fc{number}.weight"]
+        content["head"] |= {f"module.fc{number}.weight": 0 * weight, f"module.fc{number}.bias": torch.tensor([value])}
+    path = tmp_path_factory.mktemp("constant") / "pid_1.pth.tar"
+    torch.save(content, path)
+    return path
+
+
+def predicted(affect: Affect, run: Path, folder: Path) -> dict[str, float]:
+    """Column -> the one value that it holds, read as somebody reads the table: by name."""
+    digest = load_run(run).card.recipe
+    write_video(create_store(folder / "store", digest), "sample", np.ones((80, 2048)), digest.digest)
+    words = ["--store", folder / "store", "--run", run, "--output", folder / "out", "--no-video"]
+    assert affect("predict", "sample", *words).exit_code == 0
+    table = pd.read_csv(folder / "out" / "predictions.csv")
+    return {name: float(table[name].iloc[0]) for name in table.columns if name in {"arousal", "valence", "a", "b-2"}}
+
+
+def test_the_first_read_out_is_arousal_and_the_second_valence_by_name(
+    constant: Path, affect: Affect, tmp_path: Path
+) -> None:
+    result = affect("import-checkpoint", constant, "--run", tmp_path / "run")
+    assert result.exit_code == 0 and "for arousal, valence on" in result.output
+    assert predicted(affect, tmp_path / "run", tmp_path) == {"arousal": 0.5, "valence": -0.25}
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [("valence,arousal", {"valence": 0.5, "arousal": -0.25}), ("a, b-2", {"a": 0.5, "b-2": -0.25})],
+)
+def test_names_that_are_typed_go_to_the_read_outs_in_their_order(
+    constant: Path, affect: Affect, tmp_path: Path, typed: str, expected: dict[str, float]
+) -> None:
+    assert affect("import-checkpoint", constant, "--run", tmp_path / "run", "--targets", typed).exit_code == 0
+    assert predicted(affect, tmp_path / "run", tmp_path) == expected
+    ranges = load_run(tmp_path / "run").config.labels.ranges
+    assert ranges == dict.fromkeys(expected, (-1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "typed", ["arousal", "a,b,c", "", "a,", "a,a", "a,subject", "a,=b", "a,b c", "a,x/../y", "_a,b"]
+)
+def test_words_that_cannot_name_the_read_outs_are_refused_before_anything_is_written(
+    constant: Path, affect: Affect, tmp_path: Path, typed: str
+) -> None:
+    result = affect("import-checkpoint", constant, "--run", tmp_path / "run", "--targets", typed)
+    assert result.exit_code == 2 and "--targets" in result.output and not (tmp_path / "run").exists()
+
+
+def test_a_run_imported_when_the_read_outs_were_exchanged_is_refused(
+    constant: Path, affect: Affect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from affect.pipeline.runs import import_checkpoint
+
+    with monkeypatch.context() as patched:
+        patched.setattr(import_checkpoint, "READ_OUTS", "not_there_before")
+        affect("import-checkpoint", constant, "--run", tmp_path / "old", "--targets", "valence,arousal")
+    with pytest.raises(RunError, match="exchanged valence and arousal") as error:
+        load_run(tmp_path / "old")
+    assert error.value.hint is not None and "import-checkpoint" in error.value.hint
 
 
 def test_checkpoints_of_different_backbones_score_together(

@@ -46,11 +46,32 @@ def test_every_span_is_tested_once_and_no_person_is_on_two_sides(words: tuple[st
 
 def test_a_person_on_two_sides_is_refused_unless_allowed_and_then_said_first() -> None:
     table = manifest(["a", "a", "b", "c"], ["train", "test", "validation", "train"])
-    with pytest.raises(ManifestError, match="'a'"):
+    with pytest.raises(ManifestError, match=r"subject 'a' is in train \(line 2\) and test \(line 3\)") as caught:
         make_folds(table, evaluation(), 0)
+    assert caught.value.hint is not None and "allow_shared_subjects" in caught.value.hint
     (fold,) = make_folds(table, evaluation("allow_shared_subjects=true"), 0)
     assert fold.warnings[0].startswith("NOT subject-independent: train and test share 'a'")
-    assert fold.shares_people and not fold.subject_independent
+    assert fold.counted_warnings[0].startswith("NOT subject-independent: train and test share 1 subject;")
+    assert not fold.subject_independent
+
+
+def test_a_person_who_only_trains_and_chooses_the_epoch_leaves_the_test_people_new() -> None:
+    table = manifest(["B", "B", "C", "A"], ["train", "validation", "train", "test"])
+    with pytest.raises(ManifestError, match="expected each person on one side; the test people are new"):
+        make_folds(table, evaluation(), 0)
+    (fold,) = make_folds(table, evaluation("allow_shared_subjects=true"), 0)
+    assert fold.warnings == ("train and validation share 'B'; the test people are new",)
+    assert fold.counted_warnings == ("train and validation share 1 subject; the test people are new",)
+    assert fold.subject_independent
+
+
+def test_all_sides_that_share_are_named_and_no_others() -> None:
+    table = manifest(["B", "B", "A", "A"], ["train", "validation", "train", "test"])
+    (fold,) = make_folds(table, evaluation("allow_shared_subjects=true"), 0)
+    assert fold.warnings == (
+        "NOT subject-independent: train and test share 'A'; train and validation share 'B'; "
+        "these numbers say nothing about new people",
+    )
 
 
 def test_one_training_person_is_split_in_time_only_where_sharing_is_allowed() -> None:
@@ -60,7 +81,8 @@ def test_one_training_person_is_split_in_time_only_where_sharing_is_allowed() ->
     (fold,) = make_folds(table, evaluation("allow_shared_subjects=true"), 0)
     assert fold.validation.tolist() == [8, 9] and fold.test.tolist() == [10]
     assert any("last part" in warning for warning in fold.warnings)
-    assert fold.shares_people, "its one training subject chooses the epoch too"
+    assert fold.warnings[0] == "train and validation share 'a'; the test people are new"
+    assert fold.subject_independent, "its one training subject chooses the epoch too, but does not test"
 
 
 @pytest.mark.parametrize(

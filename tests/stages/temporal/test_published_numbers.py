@@ -35,7 +35,7 @@ def test_the_names_and_shapes_are_those_of_the_published_files(root: Path, parit
 @pytest.mark.parametrize(
     ("head", "targets", "context", "length"),
     [
-        ("va", ("valence", "arousal"), 2, 16),
+        ("va", ("arousal", "valence"), 2, 16),
         ("panss", ("n3", "n6", "n1", "total"), 2, 32),
         ("cains_nocontext", ("facial", "vocal", "gestures", "speech", "total"), 0, 32),
     ],
@@ -48,6 +48,15 @@ def test_the_kind_of_head_follows_from_its_shapes(
     assert (found.backbone_name, found.epoch) == ("resnet50-vggface2", 7)
     assert list(found.backbone_state) == ["conv1_7x7_s2.weight"]
     TemporalModel(found.spec).load_state_dict(found.state, strict=True)
+
+
+def test_other_names_go_to_the_read_outs_in_their_order_and_the_last_is_the_total(parity: dict[str, Any]) -> None:
+    content = parity["authors_checkpoint"]("panss", 64, PREFIXES)
+    spec = convert_checkpoint(content, "x", targets=("a", "b", "c", "all")).spec
+    assert spec.targets == ("a", "b", "c", "all") and spec.config.total_target == "all"
+    with pytest.raises(WeightsError, match="has 4 read-outs, and 2 names are given") as error:
+        convert_checkpoint(content, "x", targets=("a", "b"))
+    assert error.value.hint == "as published: --targets n3,n6,n1,total"
 
 
 def test_a_checkpoint_file_is_read_with_and_without_the_wrapper_prefix(tmp_path: Path, parity: dict[str, Any]) -> None:

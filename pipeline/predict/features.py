@@ -9,7 +9,7 @@ from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM, allowed, beside, names_code, received, same
 from ...errors import ConfigError, RunError, shown
-from ...stages.features.recipe import differences
+from ...stages.features.recipe import differences, settings_of
 from ..extract.extract import recipe_of
 from ..extract.videos import Source
 from ..runs.folder import Run
@@ -64,7 +64,8 @@ def features_config(run: Run, options: PredictOptions) -> FeaturesConfig:
         from ...stages.features.backbones.load import check_code
 
         check_code(backbone, recipe.fields.get("code_sha256"), str(run.path))
-    return replace(config, backbone=backbone, weights=_weights(run, config, options))
+    taps = settings_of(recipe).taps  # a run from before there were taps says nothing of them
+    return replace(config, backbone=backbone, weights=_weights(run, config, options), taps=taps)
 
 
 def check_typed(runs: Sequence[Run], options: PredictOptions) -> None:

@@ -44,7 +44,7 @@ class FeatureExtractor:
         self.config = config
         self.device = device
         with one_thread():
-            backbone = load_backbone(config.backbone, config.weights, config.preprocessing)
+            backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             self.embedder = Embedder(backbone, device, config.precision)
             self.detector = None
             if config.faces.detector != "none":

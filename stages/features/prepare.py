@@ -180,5 +180,6 @@ def _run_recording(backbone: Backbone, image: Tensor) -> tuple[Tensor, list[tupl
     features = backbone(image)
     for handle in handles:
         handle.remove()
-    tapped = backbone.tapping.modules
-    return features, [pair for pair in pairs if all(runs[name] == 1 and name not in tapped for name in pair)]
+    return features, [
+        pair for pair in pairs if all(runs[name] == 1 and not backbone.tapping.listens_in(name) for name in pair)
+    ]

@@ -67,14 +67,19 @@ class Tapping:
         self._calls: int | None = None  # known after the first pass
         modules = dict(net.named_modules())
         known = places if places is not None else {layer: Place(layer) for layer in modules if layer}
+        self.places = known
         layers = dict.fromkeys(tap.layer for tap in taps if not tap.pooled)
         for layer in layers:
             if layer not in known:
                 raise _unknown(layer, list(known), name)
-        self.modules = frozenset(known[layer].module for layer in layers)
+        self._modules = [known[layer].module for layer in layers]
         for layer in layers:
             place, mine = known[layer], [tap for tap in taps if tap.layer == layer and not tap.pooled]
-            modules[place.module].register_forward_hook(partial(_heard, mine, place.output))
+            modules[place.module].register_forward_hook(partial(_heard, mine, place))
+
+    def listens_in(self, module: str) -> bool:
+        """Whether something in a module of the network is tapped, or all of it."""
+        return any(f"{name}.".startswith(f"{module}.") for name in self._modules)
 
     def run(self, net: nn.Module, images: Tensor) -> Tensor:
         """(N, D) float32: the taps of preprocessed (N, 3, S, S), in their order. The network ends after its last tap.
@@ -148,11 +153,24 @@ def shape_of(value: object) -> str:
     return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _heard(taps: Sequence[Tap], output: int | None, _layer: nn.Module, _given: object, value: object) -> None:
+def part_of(value: object, place: Place) -> object:
+    """What comes out at a place, of what its module gives."""
+    return value[place.output] if place.output is not None and isinstance(value, list | tuple) else value
+
+
+def size_of(value: object, count: int) -> tuple[int, tuple[int, ...]] | None:
+    """C, and (H, W), (L,) or (), of what a layer gives for `count` images; None for what cannot be tapped."""
+    if not (isinstance(value, Tensor) and value.is_floating_point() and 2 <= value.ndim <= 4 and len(value) == count):
+        return None
+    if value.ndim == 3 or (value.ndim == 4 and channels_last(value.shape)):
+        return value.shape[-1], tuple(value.shape[1:-1])
+    return value.shape[1], tuple(value.shape[2:])
+
+
+def _heard(taps: Sequence[Tap], place: Place, _layer: nn.Module, _given: object, value: object) -> None:
     recording: _Recording | None = getattr(_THREAD, "recording", None)
     if recording is not None:
-        several = output is not None and isinstance(value, list | tuple)
-        recording.add(taps, value[output] if several else value)  # type: ignore[index]
+        recording.add(taps, part_of(value, place))
 
 
 def _no_cells(tap: Tap, value: object, expected: str) -> ConfigError:

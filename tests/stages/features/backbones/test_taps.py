@@ -104,6 +104,14 @@ def test_a_prepared_copy_gives_the_same_taps(images: Tensor, taps: str, precisio
     assert (found - expected).abs().max() < {"fp32": 1e-5, "fp16": 5e-3, "bf16": 5e-2}[precision]
 
 
+@pytest.mark.parametrize("taps", ["bn1.drop", "blocks.0.0.bn1.act,blocks.1.0.bn2", "conv_stem:2"])
+def test_layers_in_and_before_batch_norms_are_the_same_on_a_prepared_copy(photographs: Tensor, taps: str) -> None:
+    backbone = load_backbone("efficientnet-lite0", taps=taps)
+    ready = prepare(backbone, "cpu")
+    given = backbone.preprocess(photographs)
+    torch.testing.assert_close(ready(given), backbone(given), rtol=1e-4, atol=1e-4)
+
+
 def test_threads_that_share_a_backbone_do_not_hear_each_other(images: Tensor) -> None:
     backbone = drawn("one:8,two:2")
     batches = [torch.randn((2, 3, 16, 16), generator=torch.manual_seed(seed)) for seed in range(16)]

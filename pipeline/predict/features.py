@@ -80,7 +80,8 @@ def check_typed(runs: Sequence[Run], options: PredictOptions) -> None:
 
 def _weights(run: Run, config: FeaturesConfig, options: PredictOptions) -> str | None:
     """The file of the backbone's weights, made sure of by its sha256 before anything reads it."""
-    from ...stages.features.backbones.weights import existing_file, file_sha256
+    from ...stages.features.backbones.load import weights_of
+    from ...stages.features.backbones.weights import existing_file
 
     word = options.weights or config.weights
     if word is None or word == RANDOM:
@@ -94,9 +95,12 @@ def _weights(run: Run, config: FeaturesConfig, options: PredictOptions) -> str |
             f"{config.weights.source} says features.weights {shown(str(word))}, which {why}",  # type: ignore[union-attr]
             hint="if you know that file, type it: --weights FILE",
         )
-    file = existing_file(word if options.weights or absolute else str(inside))
+    place = word if options.weights or absolute else str(inside)
+    if own_code:
+        return str(existing_file(place))
+    file, sha256 = weights_of(config.backbone, place)
     wanted = run.card.recipe.fields.get("weights_sha256")
-    if not own_code and file_sha256(file) != wanted:
+    if sha256 != wanted:
         raise RunError(
             f"weights {file} are not those of the models in {run.path} (sha256 {shown(wanted)})",
             hint="--weights FILE names the file that the features were extracted with",

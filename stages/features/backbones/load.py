@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from ....configs.taps import AUTO, POOLED_TAP, parse_taps, spell_taps
 from ....configs.trust import allowed
 from ....errors import ConfigError, InputError
-from . import published, torchvision, user
+from . import face_api_files, published, torchvision, user
 from .network import Network, Scale, require_no_paper
 from .taps import Tapping
+from .weights import existing_file, file_sha256
 
 Builder = Callable[[str, str | Path | None], Network]
+FACE_API = "face-api"
 BATCH_TOLERANCE = 1e-4  # relative to the features' spread
 # A new network draws its weights from the process's one generator; a cluster's worker may load several at once.
 _BUILDING = threading.Lock()
@@ -124,6 +126,7 @@ def _later(module: str) -> Builder:
 NAMED: dict[str, Builder] = {
     "efficientnet-lite0": _later("lite0"),
     "pixels": _later("pixels"),
+    FACE_API: _later("face_api"),
     **dict.fromkeys(published.PUBLISHED, published.build),
     **dict.fromkeys(torchvision.names(), torchvision.build),
 }
@@ -156,6 +159,17 @@ def load_backbone(
     return Backbone(name, network, preprocessing, taps)
 
 
+def weights_of(name: str, weights: str | Path) -> tuple[Path, str]:
+    """Where a backbone's weights lie, made absolute, and their sha256 as a recipe says it; nothing in them is used.
+
+    Errors: WeightsError, OSError.
+    """
+    if name == FACE_API:
+        return face_api_files.located(weights), face_api_files.digest_of(face_api_files.read_files(name, weights))
+    file = existing_file(weights)
+    return file, file_sha256(file)
+
+
 def check_code(name: str, sha256: object, whose: str) -> None:
     """As `user.check_code`, where the name is that of a user's own network."""
     if _builder(name) is user.build:
@@ -173,6 +187,6 @@ def _builder(name: str) -> Builder:
     near = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
     raise ConfigError(
         f"backbone {name!r} is unknown" + (f"; the nearest name is {near[0]!r}" if near else ""),
-        hint="--backbone takes efficientnet-lite0, pixels, resnet50-vggface2, resnet50-sfew, a torchvision name, "
-        "timm:NAME, onnx:FILE or package.module:factory",
+        hint="--backbone takes efficientnet-lite0, pixels, face-api, resnet50-vggface2, resnet50-sfew, a "
+        "torchvision name, timm:NAME, onnx:FILE or package.module:factory",
     )

@@ -21,8 +21,8 @@ from affect.stages.features.recipe import make_recipe, settings_of
 
 # Small, of most families. The others differ in depth and width, and take up to a minute each.
 QUICK = (
-    "efficientnet-lite0", "pixels", "resnet50-vggface2", "resnet50-sfew", "alexnet", "convnext_tiny", "densenet121",
-    "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
+    "efficientnet-lite0", "pixels", "face-api", "resnet50-vggface2", "resnet50-sfew", "alexnet", "convnext_tiny",
+    "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
     "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "vit_b_32",
 )  # fmt: skip
 OTHERS = ("timm:test_convnext", "timm:vit_tiny_patch16_224", "timm:test_efficientnet", "onnx", "user")

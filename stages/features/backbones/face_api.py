@@ -23,7 +23,8 @@ WIDTHS = (32, 64, 128, 256)  # channels of the four blocks
 EXPRESSIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 POINTS = 68
 # What held up best on people who were not seen in training: 7 + 128 + 136 numbers.
-TAPS = "expression.logits:1,landmarks.dense2:1,landmarks.points:1"
+POINTS_LAYER = "landmarks.points"
+TAPS = f"expression.logits:1,landmarks.dense2:1,{POINTS_LAYER}:1"
 
 
 class Separable(nn.Module):
@@ -107,7 +108,7 @@ def build(name: str, weights: str | Path | None) -> Network:
         for part, kind in ((net.expression, EXPRESSION), (net.landmarks, LANDMARKS)):
             fit(part, _state(files[kind.manifest], files[kind.values]), f"weights {kind.values!r}", names=_names(part))
         sha256, origin = digest_of(files), str(Path(str(weights)).name)
-    return Network(net, Scale(SIZE_PX, MEAN, STD, unit=255), SIZE_PX, sha256, origin, taps=TAPS)
+    return Network(net, Scale(SIZE_PX, MEAN, STD, unit=255), SIZE_PX, sha256, origin, taps=TAPS, points=POINTS_LAYER)
 
 
 def _same(maps: Tensor, stride: int) -> Tensor:

@@ -48,6 +48,7 @@ class Backbone(nn.Module):
         with torch.no_grad():
             self.feature_size = self._run(self._images(1)).shape[1]  # D
             self.one_by_one = network.may_mix and self._mixes_images()
+        self.points = self.tapping.columns(network.points)  # of the features: 68 points (x, y) in 0-1 of the crop
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, D) float32 of preprocessed (N, 3, S, S)."""

@@ -77,6 +77,7 @@ class Network:
     paper_scale: Preprocess | None = None  # where the paper feeds the network another scale than its own
     notes: Mapping[str, object] = field(default_factory=dict)  # joins the description
     taps: str = POOLED  # what `features.taps=auto` stands for
+    points: str | None = None  # the layer that gives 68 points (x, y) in 0-1 of the crop
     places: Mapping[str, Place] | None = None  # its layers by name; None: the modules of `net`
     may_mix: bool = False  # whether several images at once may come out mixed up, or be refused
 

@@ -64,7 +64,8 @@ class Tapping:
         """`places`: the network's layers by name; None: its modules. Errors: ConfigError for a layer it lacks."""
         self.taps = taps
         self._name = name
-        self._calls: int | None = None  # known after the first pass
+        self._calls: int | None = None  # known after the first pass, as the sizes are
+        self._sizes: list[int] = []
         modules = dict(net.named_modules())
         known = places if places is not None else {layer: Place(layer) for layer in modules if layer}
         self.places = known
@@ -99,7 +100,16 @@ class Tapping:
         if POOLED_TAP not in self.taps:
             self._calls = recording.calls
         parts = [self._part(tap, recording, output, len(images)) for tap in self.taps]
+        self._sizes = [part.shape[1] for part in parts]
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def columns(self, layer: str | None) -> slice | None:
+        """Which of the features are those of a layer without cells; None where it is not tapped so."""
+        starts = [sum(self._sizes[:number]) for number in range(len(self.taps))]
+        found = {
+            tap: slice(start, start + size) for tap, start, size in zip(self.taps, starts, self._sizes, strict=True)
+        }
+        return None if layer is None else found.get(Tap(layer, 1))
 
     def _part(self, tap: Tap, recording: _Recording, output: object, count: int) -> Tensor:
         value = output if tap.pooled else recording.cells.get(tap)

@@ -1,10 +1,26 @@
 """Points of a face from the crop into the frame: the crop's own matrix, turned round."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from ....cache.records import Array
 from .crop import crop_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class PointsOf:
+    """Where the points of a face are among its features, and how its crop was made."""
+
+    columns: slice  # of the features: x, y, x, y, ... in 0-1 of the crop
+    crop: str  # "aligned" or "box"
+    mirrored: bool
+
+    def __call__(self, values: Array, box_px: Array, landmarks_px: Array) -> Array:
+        """(R, 68, 2) float32 pixels of the upright frame; values: (R, D)."""
+        points = values[:, self.columns].reshape(len(values), -1, 2)
+        return points_in_frame(points, box_px, landmarks_px, self.crop, mirrored=self.mirrored)
 
 
 def points_in_frame(points: Array, box_px: Array, landmarks_px: Array, crop: str, *, mirrored: bool = False) -> Array:

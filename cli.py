@@ -161,11 +161,9 @@ def extract_features(
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    names = {"backbone": backbone, "weights": weights}  # as they are typed, whatever YAML would make of them
-    quoted = {key: None if value is None else json.dumps(value) for key, value in names.items()}
-    flags = {**quoted, "faces.detector": faces, "sample_fps": sample_fps}
+    flags = {"faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
-    settings = _load(config, [*given, *overrides]).features
+    settings = _load(config, [*_typed(backbone, weights), *given, *overrides]).features
     sources = find_videos(videos)
     if dry_run:
         rows = plan_only(sources, store, overwrite=overwrite)
@@ -185,6 +183,12 @@ def _load(config: str | None, words: Sequence[str]) -> Config:
     from .configs.load import load_config
 
     return load_config(config, words)
+
+
+def _typed(backbone: str | None, weights: str | None) -> list[str]:
+    """The words of both flags as they are typed, whatever YAML would make of them."""
+    names = {"backbone": backbone, "weights": weights}
+    return [f"features.{key}={json.dumps(value)}" for key, value in names.items() if value is not None]
 
 
 def _workers(jobs: int, backend: str, scheduler: str | None) -> Workers:
@@ -256,6 +260,28 @@ def check_videos_command(
         found = {event.path: event for event in drawn if not isinstance(event, Planned)}
     checks = [found[str(source.path)] for source in sources]
     sys.exit(_say(text.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]}))
+
+
+@main.command("check-backbone")
+@click.argument("name", metavar="NAME")
+@click.option("--weights", metavar="FILE|random", help="The backbone's weights; random will do to see its layers.")
+@click.option("--all", "every", is_flag=True, help="List the layers inside of layers too.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@config_options
+@json_option
+def check_backbone_command(
+    *, name: str, weights: str | None, every: bool, device: str, config: str | None, overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:  # fmt: skip
+    """List the layers of a backbone for features.taps: what each gives, and the time until then for a face.
+
+    Example: affect check-backbone efficientnet-lite0
+    """
+    from .pipeline.extract.check_backbone import check_backbone
+    from .pipeline.terminal import text
+
+    report = check_backbone(_load(config, [*_typed(name, weights), *overrides]).features, device=device)
+    sys.exit(_say(text.of_backbone(report, every=every), as_json, report.to_json()))
 
 
 @main.command("train-temporal")

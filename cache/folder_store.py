@@ -25,7 +25,7 @@ from .layout import (
     specs_of,
     write_arrays,
 )
-from .records import DTYPES, Array, FrameFeatures, Recipe, VideoInfo
+from .records import ALL_DTYPES, DTYPES, OPTIONAL, Array, FrameFeatures, Recipe, VideoInfo
 from .store import Entry, EntryWriter, Store
 
 MOST_MARK_BYTES = 1 << 10
@@ -58,7 +58,7 @@ class FolderStore(Store):
                 yield from pool.map(partial(self._entry_or_error, names), some)
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
-        names = [name for name in DTYPES if values or name != "values"]
+        names = [name for name in ALL_DTYPES if values or name != "values"]
         arrays = dict(self._entry(entry_id, dict.fromkeys(names)).arrays)
         if not values:
             arrays["values"] = np.zeros((len(arrays["frame"]), 0), DTYPES["values"])
@@ -157,7 +157,7 @@ class FolderStore(Store):
                         claim.release()
 
     def _compose(self, path: Path, journal: Journal, info: VideoInfo) -> str:
-        specs = specs_of(journal.frames, journal.rows, journal.size)
+        specs = specs_of(journal.frames, journal.rows, journal.size, journal.optional)
         try:
             with contextlib.ExitStack() as stack:
                 composer = self._format.compose(path, specs, info)
@@ -216,6 +216,8 @@ class FolderStore(Store):
             try:
                 with self._format.reader(held, head) as reader:
                     for name, span in wanted.items():
+                        if name in OPTIONAL and name not in head.specs:
+                            continue
                         rows = head.specs[name].shape[0]
                         start, stop = span or (0, rows)
                         assert 0 <= start <= stop <= rows, f"rows {span} of {rows}"

@@ -15,7 +15,7 @@ from numcodecs.fletcher32 import Fletcher32  # type: ignore[import-untyped]
 from ..errors import StoreError, first_line
 from .blobs import DamageError, Held
 from .layout import PATHS, ArraySpec, EntryHead
-from .records import DTYPES, Array, Json
+from .records import ALL_DTYPES, Array, Json
 
 FAILURES = (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError)
 WINDOW_BYTES = 1 << 20  # read at once from an object store
@@ -24,7 +24,7 @@ CHUNK_OVERHEAD = 64  # of gzip and the checksum, on what cannot be compressed
 GZIP_LEVEL = 4
 MOST_ATTRIBUTE_BYTES = 64  # text lies elsewhere in the file
 _FLETCHER = Fletcher32()
-_TYPES = {dtype: h5py.h5t.py_create(dtype) for dtype in DTYPES.values()}
+_TYPES = {dtype: h5py.h5t.py_create(dtype) for dtype in ALL_DTYPES.values()}
 
 
 class Source(io.RawIOBase):

@@ -16,7 +16,7 @@ import numpy as np
 from . import checked
 from .blobs import Blobs, DamageError
 from .layout import MOST_ROWS, ROW_SHAPES
-from .records import DTYPES, FRAME_ARRAYS, FrameFeatures, Json
+from .records import ALL_DTYPES, DTYPES, FRAME_ARRAYS, OPTIONAL, FrameFeatures, Json
 
 MAGIC = b"affect-journal-1\n"
 DIGEST_BYTES = 32
@@ -37,6 +37,7 @@ class Journal:
     frames: int = 0
     rows: int = 0
     size: int = 0  # D; 0 before the first block
+    optional: tuple[str, ...] = ()  # arrays that the blocks have and need not
     last_frame: int = 0  # of the last row
     digests: list[bytes] = field(default_factory=list)
 
@@ -58,6 +59,7 @@ class Journal:
     def append(self, block: FrameFeatures, state: bytes) -> None:
         """Add a block; it is durable when this returns."""
         assert not self.digests or block.size == self.size, f"a block of {block.size} features after {self.size}"
+        assert not self.digests or block.optional == self.optional, f"a block with {block.optional} after others"
         check_order(block, self.last_frame, self.frames)
         data = self._encode(block, state)
         self.blobs.put(f"{self.key}/{_name(len(self.digests))}", data)
@@ -86,16 +88,17 @@ class Journal:
         self.frames += len(block.time_s)
         self.rows += len(block.frame)
         self.size = block.size
+        self.optional = block.optional
         if len(block.frame):
             self.last_frame = int(block.frame[-1])
 
     def _encode(self, block: FrameFeatures, state: bytes) -> bytes:
         header = {
             "recipe": self.recipe_digest, "fingerprint": self.fingerprint, "previous": self._previous().hex(),
-            "state": len(state), "shapes": {name: getattr(block, name).shape for name in DTYPES},
+            "state": len(state), "shapes": {name: array.shape for name, array in block.arrays().items()},
         }  # fmt: skip
         text = json.dumps(header).encode()
-        arrays = [np.ascontiguousarray(getattr(block, name)).tobytes() for name in DTYPES]
+        arrays = [np.ascontiguousarray(array).tobytes() for array in block.arrays().values()]
         data = b"".join([MAGIC, struct.pack("<I", len(text)), text, state, *arrays])
         return data + hashlib.sha256(data).digest()
 
@@ -118,9 +121,8 @@ class Journal:
             raise DamageError(f"{name} cannot be: {error}") from None
         state = bytes(body[start:offset])
         arrays = {}
-        for field_name, dtype in DTYPES.items():
-            shape = shapes[field_name]
-            count = math.prod(shape)
+        for field_name, shape in shapes.items():
+            dtype, count = ALL_DTYPES[field_name], math.prod(shape)
             # A copy: one small array kept would keep the whole block in memory.
             arrays[field_name] = np.frombuffer(body, dtype, count, offset).reshape(shape).copy()
             offset += count * dtype.itemsize
@@ -130,6 +132,8 @@ class Journal:
         """Errors: DamageError for a block that `append` would not have taken."""
         if self.digests and block.size != self.size:
             raise DamageError(f"it has {block.size} features after {self.size}")
+        if self.digests and block.optional != self.optional:
+            raise DamageError("it has other arrays than the blocks before it")
         if not _in_order(block, self.last_frame, self.frames):
             raise DamageError("its rows are out of order")
 
@@ -157,11 +161,11 @@ def _shapes(said: Json, room: int) -> dict[str, tuple[int, ...]]:
         else (rows, size)
         if name == "values"
         else (rows, *ROW_SHAPES.get(name, ()))
-        for name in DTYPES
+        for name in (*DTYPES, *(name for name in OPTIONAL if name in lengths))
     }
     if any(lengths.get(name) != list(shape) for name, shape in shapes.items()):
         raise ValueError("its shapes do not agree")
-    if sum(math.prod(shape) * DTYPES[name].itemsize for name, shape in shapes.items()) != room:
+    if sum(math.prod(shape) * ALL_DTYPES[name].itemsize for name, shape in shapes.items()) != room:
         raise ValueError("its arrays are not as long as it says")
     return shapes
 

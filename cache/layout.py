@@ -12,7 +12,7 @@ import numpy as np
 
 from . import checked
 from .blobs import DamageError
-from .records import DTYPES, FRAME_ARRAYS, Array, FrameFeatures, FrameStatus, Json, VideoInfo
+from .records import ALL_DTYPES, DTYPES, FRAME_ARRAYS, OPTIONAL, Array, FrameFeatures, FrameStatus, Json, VideoInfo
 
 __all__ = [
     "ATTRIBUTES", "ArraySpec", "Composer", "DamageError", "EntryHead", "attributes_of", "contradictions", "head_of",
@@ -22,10 +22,10 @@ __all__ = [
 ENTRY_VERSION = 1
 CHUNK_BYTES = 1 << 20  # a checksum each; the least that a read of a few rows costs
 CHUNKS_A_SHARD = 4  # chunks in one file of `values`; also what composing an entry holds in memory
-ROW_SHAPES: dict[str, tuple[int, ...]] = {"box_px": (4,), "landmarks_px": (5, 2)}
+ROW_SHAPES: dict[str, tuple[int, ...]] = {"box_px": (4,), "landmarks_px": (5, 2), "points_px": (68, 2)}
 MOST_HEAD_BYTES = 8 << 20  # of attributes; 300,000 tracks fit
 MOST_ROWS = 2**40
-PATHS = {name: f"frames/{name}" if name in FRAME_ARRAYS else name for name in DTYPES}
+PATHS = {name: f"frames/{name}" if name in FRAME_ARRAYS else name for name in ALL_DTYPES}
 ATTRIBUTES = frozenset(
     {*(item.name for item in fields(VideoInfo)), "entry_version", "complete", "arrays", "attributes_sha256"}
 )
@@ -35,7 +35,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 @dataclass(frozen=True, slots=True)
 class ArraySpec:
-    """One array of an entry. Depends on the numbers of frames, rows and features alone."""
+    """One array of an entry. Depends on the numbers of frames, rows and features alone, if it is there."""
 
     path: str
     shape: tuple[int, ...]
@@ -82,10 +82,14 @@ class Composer(Protocol):
         ...
 
 
-def specs_of(frames: int, rows: int, size: int) -> dict[str, ArraySpec]:
-    """Every array of an entry by name. Chunks are cut evenly, so that the last one is not mostly padding."""
+def specs_of(frames: int, rows: int, size: int, optional: tuple[str, ...] = ()) -> dict[str, ArraySpec]:
+    """Every array of an entry by name, with those that are optional and there.
+
+    Chunks are cut evenly, so that the last one is not mostly padding.
+    """
     specs = {}
-    for name, dtype in DTYPES.items():
+    for name in (*DTYPES, *optional):
+        dtype = ALL_DTYPES[name]
         count = frames if name in FRAME_ARRAYS else rows
         row_shape = (size,) if name == "values" else ROW_SHAPES.get(name, ())
         most = max(1, CHUNK_BYTES // max(1, dtype.itemsize * int(np.prod(row_shape))))
@@ -171,7 +175,7 @@ def head_of(attributes: Mapping[str, Json], recipe_digest: str, names: frozenset
 
 
 def _specs_in(arrays: Json) -> Mapping[str, ArraySpec]:
-    """Every array by name, if it is said to be as the numbers of frames, rows and features alone decide."""
+    """Every array by name, if it is said to be as the numbers of frames, rows and features decide."""
     said = checked.mapping(arrays, "arrays")
     checked.known(said, _OF_ARRAYS, "arrays")
     lengths = []
@@ -180,7 +184,7 @@ def _specs_in(arrays: Json) -> Mapping[str, ArraySpec]:
         if type(shape) is not list or len(shape) != dimensions:
             raise ValueError(f"the shape of {path} is {reprlib.repr(shape)}; expected {dimensions} lengths")
         lengths += [checked.whole(length, f"the shape of {path}", 0, MOST_ROWS) for length in shape]
-    specs, descriptions = _described(*lengths)
+    specs, descriptions = _described(*lengths, tuple(name for name in OPTIONAL if PATHS[name] in said))
     for path, expected in descriptions.items():
         found = said.get(path)
         if type(found) is not dict or {**expected, "sha256": found.get("sha256")} != found:
@@ -189,9 +193,11 @@ def _specs_in(arrays: Json) -> Mapping[str, ArraySpec]:
 
 
 @lru_cache(maxsize=4096)
-def _described(frames: int, rows: int, size: int) -> tuple[Mapping[str, ArraySpec], Mapping[str, Json]]:
+def _described(
+    frames: int, rows: int, size: int, optional: tuple[str, ...]
+) -> tuple[Mapping[str, ArraySpec], Mapping[str, Json]]:
     """As `specs_of`, and what an entry's attributes say of each array, by path, besides its digest."""
-    specs = specs_of(frames, rows, size)
+    specs = specs_of(frames, rows, size, optional)
     return specs, {spec.path: _description(spec) for spec in specs.values()}
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,16 +38,14 @@ class MemoryStore(Store):
 
     def entry(self, entry_id: str, names: Sequence[str] = ()) -> Entry:
         info, features = self._kept(entry_id)
-        return Entry(entry_id, info, len(features.time_s), {name: getattr(features, name) for name in names})
+        arrays = features.arrays()
+        return Entry(entry_id, info, len(features.time_s), {name: arrays[name] for name in names if name in arrays})
 
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
         found = self._kept(entry_id)[1]
         if values:
             return found
-        return FrameFeatures(
-            found.time_s, found.index, found.status, found.values[:, :0], found.frame, found.track, found.box_px,
-            found.score, found.landmarks_px,
-        )  # fmt: skip
+        return replace(found, values=found.values[:, :0])
 
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:
         values = self._kept(entry_id)[1].values
@@ -75,7 +73,7 @@ class MemoryStore(Store):
 
     def keep(self, entry_id: str, info: VideoInfo, features: FrameFeatures) -> None:
         """Let an entry appear, its journal gone."""
-        for array in (getattr(features, name) for name in FrameFeatures.__slots__):
+        for array in features.arrays().values():
             array.flags.writeable = False
         with self._lock:
             self._entries[entry_id] = (info, features)
@@ -114,7 +112,7 @@ class _MemoryWriter(EntryWriter):
         assert self._held, "the writer was released"
         last = [int(earlier.frame[-1]) for earlier in self._progress.blocks if len(earlier.frame)]
         check_order(block, last[-1] if last else 0, self.frames)
-        copy = FrameFeatures(**{name: np.array(getattr(block, name)) for name in FrameFeatures.__slots__})
+        copy = FrameFeatures(**{name: np.array(array) for name, array in block.arrays().items()})
         self._progress.blocks.append(copy)
         self._progress.state = state
 

@@ -80,21 +80,22 @@ class FrameFeatures:
     box_px: Array  # (R, 4) float32, x0 y0 x1 y1 in the upright frame
     score: Array  # (R,) float32, detection score; interpolated rows carry the interpolated score
     landmarks_px: Array  # (R, 5, 2) float32, eyes, nose, mouth corners; NaN with faces none
+    points_px: Array | None = None  # (R, 68, 2) float32, in the upright frame; None of a backbone that finds none
 
     def __post_init__(self) -> None:
         frames, rows = len(self.time_s), len(self.frame)
         shapes = {
             "time_s": (frames,), "index": (frames,), "status": (frames,), "values": (rows, self.values.shape[-1]),
             "frame": (rows,), "track": (rows,), "box_px": (rows, 4), "score": (rows,), "landmarks_px": (rows, 5, 2),
+            "points_px": (rows, 68, 2),
         }  # fmt: skip
-        for name, shape in shapes.items():
-            array = getattr(self, name)
-            assert array.shape == shape, f"{name} has shape {array.shape}, expected {shape}"
-            assert array.dtype == DTYPES[name], f"{name} is {array.dtype}, expected {DTYPES[name]}"
+        for name, array in self.arrays().items():
+            assert array.shape == shapes[name], f"{name} has shape {array.shape}, expected {shapes[name]}"
+            assert array.dtype == ALL_DTYPES[name], f"{name} is {array.dtype}, expected {ALL_DTYPES[name]}"
 
     def __repr__(self) -> str:
         """Shapes in place of numbers."""
-        arrays = ((name, getattr(self, name)) for name in DTYPES)
+        arrays = self.arrays().items()
         return "\n".join(["FrameFeatures:", *(f"  {name}: {array.shape} {array.dtype}" for name, array in arrays)])
 
     @property
@@ -103,8 +104,13 @@ class FrameFeatures:
         return int(self.values.shape[1])
 
     def arrays(self) -> dict[str, Array]:
-        """Every array by its name."""
-        return {name: getattr(self, name) for name in DTYPES}
+        """Every array that there is, by its name."""
+        return {name: getattr(self, name) for name in ALL_DTYPES if getattr(self, name) is not None}
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the arrays that there are and need not be."""
+        return tuple(name for name in OPTIONAL if getattr(self, name) is not None)
 
     @classmethod
     def empty(cls, size: int) -> "FrameFeatures":
@@ -115,7 +121,8 @@ class FrameFeatures:
     @classmethod
     def concatenate(cls, pieces: Sequence["FrameFeatures"]) -> "FrameFeatures":
         """Consecutive pieces of one video as one."""
-        return cls(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in DTYPES})
+        names = pieces[0].arrays()
+        return cls(**{name: np.concatenate([piece.arrays()[name] for piece in pieces]) for name in names})
 
 
 DTYPES: dict[str, Any] = {
@@ -123,9 +130,12 @@ DTYPES: dict[str, Any] = {
     "values": np.dtype(np.float16), "frame": np.dtype(np.int64), "track": np.dtype(np.int32),
     "box_px": np.dtype(np.float32), "score": np.dtype(np.float32), "landmarks_px": np.dtype(np.float32),
 }  # fmt: skip
+# Arrays that some recipes have: then all of its entries.
+OPTIONAL: dict[str, Any] = {"points_px": np.dtype(np.float32)}
+ALL_DTYPES = DTYPES | OPTIONAL
 FRAME_ARRAYS = ("time_s", "index", "status")  # a row per kept frame
 ROW_ARRAYS = tuple(name for name in DTYPES if name not in FRAME_ARRAYS)  # a row per face
-assert tuple(DTYPES) == tuple(item.name for item in fields(FrameFeatures))
+assert tuple(ALL_DTYPES) == tuple(item.name for item in fields(FrameFeatures))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from . import checked
 from .blobs import DamageError
 from .layout import PATHS, ArraySpec
-from .records import DTYPES, Json
+from .records import ALL_DTYPES, Json
 
 ROOT_FILE = "zarr.json"
 
@@ -43,7 +43,7 @@ def describes(data: bytes, spec: ArraySpec) -> bool:
 @lru_cache
 def _words(path: str, row_shape: tuple[int, ...]) -> bytes:
     """The description of an array as zarr writes it, with %d for its rows, those of a file, and those of a chunk."""
-    dtype = DTYPES[path.rpartition("/")[2]]
+    dtype = ALL_DTYPES[path.rpartition("/")[2]]
     item_bytes, chunk_row = dtype.itemsize, [max(1, length) for length in row_shape]
     as_bytes: dict[str, Any] = {"name": "bytes"}
     if item_bytes > 1:

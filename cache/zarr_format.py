@@ -26,7 +26,7 @@ from zarr.storage import LocalStore
 from ..errors import EntryError, first_line
 from . import checked
 from .blobs import DamageError, Held
-from .layout import ATTRIBUTES, MOST_HEAD_BYTES, PATHS, ArraySpec, EntryHead
+from .layout import ATTRIBUTES, MOST_HEAD_BYTES, ArraySpec, EntryHead
 from .records import Array, Json, VideoInfo
 from .zarr_description import ROOT_FILE, check_description, describes
 
@@ -81,7 +81,7 @@ class ZarrReader:
         """Errors: DamageError where the attributes do not say what the descriptions of the arrays are."""
         self._held, self._head = held, head
         digests = head.attributes.get("metadata_sha256")
-        if not isinstance(digests, dict) or set(digests) != _DESCRIPTIONS:
+        if not isinstance(digests, dict) or set(digests) != _descriptions(head.specs):
             raise DamageError("its attributes do not name the descriptions of its arrays")
         self._digests: Mapping[str, Json] = digests
 
@@ -102,7 +102,7 @@ class ZarrReader:
     def damaged_metadata(self) -> list[str]:
         """Files that describe arrays and groups and are not as written; one sentence each."""
         found = []
-        for name in sorted(_DESCRIPTIONS):
+        for name in sorted(self._digests):
             try:
                 data = self._held.get(name, MOST_DESCRIPTION_BYTES)
             except FileNotFoundError:
@@ -161,7 +161,7 @@ class ZarrComposer:
 
     def extra(self) -> dict[str, Json]:
         """Checksums of the files that carry none of their own."""
-        written = {name: (self._path / name).read_bytes() for name in sorted(_DESCRIPTIONS)}
+        written = {name: (self._path / name).read_bytes() for name in sorted(_descriptions(self._specs))}
         for spec in self._specs.values():
             if not describes(written[f"{spec.path}/{ROOT_FILE}"], spec):
                 raise EntryError(
@@ -171,7 +171,9 @@ class ZarrComposer:
         return {"metadata_sha256": {name: hashlib.sha256(data).hexdigest() for name, data in written.items()}}
 
 
-_DESCRIPTIONS = {f"{name}/{ROOT_FILE}" for name in (*PATHS.values(), *GROUPS)}
+def _descriptions(specs: Mapping[str, ArraySpec]) -> set[str]:
+    """The files that describe these arrays, and the groups around them."""
+    return {f"{path}/{ROOT_FILE}" for path in (*(spec.path for spec in specs.values()), *GROUPS)}
 
 
 def _small_rows(folder: Held, spec: ArraySpec, start: int, stop: int) -> Array:

@@ -41,7 +41,10 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
         if not separator or not key:
             raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        _assign(tree, path, parse_yaml(text, shortened(word, 100)))
+        value = parse_yaml(text, shortened(word, 100))
+        if key == "features.taps" and not isinstance(value, str):
+            value = text  # YAML reads 1:4 as 64
+        _assign(tree, path, value)
     tree.setdefault("by_size", [name for name in BY_SIZE if not _says(tree, name)])
     config = config_from_dict(tree)
     features = config.features

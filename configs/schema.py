@@ -9,6 +9,7 @@ from typing import Literal
 from ..errors import ConfigError, InputError
 from .ranges import check_ranges, count, number, require
 from .subject import Subject
+from .taps import AUTO, check_taps
 
 PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # as the authors score a recording that is one segment
 
@@ -66,6 +67,8 @@ class FeaturesConfig:
 
     backbone: str = "efficientnet-lite0"  # a name that --backbone takes (README: Other backbones)
     weights: str | None = None  # the backbone's file; "random", for tests; None: the weights that come with the name
+    # LAYER:GRID,... in the backbone, each averaged over GRID x GRID cells; pooled: its own output; auto: its own choice
+    taps: str = AUTO
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
@@ -74,6 +77,7 @@ class FeaturesConfig:
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:
+        check_taps(self.taps)
         if self.sample_fps != "source":
             check_ranges(self, "features")
 

@@ -16,6 +16,7 @@ from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
 from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
+from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
 from ..events import Moved, Planned, VideoOutcome
 from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
@@ -167,7 +168,7 @@ def _extract_all(
 
 def _weights_file(config: FeaturesConfig) -> str | None:
     """Where the backbone's weights lie, for whoever has to make such features again."""
-    if config.weights is None or not Path(config.weights).is_file():
+    if config.weights in (None, RANDOM) or not Path(config.weights).exists():
         return config.weights  # what comes with the backbone's name, or the word "random"
     return str(Path(config.weights).resolve())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cache.opening import open_store, store_exists
-from ...cache.records import FRAME_ARRAYS, ROW_ARRAYS, FrameFeatures, VideoInfo
+from ...cache.records import FRAME_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
 from ...errors import EntryError, UnreadableError
 from ..events import VideoOutcome
@@ -155,7 +155,11 @@ def _copy_entry(store: Store, old: str, new: str) -> None:
             stop = start + COPY_FRAMES
             first, last = np.searchsorted(layout.frame, [start, stop])
             per_frame = {name: getattr(layout, name)[start:stop] for name in FRAME_ARRAYS}
-            per_row = {name: getattr(layout, name)[first:last] for name in ROW_ARRAYS if name != "values"}
+            per_row = {
+                name: array[first:last]
+                for name, array in layout.arrays().items()
+                if name not in (*FRAME_ARRAYS, "values")
+            }
             values = store.read_values(old, int(first), int(last))
             writer.append(FrameFeatures(**per_frame, **per_row, values=values), b"")
         writer.commit(info)

@@ -9,7 +9,7 @@ from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM, allowed, beside, names_code, received, same
 from ...errors import ConfigError, RunError, shown
-from ...stages.features.recipe import differences
+from ...stages.features.recipe import differences, settings_of
 from ..extract.extract import recipe_of
 from ..extract.videos import Source
 from ..runs.folder import Run
@@ -64,7 +64,8 @@ def features_config(run: Run, options: PredictOptions) -> FeaturesConfig:
         from ...stages.features.backbones.load import check_code
 
         check_code(backbone, recipe.fields.get("code_sha256"), str(run.path))
-    return replace(config, backbone=backbone, weights=_weights(run, config, options))
+    taps = settings_of(recipe).taps  # a run from before there were taps says nothing of them
+    return replace(config, backbone=backbone, weights=_weights(run, config, options), taps=taps)
 
 
 def check_typed(runs: Sequence[Run], options: PredictOptions) -> None:
@@ -79,7 +80,8 @@ def check_typed(runs: Sequence[Run], options: PredictOptions) -> None:
 
 def _weights(run: Run, config: FeaturesConfig, options: PredictOptions) -> str | None:
     """The file of the backbone's weights, made sure of by its sha256 before anything reads it."""
-    from ...stages.features.backbones.weights import existing_file, file_sha256
+    from ...stages.features.backbones.load import weights_of
+    from ...stages.features.backbones.weights import existing_file
 
     word = options.weights or config.weights
     if word is None or word == RANDOM:
@@ -93,9 +95,12 @@ def _weights(run: Run, config: FeaturesConfig, options: PredictOptions) -> str |
             f"{config.weights.source} says features.weights {shown(str(word))}, which {why}",  # type: ignore[union-attr]
             hint="if you know that file, type it: --weights FILE",
         )
-    file = existing_file(word if options.weights or absolute else str(inside))
+    place = word if options.weights or absolute else str(inside)
+    if own_code:
+        return str(existing_file(place))
+    file, sha256 = weights_of(config.backbone, place)
     wanted = run.card.recipe.fields.get("weights_sha256")
-    if not own_code and file_sha256(file) != wanted:
+    if sha256 != wanted:
         raise RunError(
             f"weights {file} are not those of the models in {run.path} (sha256 {shown(wanted)})",
             hint="--weights FILE names the file that the features were extracted with",

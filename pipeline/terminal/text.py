@@ -15,6 +15,7 @@ from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
 
 if TYPE_CHECKING:
+    from ...stages.features.layers import BackboneReport
     from ..demo.demo import DemoSummary
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMES_SHOWN = 5
 SPANS_SHOWN = 10
+LEVELS_SHOWN = 2  # of layers inside layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,27 @@ def of_checks(checks: Sequence[VideoCheck]) -> Text:
     return Text(
         tuple(lines),
         tuple(f"problem: {item.path}: {sentence(problem)}" for item in checks for problem in item.problems),
+    )
+
+
+def of_backbone(report: "BackboneReport", *, every: bool) -> Text:
+    """The layers of a backbone, in the order they end, and what it gives as it is set.
+
+    every: also those inside of others inside of others.
+    """
+    shown = [layer for layer in report.layers if every or layer.name.count(".") < LEVELS_SHOWN]
+    hidden = len(report.layers) - len(shown)
+    rows = [
+        [layer.name, str(layer.channels), " x ".join(map(str, layer.places)) or "-", f"{layer.milliseconds:.2f}"]
+        for layer in shown
+    ]
+    return Text(
+        (
+            *table(["layer", "channels", "places", "ms"], rows),
+            *([f"{hidden} more layers lie inside these: --all"] if hidden else []),
+            f"{report.backbone} at {report.taps}: {report.feature_size} numbers a face, {report.milliseconds:.2f} ms "
+            f"({report.device}, {report.precision}, {report.batch} at once); its own output has {report.pooled_size}",
+        )
     )
 
 

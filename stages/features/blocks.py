@@ -17,6 +17,7 @@ from ...errors import VideoError
 from .embed import Embedder
 from .faces.cuts import CutFinder, NoCuts
 from .faces.follow import FollowedFrame, Follower, KeptFrame
+from .faces.points import PointsOf
 from .faces.whole import WholeFrame
 from .one_thread import compute_alone
 from .recipe import ALGORITHM
@@ -160,18 +161,21 @@ def _followed(
 
 
 def blocks(
-    segments: Iterable[Segment], embedder: Embedder, threads: int
+    segments: Iterable[Segment], embedder: Embedder, threads: int, points: PointsOf | None = None
 ) -> Generator[tuple[FrameFeatures, bytes], None, None]:
-    """Each segment with its features, and the state behind it. `threads` embed that many at once."""
+    """Each segment with its features, and the state behind it. `threads` embed that many at once.
+
+    points: where the features have points of the face.
+    """
     if threads == 1:
         for segment in segments:
-            yield _block(segment, embedder), segment.state
+            yield _block(segment, embedder, points), segment.state
         return
     pool = ThreadPoolExecutor(threads, initializer=compute_alone)
     pending: deque[tuple[Future[FrameFeatures], bytes]] = deque()
     try:
         for segment in segments:
-            pending.append((pool.submit(_block, segment, embedder), segment.state))
+            pending.append((pool.submit(_block, segment, embedder, points), segment.state))
             if len(pending) > threads:
                 block, state = pending.popleft()
                 yield block.result(), state
@@ -181,18 +185,22 @@ def blocks(
         pool.shutdown(cancel_futures=True)
 
 
-def _block(segment: Segment, embedder: Embedder) -> FrameFeatures:
+def _block(segment: Segment, embedder: Embedder, points: PointsOf | None) -> FrameFeatures:
     size = embedder.size_px
     crops = np.stack(segment.crops) if segment.crops else np.zeros((0, size, size, 3), np.uint8)
     faces = [(frame.kept.number, face) for frame in segment.frames for face in frame.faces]
+    values = embedder.embed(crops)
+    box_px = np.array([face.box_px for _, face in faces], np.float32).reshape(-1, 4)
+    landmarks_px = np.array([face.landmarks_px for _, face in faces], np.float32).reshape(-1, 5, 2)
     return FrameFeatures(
         time_s=np.array([frame.kept.time_s for frame in segment.frames], np.float64),
         index=np.array([frame.kept.index for frame in segment.frames], np.int64),
         status=np.array([frame.status for frame in segment.frames], np.uint8),
-        values=embedder.embed(crops),
+        values=values,
         frame=np.array([number for number, _ in faces], np.int64),
         track=np.array([face.track for _, face in faces], np.int32),
-        box_px=np.array([face.box_px for _, face in faces], np.float32).reshape(-1, 4),
+        box_px=box_px,
         score=np.array([face.score for _, face in faces], np.float32),
-        landmarks_px=np.array([face.landmarks_px for _, face in faces], np.float32).reshape(-1, 5, 2),
+        landmarks_px=landmarks_px,
+        points_px=None if points is None else points(values, box_px, landmarks_px),
     )

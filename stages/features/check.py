@@ -45,7 +45,7 @@ class VideoChecker:
         with one_thread():
             if config.faces.detector != "none":
                 self._detector = CenterFace(config.faces.input_width_px, device)
-            backbone = load_backbone(config.backbone, config.weights, config.preprocessing)
+            backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             self._costs = measure(backbone, config, device)
 
     def check(self, path: Path) -> VideoCheck:

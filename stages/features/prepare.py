@@ -128,8 +128,9 @@ def _probe(backbone: Backbone) -> Tensor:
 def optimise_for_cpu(backbone: Backbone) -> int:
     """How many BatchNorms were folded, in place, into the convolutions before them.
 
-    Pairs are found by running one image: a BatchNorm whose input is the very tensor a convolution returned. The fold
-    is undone where it would change the features, as when something else reads that tensor too.
+    Pairs are found by running one image: a BatchNorm whose input is the very tensor a convolution returned, and
+    neither of them tapped. The fold is undone where it would change the features, as when something else reads that
+    tensor too.
     """
     image = _probe(backbone)
     with torch.no_grad():
@@ -179,4 +180,6 @@ def _run_recording(backbone: Backbone, image: Tensor) -> tuple[Tensor, list[tupl
     features = backbone(image)
     for handle in handles:
         handle.remove()
-    return features, [pair for pair in pairs if all(runs[name] == 1 for name in pair)]
+    return features, [
+        pair for pair in pairs if all(runs[name] == 1 and not backbone.tapping.listens_in(name) for name in pair)
+    ]

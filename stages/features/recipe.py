@@ -8,10 +8,12 @@ import av
 from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import FacesConfig, FeaturesConfig
+from ...configs.taps import AUTO, POOLED
 from ...configs.trust import received, recorded
 from ...errors import ConfigError, shown
 
-NAMES = ("backbone", "preprocessing", "precision", "view", "sample_fps")  # settings under the same name in a recipe
+# Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled.
+NAMES = ("backbone", "taps", "preprocessing", "precision", "view", "sample_fps")
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers
 
 
@@ -48,7 +50,7 @@ def settings_of(recipe: Recipe, weights: str | None = None, source: str = "a rec
     if not isinstance(faces, Mapping):
         raise ConfigError(f"{source} says faces {shown(faces)}; expected the settings of the face detector")
     known = {item.name for item in fields(FacesConfig)}
-    given = {name: recipe.fields[name] for name in NAMES if name in recipe.fields}
+    given = {"taps": POOLED} | {name: recipe.fields[name] for name in NAMES if name in recipe.fields}
     given["faces"] = {name: value for name, value in faces.items() if name in known}
     return received(config_from_dict({"features": {**given, "weights": weights}}).features, source)
 
@@ -63,6 +65,8 @@ def differences(config: FeaturesConfig, recipe: Recipe, source: str) -> dict[str
     mine["backbone"] = recorded(mine["backbone"])
     if mine["precision"] == "auto":  # stands for whatever the device made of it
         mine["precision"] = its["precision"]
+    if mine["taps"] == AUTO:  # for whatever the backbone's choice was
+        mine["taps"] = its["taps"]
     if mine["faces"]["detector"] == its["faces"]["detector"] == "none":
         mine["faces"] = its["faces"]
     pairs = {name: (mine[name], its[name]) for name in NAMES}

@@ -18,6 +18,7 @@ from .embed import Embedder
 from .faces.cuts import CutFinder, NoCuts
 from .faces.detect import CenterFace, few_faces
 from .faces.follow import Follower
+from .faces.points import PointsOf
 from .faces.whole import WholeFrame
 from .heap import return_free_memory
 from .one_thread import one_thread
@@ -44,11 +45,14 @@ class FeatureExtractor:
         self.config = config
         self.device = device
         with one_thread():
-            backbone = load_backbone(config.backbone, config.weights, config.preprocessing)
+            backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             self.embedder = Embedder(backbone, device, config.precision)
             self.detector = None
             if config.faces.detector != "none":
                 self.detector = CenterFace(config.faces.input_width_px, device)
+        self.points = None
+        if backbone.points is not None:
+            self.points = PointsOf(backbone.points, config.faces.crop, mirrored=config.view == "hflip")
         self.feature_size = self.embedder.feature_size
         detector_sha256 = self.detector.sha256 if self.detector else None
         self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256)
@@ -89,7 +93,9 @@ class VideoStream:
 
         frames = Background(kept_frames(self._video, sampler, cuts, follower, start.frames), ahead, f"decode {name}")
         parts = Background(segments(frames, follower, portions, start, mirrored=mirrored), 1, f"faces {name}")
-        self._blocks = Background(blocks(parts, extractor.embedder, extractor.threads), 1, f"embed {name}")
+        self._blocks = Background(
+            blocks(parts, extractor.embedder, extractor.threads, extractor.points), 1, f"embed {name}"
+        )
         self._threads: tuple[Background[Any], ...] = (self._blocks, parts, frames)
         self._follower = follower
 

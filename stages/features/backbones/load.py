@@ -9,12 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ....configs.taps import AUTO, POOLED_TAP, parse_taps, spell_taps
 from ....configs.trust import allowed
 from ....errors import ConfigError, InputError
-from . import published, torchvision, user
+from . import face_api_files, published, torchvision, user
 from .network import Network, Scale, require_no_paper
+from .taps import Tapping
+from .weights import existing_file, file_sha256
 
 Builder = Callable[[str, str | Path | None], Network]
+FACE_API = "face-api"
+BATCH_TOLERANCE = 1e-4  # relative to the features' spread
 # A new network draws its weights from the process's one generator; a cluster's worker may load several at once.
 _BUILDING = threading.RLock()  # a user's factory may load a backbone of ours inside
 
@@ -22,7 +27,8 @@ _BUILDING = threading.RLock()  # a user's factory may load a backbone of ours in
 class Backbone(nn.Module):
     """A frozen network in eval mode: preprocessed (N, 3, S, S) -> features (N, D)."""
 
-    def __init__(self, name: str, network: Network, preprocessing: str = "own") -> None:
+    def __init__(self, name: str, network: Network, preprocessing: str = "own", taps: str = AUTO) -> None:
+        """Errors: ConfigError for taps that the network does not have."""
         super().__init__()
         self.name = network.name or name
         self.input_size = network.input_size  # S
@@ -37,14 +43,20 @@ class Backbone(nn.Module):
         self.scale = scale
         self.requires_grad_(False)
         self.eval()
-        self.feature_size = self._measure()  # D
+        self.taps = parse_taps(network.taps if taps == AUTO else taps)
+        self.tapping = Tapping(self.net, self.taps, network.places, name)
+        with torch.no_grad():
+            self.feature_size = self._run(self._images(1)).shape[1]  # D
+            self.one_by_one = network.may_mix and self._mixes_images()
+        self.points = self.tapping.columns(network.points)  # of the features: 68 points (x, y) in 0-1 of the crop
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, D) float32 of preprocessed (N, 3, S, S)."""
         if len(images) == 0:
             return images.new_zeros((0, self.feature_size), dtype=torch.float32)
-        features: Tensor = self.net(images.to(self.input_dtype))
-        return features.flatten(1).float()
+        if self.one_by_one:
+            return torch.cat([self._run(image[None]) for image in images])
+        return self._run(images)
 
     def preprocess(self, images: Tensor) -> Tensor:
         """(N, 3, S, S) float of (N, H, W, 3) or (N, 3, H, W) uint8 RGB, on the images' device.
@@ -69,6 +81,7 @@ class Backbone(nn.Module):
             "preprocessing": self.preprocessing,
             "input_size": self.input_size,
             "feature_size": self.feature_size,
+            **({} if self.taps == (POOLED_TAP,) else {"taps": spell_taps(self.taps)}),
             **(self.scale.description() if isinstance(self.scale, Scale) else {}),
             **self.notes,
         }
@@ -78,17 +91,26 @@ class Backbone(nn.Module):
         super().train(False)
         return self
 
-    def _measure(self) -> int:
-        weight = next(self.net.parameters(), torch.zeros(()))
-        with torch.no_grad():
-            features = self.net(torch.zeros((1, 3, self.input_size, self.input_size), device=weight.device))
-        if not isinstance(features, Tensor) or features.shape[0] != 1:
-            raise InputError(f"backbone {self.name!r} gives {_shape(features)} for one image; expected a tensor (1, D)")
-        return features.flatten(1).shape[1]
+    def _run(self, images: Tensor) -> Tensor:
+        return self.tapping.run(self.net, images.to(self.input_dtype))
 
+    def _images(self, count: int) -> Tensor:
+        """(N, 3, S, S): noise, on the network's device."""
+        shape = (count, 3, self.input_size, self.input_size)
+        noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        return noise.to(next(self.net.parameters(), noise).device)
 
-def _shape(value: object) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+    def _mixes_images(self) -> bool:
+        """Whether two images at once give other features than one after the other, or an error."""
+        images = self._images(2)
+        alone = torch.cat([self._run(image[None]) for image in images])
+        try:
+            together = self._run(images)
+        except (RuntimeError, ValueError, InputError):
+            return True
+        if together.shape != alone.shape:
+            return True
+        return float((together - alone).abs().max()) > BATCH_TOLERANCE * max(float(alone.std()), 1e-12)
 
 
 def _later(module: str) -> Builder:
@@ -104,23 +126,28 @@ def _later(module: str) -> Builder:
 # Another backbone is a file beside this one with its own `build(name, weights) -> Network`, and a line here.
 NAMED: dict[str, Builder] = {
     "efficientnet-lite0": _later("lite0"),
+    "pixels": _later("pixels"),
+    FACE_API: _later("face_api"),
     **dict.fromkeys(published.PUBLISHED, published.build),
     **dict.fromkeys(torchvision.names(), torchvision.build),
 }
 PREFIXED: dict[str, Builder] = {"timm:": _later("timm"), "onnx:": _later("onnx")}
 
 
-def load_backbone(name: str, weights: str | Path | None = None, preprocessing: str = "own") -> Backbone:
+def load_backbone(
+    name: str, weights: str | Path | None = None, preprocessing: str = "own", taps: str = AUTO
+) -> Backbone:
     """The backbone of that name, frozen, on the CPU in float32.
 
     >>> backbone = load_backbone("efficientnet-lite0")
     >>> faces = torch.zeros((2, 112, 112, 3), dtype=torch.uint8)  # RGB, of any size
     >>> backbone(backbone.preprocess(faces)).shape
-    torch.Size([2, 1280])
+    torch.Size([2, 2560])
 
     `weights`: a file (.safetensors, or .pth holding tensors alone), "random", or None: what comes with the name.
     `preprocessing`: "own", or "paper" for the two networks of the paper.
-    Errors: ConfigError for an unknown name, or one of code that a file says; WeightsError for weights that are
+    `taps`: where features are taken, such as "blocks.4:4,pooled" (`configs.taps`); "auto": the backbone's own choice.
+    Errors: ConfigError for an unknown name or layer, or one of code that a file says; WeightsError for weights that are
     missing, unsafe or do not fit.
     """
     if preprocessing not in ("own", "paper"):
@@ -130,7 +157,18 @@ def load_backbone(name: str, weights: str | Path | None = None, preprocessing: s
         network = _builder(name)(name, weights)
     if network.paper_scale is None:
         require_no_paper(name, preprocessing)
-    return Backbone(name, network, preprocessing)
+    return Backbone(name, network, preprocessing, taps)
+
+
+def weights_of(name: str, weights: str | Path) -> tuple[Path, str]:
+    """Where a backbone's weights lie, made absolute, and their sha256 as a recipe says it; nothing in them is used.
+
+    Errors: WeightsError, OSError.
+    """
+    if name == FACE_API:
+        return face_api_files.located(weights), face_api_files.digest_of(face_api_files.read_files(name, weights))
+    file = existing_file(weights)
+    return file, file_sha256(file)
 
 
 def check_code(name: str, sha256: object, whose: str) -> None:
@@ -150,6 +188,6 @@ def _builder(name: str) -> Builder:
     near = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
     raise ConfigError(
         f"backbone {name!r} is unknown" + (f"; the nearest name is {near[0]!r}" if near else ""),
-        hint="--backbone takes efficientnet-lite0, resnet50-vggface2, resnet50-sfew, a torchvision name, timm:NAME, "
-        "onnx:FILE or package.module:factory",
+        hint="--backbone takes efficientnet-lite0, pixels, face-api, resnet50-vggface2, resnet50-sfew, a "
+        "torchvision name, timm:NAME, onnx:FILE or package.module:factory",
     )

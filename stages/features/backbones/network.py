@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as pixels
 
+from ....configs.taps import POOLED
 from ....errors import ConfigError
+from .taps import Place
 
 Preprocess = Callable[[Tensor], Tensor]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of RGB in 0-1
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B in grey; Source: ITU-R BT.601
 RANDOM = "random"  # in place of a weights file: drawn from RANDOM_SEED
 RANDOM_SEED = 0
 
@@ -73,6 +76,10 @@ class Network:
     name: str | None = None  # for the recipe, where it is not the one the user gave
     paper_scale: Preprocess | None = None  # where the paper feeds the network another scale than its own
     notes: Mapping[str, object] = field(default_factory=dict)  # joins the description
+    taps: str = POOLED  # what `features.taps=auto` stands for
+    points: str | None = None  # the layer that gives 68 points (x, y) in 0-1 of the crop
+    places: Mapping[str, Place] | None = None  # its layers by name; None: the modules of `net`
+    may_mix: bool = False  # whether several images at once may come out mixed up, or be refused
 
 
 @contextmanager

@@ -20,16 +20,15 @@ from torchvision.transforms import InterpolationMode
 from ....cache.regular import open_regular, read_regular, regular_size
 from ....configs.trust import beside
 from ....errors import ConfigError, WeightsError, first_line, shown
-from .network import IMAGENET_MEAN, IMAGENET_STD, Network, Scale
+from .network import IMAGENET_MEAN, IMAGENET_STD, LUMA, Network, Scale
+from .taps import Place
 from .weights import existing_file
 
 INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
-LUMA = (0.299, 0.587, 0.114)  # of R, G, B in grey; Source: ITU-R BT.601
 OLDER_OPSET = 17
 DOMAINS = ("", "ai.onnx")  # of ONNX's own operators
 PADDING = 1 << 16  # bytes that a file of tensors may have before each of them, so that it can be mapped
 MOST_PX = 4096  # side of an input
-BATCH_TOLERANCE = 1e-4  # relative to the features' spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,6 @@ class OnnxNetwork(nn.Module):
         self.image = image
         self.bgr = bgr
         self.output = output
-        self.one_by_one = False  # graphs exported for a batch of one may mix up, or refuse, several images
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -105,11 +103,6 @@ class OnnxNetwork(nn.Module):
             images = images.flip(1)
         if self.image.channels_last:
             images = images.permute(0, 2, 3, 1)
-        if self.one_by_one:
-            return torch.cat([self._run(image[None]) for image in images])
-        return self._run(images)
-
-    def _run(self, images: Tensor) -> Tensor:
         outputs = self.graph(images)
         chosen: Tensor = outputs[self.output] if isinstance(outputs, list | tuple) else outputs
         return chosen.flatten(1)
@@ -117,6 +110,8 @@ class OnnxNetwork(nn.Module):
 
 def build(name: str, weights: str | Path | None) -> Network:
     """The network of `onnx:FILE`; its features are the first output (or the one FILE.json names), flattened.
+
+    Every tensor of the graph is a layer by its name.
 
     Errors: WeightsError for a file that is no ONNX network of images, or uses what onnx2torch cannot import.
     """
@@ -130,8 +125,9 @@ def build(name: str, weights: str | Path | None) -> Network:
     if settings.output is not None and settings.output not in outputs:
         raise ConfigError(f"{file.name} has no output {settings.output!r}; it has {', '.join(outputs)}")
     output = outputs.index(settings.output) if settings.output else 0
-    net = OnnxNetwork(_imported(model, file), image, settings.channels == "bgr", output).eval()
-    net.one_by_one = _mixes_images(net, file)
+    graph, places = _imported(model, file)
+    net = OnnxNetwork(graph, image, settings.channels == "bgr", output).eval()
+    _check_it_runs(net, file)
     scale = Scale(
         image.size_px,
         tuple(settings.mean),
@@ -140,7 +136,9 @@ def build(name: str, weights: str | Path | None) -> Network:
         interpolation=settings.interpolation,
     )
     notes = {"channels": settings.channels, "output": outputs[output]}
-    return Network(net, scale, image.size_px, sha256, file.name, name=f"onnx:{file.name}", notes=notes)
+    return Network(
+        net, scale, image.size_px, sha256, file.name, name=f"onnx:{file.name}", notes=notes, places=places, may_mix=True
+    )
 
 
 def _read(file: Path) -> tuple[Any, str]:
@@ -267,18 +265,25 @@ def _image_input(graph: Any, file: Path, settings: OnnxSettings) -> ImageInput:
     return ImageInput(size_px, channels, channels_last)
 
 
-def _imported(model: Any, file: Path) -> nn.Module:
+def _imported(model: Any, file: Path) -> tuple[nn.Module, dict[str, Place]]:
+    """The graph as a module, and where in an `OnnxNetwork` of it each of its tensors comes out."""
     try:
         graph: nn.Module = convert(_with_plain_names(model))
     except NotImplementedError as first:
         # onnx2torch lags behind the newest operator sets; onnx itself rewrites a graph for an older one.
         try:
-            graph = convert(_with_plain_names(version_converter.convert_version(model, OLDER_OPSET)))
+            model = version_converter.convert_version(model, OLDER_OPSET)
+            graph = convert(_with_plain_names(model))
         except Exception:  # noqa: BLE001 - as below
             raise _not_imported(file, first) from first
     except Exception as error:
         raise _not_imported(file, error) from error
-    return graph
+    return graph, {
+        tensor: Place(f"graph.{node.name}", place if len(node.output) > 1 else None)
+        for node in model.graph.node
+        for place, tensor in enumerate(node.output)
+        if tensor and hasattr(graph, node.name)
+    }
 
 
 def _not_imported(file: Path, error: Exception) -> WeightsError:
@@ -288,19 +293,10 @@ def _not_imported(file: Path, error: Exception) -> WeightsError:
     )
 
 
-def _mixes_images(net: OnnxNetwork, file: Path) -> bool:
-    """Whether two images at once give other features than one after the other."""
-    size = net.image.size_px
-    images = torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0))
+def _check_it_runs(net: OnnxNetwork, file: Path) -> None:
+    """Errors: WeightsError for a graph that fails on an image."""
     with torch.no_grad():
         try:
-            alone = torch.cat([net(image[None]) for image in images])
+            net(torch.zeros((1, 3, net.image.size_px, net.image.size_px)))
         except Exception as error:
             raise WeightsError(f"{str(file)!r} does not run on an image ({first_line(error)})") from error
-        try:
-            together = net(images)
-        except (RuntimeError, ValueError):
-            return True
-    if together.shape != alone.shape:
-        return True
-    return float((together - alone).abs().max()) > BATCH_TOLERANCE * max(float(alone.std()), 1e-12)

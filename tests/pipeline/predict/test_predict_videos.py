@@ -2,18 +2,23 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from affect.configs.schema import FeaturesConfig
 from affect.errors import InputError, RunError
+from affect.pipeline.predict.features import features_config
 from affect.pipeline.predict.inputs import find_inputs
 from affect.pipeline.predict.outputs import PredictSummary
 from affect.pipeline.predict.predict import PredictOptions, predict_frame
+from affect.pipeline.runs.folder import load_run
 from affect.pipeline.workers import let_go
 from affect.stages.features import recipe
+from affect.stages.features.stream import FeatureExtractor
 from affect.tests.predictions import write_predictions
 
 
@@ -133,3 +138,13 @@ def test_words_mean_files_folders_patterns_and_ids(face_video: Path, store: Path
     assert (found.stored, found.missing) == (["alone.mp4"], ["nobody.mp4"])
     with pytest.raises(InputError, match="nor an id in the store"):
         find_inputs(["nobody.mp4"], str(store))
+
+
+def test_a_run_from_before_there_were_taps_is_given_pooled_features(
+    tmp_path: Path, made_run: Callable[..., Path]
+) -> None:
+    recipe = FeatureExtractor(FeaturesConfig(taps="pooled")).recipe
+    assert "taps" not in recipe.fields
+    old = load_run(made_run(tmp_path / "old", recipe, 1280))
+    assert old.config.features.taps == "auto", "its config.yaml says nothing of taps either"
+    assert features_config(old, PredictOptions()).taps == "pooled"

@@ -22,7 +22,7 @@ def test_checking_tells_what_would_go_wrong(
     assert good.face_rate > 0.8
     assert (good.width_px, good.height_px, good.decoded_frames, good.kept_frames) == (320, 240, 125, 16)
     assert good.projected_s > 0
-    assert 16 * 2 * 1280 < good.projected_disk_bytes < 32 * 4 * 1280
+    assert 16 * 2 * 2560 < good.projected_disk_bytes < 32 * 4 * 2560
     assert good.projected_memory_bytes > 100 << 20
     short = checker.check(videos["truncated"])
     assert short.cut_short

@@ -143,7 +143,7 @@ def test_the_default_backbone_runs_through_and_is_exact_twice(meeting: Path) -> 
     source = FeatureExtractor(FeaturesConfig(sample_fps=3.125))
     (one, _), *_ = read(source, meeting)[0]
     (two, _), *_ = read(source, meeting)[0]
-    assert one.size == 1280
+    assert one.size == 2560
     assert one.values.dtype == np.float16
     assert same(one, two)
 
@@ -157,7 +157,7 @@ def test_the_number_of_threads_changes_nothing(meeting: Path) -> None:
 @pytest.mark.parametrize(("value", "word"), [(70000.0, r"7e\+04"), (float("nan"), "nan"), (1e-10, "1e-10")])
 def test_features_that_float16_cannot_hold_are_refused(value: float, word: str) -> None:
     embedder = FeatureExtractor(FeaturesConfig(faces=NO_FACES)).embedder
-    embedder._run = lambda images: np.full((len(images), 1280), value)  # type: ignore[method-assign]
+    embedder._run = lambda images: np.full((len(images), embedder.feature_size), value)  # type: ignore[method-assign]
     with pytest.raises(InputError, match=f"features of up to {word}; expected"):
         embedder.embed(np.zeros((2, 224, 224, 3), np.uint8))
 

@@ -25,12 +25,17 @@ def lite0() -> Backbone:
 
 
 @pytest.fixture(scope="module")
+def pooled() -> Backbone:
+    return load_backbone("efficientnet-lite0", taps="pooled")
+
+
+@pytest.fixture(scope="module")
 def squeezenet() -> Backbone:
     return load_backbone("squeezenet1_1", "random")
 
 
-def test_lite0_gives_the_features_of_the_network_its_weights_belong_to(lite0: Backbone, ramps: Tensor) -> None:
-    features = lite0(lite0.preprocess(ramps))
+def test_lite0_gives_the_features_of_the_network_its_weights_belong_to(pooled: Backbone, ramps: Tensor) -> None:
+    features = pooled(pooled.preprocess(ramps))
     assert features.shape == (1, 1280)
     assert (features[0, list(LITE0)] - torch.tensor(list(LITE0.values()))).abs().max() < 1e-4 * LITE0_SPREAD
     assert float(features.std()) == pytest.approx(LITE0_SPREAD, rel=1e-4)
@@ -42,7 +47,8 @@ def test_lite0_says_what_a_recipe_needs(lite0: Backbone) -> None:
         "weights_sha256": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         "preprocessing": "own",
         "input_size": 224,
-        "feature_size": 1280,
+        "feature_size": 2560,
+        "taps": "blocks.4:4,blocks.5:2",
         "mean": [127.0] * 3,
         "std": [128.0] * 3,
         "interpolation": "bicubic",
@@ -84,7 +90,7 @@ def test_other_sizes_are_resized_as_torchvision_does(interpolation: str, size: t
 def test_no_pictures_give_no_features(lite0: Backbone) -> None:
     nothing = lite0.preprocess(torch.zeros((0, 50, 50, 3), dtype=torch.uint8))
     assert nothing.shape == (0, 3, 224, 224)
-    assert lite0(nothing).shape == (0, 1280)
+    assert lite0(nothing).shape == (0, 2560)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +115,17 @@ def test_features_of_a_picture_do_not_depend_on_its_batch(lite0: Backbone, photo
     assert (together - alone).abs().max() < 1e-4 * together.std()
 
 
-def test_preparing_for_a_cpu_folds_batch_norms_and_changes_no_feature(lite0: Backbone, photographs: Tensor) -> None:
-    ready = prepare(lite0, "cpu")
-    assert sum(isinstance(module, nn.BatchNorm2d) for module in lite0.modules()) == 49
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in ready.modules())
-    images = lite0.preprocess(photographs)
-    expected = lite0(images)
-    assert (ready(images) - expected).abs().max() < 1e-4 * expected.std()
-    assert ready.description() == lite0.description()
+def test_preparing_for_a_cpu_folds_batch_norms_and_changes_no_feature(
+    lite0: Backbone, pooled: Backbone, photographs: Tensor
+) -> None:
+    for backbone, left in ((pooled, 0), (lite0, 4)):  # in the layers behind the last tap, which never run
+        ready = prepare(backbone, "cpu")
+        assert sum(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()) == 49
+        assert sum(isinstance(module, nn.BatchNorm2d) for module in ready.modules()) == left
+        images = backbone.preprocess(photographs)
+        expected = backbone(images)
+        assert (ready(images) - expected).abs().max() < 1e-4 * expected.std()
+        assert ready.description() == backbone.description()
 
 
 @pytest.mark.parametrize(("precision", "cosine"), [("bf16", 0.999), ("fp16", 0.9999)])

@@ -10,12 +10,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from torch.nn.functional import adaptive_avg_pool2d
 
 from affect.errors import ConfigError, WeightsError
 from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.prepare import prepare
 
 RANDOM = np.random.default_rng(0)
+CELLS = {"positive": 3, "maps": 5}
 KERNEL = RANDOM.standard_normal((8, 3, 3, 3)).astype(np.float32)
 
 
@@ -174,3 +176,46 @@ def test_what_cannot_be_read_or_imported_is_refused(tmp_path: Path) -> None:
     onnx.save(model, file)
     with pytest.raises(WeightsError, match=r"onnx2torch|does not run"):
         load_backbone(f"onnx:{file}")
+
+
+def every_tensor(file: Path, images: np.ndarray) -> dict[str, np.ndarray]:
+    """By the reference evaluator, one image after another."""
+    evaluator = ReferenceEvaluator(str(file))
+    names = ["maps", "positive", "features", "scores"]
+    rows: list[Any] = [evaluator.run(names, {"picture": image[None]}) for image in images]
+    return {name: np.concatenate([row[place] for row in rows]) for place, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("flatten_to_one", [False, True])
+@pytest.mark.parametrize("opset", [17, 20])
+def test_every_tensor_of_a_graph_can_be_tapped_by_its_name(tmp_path: Path, opset: int, flatten_to_one: bool) -> None:
+    file = write(tmp_path / "net.onnx", opset=opset, flatten_to_one=flatten_to_one)
+    backbone = load_backbone(f"onnx:{file}", taps="positive:3,scores,maps:5,pooled")
+    images = RANDOM.standard_normal((3, 3, 32, 32)).astype(np.float32)
+    given = every_tensor(file, images)
+    cells = {name: adaptive_avg_pool2d(torch.from_numpy(given[name]), grid) for name, grid in CELLS.items()}
+    parts = [cells["positive"].flatten(1), given["scores"], cells["maps"].flatten(1), given["features"]]
+    expected = np.concatenate([np.asarray(part) for part in parts], 1)
+    for ready in (backbone, prepare(backbone, "cpu")):
+        np.testing.assert_allclose(ready(torch.from_numpy(images)).numpy(), expected, rtol=1e-4, atol=1e-5)
+    assert backbone.description()["taps"] == "positive:3,scores:1,maps:5,pooled"
+    assert backbone.one_by_one == flatten_to_one
+    with pytest.raises(ConfigError, match="no layer 'features_'; near it are features"):
+        load_backbone(f"onnx:{file}", taps="features_")
+
+
+def test_an_operator_with_several_outputs_gives_each_of_them(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Split", ["picture"], ["red", "green", "blue"], axis=1),
+        helper.make_node("ReduceMean", ["red"], ["mean"], axes=[2, 3], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "split",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ("n", 3, 8, 8))],
+        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, None)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9), tmp_path / "s.onnx")
+    images = torch.randn((2, 3, 8, 8), generator=torch.manual_seed(0))
+    found = load_backbone(f"onnx:{tmp_path / 's.onnx'}", taps="blue,red")(images)
+    torch.testing.assert_close(found, images[:, [2, 0]].mean((2, 3)))

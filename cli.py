@@ -121,7 +121,7 @@ def json_option(command: Command) -> Command:
 @click.option("--backbone", metavar="NAME", help="efficientnet-lite0, resnet50-vggface2, any torchvision name, ...")
 @click.option("--weights", metavar="FILE", help="The backbone's weights; their sha256 becomes part of the recipe.")
 @click.option("--faces", type=click.Choice(["centerface", "none"]), help="Face detector; none: use whole frames.")
-@click.option("--sample-fps", metavar="FPS|source", help="Kept frames a second; 3.125 by default; source: all.")
+@click.option("--sample-fps", metavar="FPS|source", help="Kept frames a second; 5 by default; source: all.")
 @worker_options
 @config_options
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")

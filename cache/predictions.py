@@ -191,6 +191,7 @@ class Average:
 
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Score]]]  # method -> target -> metric -> score
+OVER_RIDGE = "ccc over ridge"  # the differences' place among the methods of metrics.json
 ALL_TARGETS = "all targets"  # the averages' place among the targets of metrics.json
 
 
@@ -205,6 +206,8 @@ class LevelMetrics:
     per_subject: Mapping[str, Scores]  # subject -> scores of that subject's rows alone, without intervals
     # method -> target, or ALL_TARGETS -> metric -> mean over subjects of their own
     subject_means: Mapping[str, Mapping[str, Mapping[str, Average]]] = field(default_factory=dict)
+    # method -> its mean CCC over the targets minus ridge regression's, paired by subject
+    over_ridge: Mapping[str, Score] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """Plain values of all but what is per subject, which stands elsewhere in the file."""
@@ -216,6 +219,7 @@ class LevelMetrics:
             values[method][ALL_TARGETS] = {
                 metric: mean.to_json("targets") for metric, mean in self.averages[method].items()
             }
+        values[OVER_RIDGE] = {method: score.to_json() for method, score in self.over_ridge.items()}
         return values
 
     def subjects_to_json(self) -> dict[str, Json]:
@@ -246,7 +250,7 @@ class LevelMetrics:
         cls, values: Mapping[str, Json], subjects: Mapping[str, Json], means: Mapping[str, Json]
     ) -> "LevelMetrics":
         """What `to_json`, `subjects_to_json` and `means_to_json` made."""
-        methods = {name: targets for name, targets in values.items() if name not in ("rows", "subjects")}
+        methods = {name: targets for name, targets in values.items() if name not in ("rows", "subjects", OVER_RIDGE)}
         return cls(
             rows=int(values["rows"]),
             subjects=int(values["subjects"]),
@@ -282,6 +286,7 @@ class LevelMetrics:
                 }
                 for method, targets in means.items()
             },
+            over_ridge={method: Score.from_json(score) for method, score in values.get(OVER_RIDGE, {}).items()},
         )
 
 

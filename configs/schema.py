@@ -73,7 +73,7 @@ class FeaturesConfig:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
     # Kept frames a second, above 0 to 1000; source: every frame
-    sample_fps: float | Literal["source"] = number(3.125, 0, 1000, above=True)
+    sample_fps: float | Literal["source"] = number(5.0, 0, 1000, above=True)
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:

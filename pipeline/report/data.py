@@ -51,6 +51,12 @@ class EvaluatedRun:
         return self.path.resolve().name
 
     @property
+    def method(self) -> str:
+        """Whose scores the run gives: as its configuration says, or the networks' where it has no others."""
+        method = self.config.evaluation.method
+        return method if method in self.metrics.spans.scores else "model"
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """Their names, in the order of the metrics."""
         return tuple(target.name for target in self.metrics.targets)
@@ -60,9 +66,9 @@ class EvaluatedRun:
         rows: pd.DataFrame = self.predictions[self.predictions["level"] == LEVELS[name]]
         return rows
 
-    def predicted(self, rows: pd.DataFrame, method: str = "model") -> Array:
-        """(N, K) predictions in some rows."""
-        return rows[[column_of(name, method) for name in self.targets]].to_numpy(np.float64)
+    def predicted(self, rows: pd.DataFrame, method: str | None = None) -> Array:
+        """(N, K) predictions in some rows, by a method; None: by the run's."""
+        return rows[[column_of(name, method or self.method) for name in self.targets]].to_numpy(np.float64)
 
     def labels(self, rows: pd.DataFrame) -> Array:
         """(N, K) labels of some rows."""

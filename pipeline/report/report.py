@@ -82,6 +82,7 @@ def report_of(run: EvaluatedRun) -> Report:
     return Report(
         name=run.name,
         metrics=run.metrics,
+        method=run.method,
         warnings=tuple(run.warnings()),
         prediction=run.predicted(spans),
         label=run.labels(spans),
@@ -94,8 +95,8 @@ def report_of(run: EvaluatedRun) -> Report:
 
 
 def _over_ridge(run: EvaluatedRun) -> dict[str, Score]:
-    """Target, or all of them -> CCC of the model minus that of ridge regression; empty without ridge regression."""
-    if "ridge" not in run.metrics.spans.scores:
+    """Target, or all of them -> CCC of the run's method minus that of ridge regression; empty without either."""
+    if "ridge" not in run.metrics.spans.scores or run.method == "ridge":
         return {}
     spans = run.level("spans")
     model, ridge, label = run.predicted(spans), run.predicted(spans, "ridge"), run.labels(spans)

@@ -11,6 +11,7 @@ from ...cache.predictions import ALL_TARGETS, Metrics, Score
 from ...cache.records import VideoCheck
 from ...configs.plain_text import sentence, spelled
 from ...stages.views.rules import METHODS, METRICS
+from ...stages.views.verdict import verdict
 from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
 
@@ -166,6 +167,7 @@ def of_training(summary: "TrainingSummary") -> Text:
     trained = len(summary.outcomes) - len(failed)
     more = len(summary.skipped) - SPANS_SHOWN
     lines = [
+        *([verdict(summary.metrics)] if summary.metrics else []),
         *(f"warning: {warning}" for warning in summary.warnings),
         *([summary.size] if summary.size else []),
         *of_metrics(summary.metrics),
@@ -278,6 +280,7 @@ def of_demo(summary: "DemoSummary") -> Text:
     places = [("videos", summary.videos), ("labels", summary.labels), ("features", summary.store),
               ("run", summary.run), ("predictions", summary.predictions)]  # fmt: skip
     lines = [
+        *([verdict(summary.metrics)] if summary.metrics else []),
         *of_metrics(summary.metrics),
         *(f"{name}: {path}" for name, path in places),
         f"{times}; open {summary.viewer}",

@@ -7,12 +7,19 @@ import numpy as np
 import pandas as pd
 
 from ...cache.csv_cells import from_cells
-from ...cache.predictions import ALL_TARGETS, Average, LevelMetrics, Metrics, Scores
+from ...cache.predictions import ALL_TARGETS, Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown
 from ...stages.temporal.intervals import INTERVAL, METHOD
-from ...stages.temporal.metrics import ICC, estimate, estimate_subjects, evaluate_subjects, mean_over_targets
+from ...stages.temporal.metrics import (
+    ICC,
+    estimate,
+    estimate_subjects,
+    evaluate_subjects,
+    mean_over_targets,
+    paired_difference,
+)
 from ..runs.folder import TRAIN_FIRST
 
 METHODS = ("blend", "model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
@@ -124,7 +131,19 @@ def measure_level(table: pd.DataFrame, targets: Sequence[str], methods: Sequence
         },
         per_subject=_measure_subjects(table, targets, methods),
         subject_means={method: _subject_means(table, targets, method) for method in methods},
+        over_ridge=_over_ridge(table, targets, methods),
     )
+
+
+def _over_ridge(table: pd.DataFrame, targets: Sequence[str], methods: Sequence[str]) -> dict[str, Score]:
+    """Method -> its mean CCC over the targets minus that of ridge regression; empty without ridge regression."""
+    subjects, found = table["subject"].tolist(), {}
+    for method in methods if "ridge" in methods else ():
+        if method != "ridge":
+            pairs = [(_columns(table, name, method), _columns(table, name, "ridge")[0]) for name in targets]
+            each = [paired_difference(mine, ridge, label, subjects) for (mine, label), ridge in pairs]
+            found[method] = mean_over_targets(each).scores()["ccc"]
+    return found
 
 
 def _subject_means(table: pd.DataFrame, targets: Sequence[str], method: str) -> dict[str, dict[str, Average]]:

@@ -14,9 +14,10 @@ from .html import count, facts, figure, folded, page, paragraph, pictures, score
 from .origin import FoldHistory, Origin, learning, made_by
 from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_words
 from .svg import padded
+from .verdict import verdict
 
 UNKNOWN = Score(math.nan)
-STYLES = {"model": "model", "ridge": "other", "mean": "plain"}  # method -> class of the style sheet
+STYLES = {"blend": "model", "model": "model", "ridge": "other", "mean": "plain"}  # method -> class of the style sheet
 MOST_OPEN = 6  # videos that are unfolded from the start
 
 
@@ -38,10 +39,11 @@ class Report:
 
     name: str
     metrics: Metrics
+    method: str  # whose scores are drawn
     warnings: tuple[str, ...]
     prediction: Array  # (N, K)
     label: Array  # (N, K)
-    # target, or all of them -> CCC of the model minus that of ridge regression, paired; or empty
+    # target, or all of them -> CCC of the method minus that of ridge regression, paired; or empty
     over_ridge: Mapping[str, Score]
     videos: tuple[HeldOutVideo, ...]
     folds: tuple[FoldHistory, ...]  # those that are done
@@ -76,12 +78,7 @@ def _opening(report: Report) -> str:
     links = {"metrics": "Metrics", "agreement": "Agreement", "subjects": "Subjects", "videos": "Over time"}
     links |= {"learning": "Learning", "made-by": "Made by"}
     items = " ".join(f'<a href="#{name}">{words}</a>' for name, words in links.items())
-    averages = report.metrics.spans.averages
-    found = ", ".join(
-        f"{METHODS[name]} {score_words(averages[name]['ccc'].score)}" for name in METHODS if name in averages
-    )
-    lead = f"Mean CCC over {count(len(report.metrics.targets), 'target')} on held-out data: {found}."
-    return f'{paragraph(lead, "lead")}<nav aria-label="Sections">{items}</nav>'
+    return f'{paragraph(verdict(report.metrics), "lead")}<nav aria-label="Sections">{items}</nav>'
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
@@ -113,14 +110,14 @@ def _metrics(report: Report) -> list[str]:
         )
     return [
         paragraph(words),
-        *_metric_tables(metrics, metrics.spans, "labelled spans"),
+        *_metric_tables(report, metrics.spans, "labelled spans"),
         pictures(_interval_figures(report)),
-        folded("The same for clips", "".join(_metric_tables(metrics, metrics.clips, "clips"))),
-        folded("The same for videos", "".join(_metric_tables(metrics, metrics.videos, "videos"))),
+        folded("The same for clips", "".join(_metric_tables(report, metrics.clips, "clips"))),
+        folded("The same for videos", "".join(_metric_tables(report, metrics.videos, "videos"))),
     ]
 
 
-def _metric_tables(metrics: Metrics, level: LevelMetrics, rows_are: str) -> list[str]:
+def _metric_tables(report: Report, level: LevelMetrics, rows_are: str) -> list[str]:
     """Pooled over all rows, where long recordings weigh more, and the mean over subjects of their own."""
     pooled: dict[str, dict[str, Mapping[str, Score]]] = {name: dict(of) for name, of in level.scores.items()}
     for method, means in level.averages.items():
@@ -131,10 +128,11 @@ def _metric_tables(metrics: Metrics, level: LevelMetrics, rows_are: str) -> list
     }
     where = f"{level.rows:,} held-out {rows_are} of {count(level.subjects, 'subject')}"
     words = "Mean over subjects of what each has alone: all subjects count alike"
-    return [_metric_table(where, metrics, pooled), _metric_table(words, metrics, own) if own else ""]
+    metrics, main = report.metrics, report.method
+    return [_metric_table(where, metrics, pooled, main), _metric_table(words, metrics, own, main) if own else ""]
 
 
-def _metric_table(caption: str, metrics: Metrics, scores: Scores) -> str:
+def _metric_table(caption: str, metrics: Metrics, scores: Scores, main: str) -> str:
     names = {one.name: f"{one.name} ({one.unit})" if one.unit else one.name for one in metrics.targets}
     if len(names) > 1:
         names[ALL_TARGETS] = "mean of the targets"
@@ -143,7 +141,7 @@ def _metric_table(caption: str, metrics: Metrics, scores: Scores) -> str:
         rows.append(("", heading, []))
         for method in (one for one in METHODS if one in scores):
             cells = [score_cell(scores[method][name].get(metric, UNKNOWN)) for metric in METRICS]
-            rows.append(("main" if method == "model" else "", METHODS[method], cells))
+            rows.append(("main" if method == main else "", METHODS[method], cells))
     return table(caption, ["", *METRICS.values()], rows)
 
 
@@ -165,7 +163,7 @@ def _interval_figures(report: Report) -> list[str]:
             if method in spans.averages
         ]
     for name, score in report.over_ridge.items():
-        rows[name].append(IntervalRow("model \N{MINUS SIGN} ridge, paired", score, "model"))
+        rows[name].append(IntervalRow(f"{METHODS[report.method]} \N{MINUS SIGN} ridge, paired", score, "model"))
     everything = [row.score for of_target in rows.values() for row in of_target]
     span = padded(np.array([(score.value, score.low, score.high) for score in everything]), np.zeros(1))
     return [

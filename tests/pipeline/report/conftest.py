@@ -86,6 +86,7 @@ def held_out(subjects: int, spans: int, error: float, seed: int = 0) -> pd.DataF
             "valence": label + error * noise,
             "valence_label": label,
             "valence_ridge": label + 0.5 * noise,
+            "valence_blend": label + (error / 2 + 0.25) * noise,
             "valence_mean": label.mean(),
         }
     )

@@ -41,6 +41,7 @@ VALUES = np.array([[1.0], [2.0], [4.0], [np.nan]])
 REPORT = Report(
     name="first",
     metrics=METRICS,
+    method="model",
     warnings=(),
     prediction=VALUES,
     label=VALUES + 1,
@@ -63,7 +64,7 @@ def test_whether_people_are_shared_is_a_fact_and_not_how_a_warning_begins(words:
     assert "people it has never seen" in apart and PEOPLE_SHARED not in apart and words in apart
     shared = shown(replace(REPORT, metrics=replace(METRICS, shares_people=True), warnings=(words,)))
     assert "(people are shared)" in shared and "never seen" not in shared
-    assert shared.index(PEOPLE_SHARED) < shared.index(words) < shared.index("Mean CCC")
+    assert shared.index(PEOPLE_SHARED) < shared.index(words) < shared.index("Held out best")
 
 
 def test_the_page_shows_the_values_that_it_was_given() -> None:

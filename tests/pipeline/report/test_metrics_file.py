@@ -22,7 +22,6 @@ from affect.stages.views import rules
 
 from .conftest import held_out, write_run
 
-
 SCORE = {"value", "low", "high", "reason", "no_interval"}
 
 

@@ -1,10 +1,11 @@
 """What is said of a video, and how well a run says it: scores of people over time, and a run's held-out metrics."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -213,37 +214,18 @@ class LevelMetrics:
         """Plain values of all but what is per subject, which stands elsewhere in the file."""
         values: dict[str, Json] = {"rows": self.rows, "subjects": self.subjects}
         for method, targets in self.scores.items():
-            values[method] = {
-                name: {metric: score.to_json() for metric, score in scores.items()} for name, scores in targets.items()
-            }
-            values[method][ALL_TARGETS] = {
-                metric: mean.to_json("targets") for metric, mean in self.averages[method].items()
-            }
+            averages = {metric: mean.to_json("targets") for metric, mean in self.averages[method].items()}
+            values[method] = {**_each(targets, Score.to_json), ALL_TARGETS: averages}
         values[OVER_RIDGE] = {method: score.to_json() for method, score in self.over_ridge.items()}
         return values
 
     def subjects_to_json(self) -> dict[str, Json]:
         """Subject -> method -> target -> metric -> number; null where it is not defined."""
-        return {
-            subject: {
-                method: {
-                    name: {metric: _or_null(score.value) for metric, score in scores.items()}
-                    for name, scores in targets.items()
-                }
-                for method, targets in methods.items()
-            }
-            for subject, methods in self.per_subject.items()
-        }
+        return _each(self.per_subject, lambda score: _or_null(score.value))
 
     def means_to_json(self) -> dict[str, Json]:
         """Method -> target, or all of them -> metric -> mean over subjects of their own."""
-        return {
-            method: {
-                name: {metric: mean.to_json("subjects") for metric, mean in means.items()}
-                for name, means in targets.items()
-            }
-            for method, targets in self.subject_means.items()
-        }
+        return _each(self.subject_means, lambda mean: mean.to_json("subjects"))
 
     @classmethod
     def from_json(
@@ -269,16 +251,7 @@ class LevelMetrics:
                 }
                 for method, targets in methods.items()
             },
-            per_subject={
-                subject: {
-                    method: {
-                        name: {metric: Score(_or_nan(value)) for metric, value in scores.items()}
-                        for name, scores in targets.items()
-                    }
-                    for method, targets in methods.items()
-                }
-                for subject, methods in subjects.items()
-            },
+            per_subject=_each(subjects, lambda value: Score(_or_nan(value))),
             subject_means={
                 method: {
                     name: {metric: Average(Score.from_json(mean), mean["subjects"]) for metric, mean in of.items()}
@@ -359,6 +332,11 @@ class Metrics:
 def _target(name: str, bounds: Sequence[float | None], unit: str) -> Target:
     low, high = bounds
     return Target(name, -math.inf if low is None else low, math.inf if high is None else high, unit)
+
+
+def _each(tree: Mapping[str, Any], of: Callable[[Any], Any]) -> dict[str, Any]:
+    """The same tree with other leaves."""
+    return {name: _each(item, of) if isinstance(item, Mapping) else of(item) for name, item in tree.items()}
 
 
 def _or_null(value: float) -> float | None:

@@ -54,8 +54,9 @@ class Experiment:
         """Everything that has an interval: of the first method, and of its difference to the second."""
         pooled = [estimate(self.predictions[0, :, k], self.labels[:, k], self._names) for k in range(TARGETS)]
         own = [estimate_subjects(self.predictions[0, :, k], self.labels[:, k], self._names) for k in range(TARGETS)]
+        first, second = self.predictions
         differences = [
-            paired_difference(*self.predictions[:, :, k], self.labels[:, k], self._names) for k in range(TARGETS)
+            paired_difference(first[:, k], second[:, k], self.labels[:, k], self._names) for k in range(TARGETS)
         ]
         return {
             "pooled": pooled[0].scores(),

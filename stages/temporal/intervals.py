@@ -61,7 +61,8 @@ def jackknife(value: float, without: Array, rows: Array, scale: Scale) -> Interv
     if (without == value).all():
         return Interval(value, value)
     with np.errstate(divide="ignore", invalid="ignore"):
-        middle, moved = float(scale.there(np.float64(value))), scale.there(without)
+        middle, *others = scale.there(np.array([value, *without]))
+    moved = np.array(others)
     if not np.isfinite(moved).all():
         return Interval(reason=HANGS)
     error = math.sqrt((people - 1) / people * float(((moved - middle) ** 2).sum()))

@@ -96,7 +96,7 @@ def _sentence(size: Size, config: Config, spans: int, people: int) -> str:
     epochs = "the last epoch is kept" if training.keep == "last" else "validation chooses the epoch"
     who = ", and the validation spans train too" if training.refit else ""
     return (
-        f"{spans} labelled spans of {people} people to learn from: {training.seeds} network"
+        f"{spans} labelled spans of {people} {'person' if people == 1 else 'people'} to learn from: {training.seeds} network"
         f"{'s' if training.seeds > 1 else ''} of size {size.name} (width {model.width or 'of the features'}, layers "
         f"{model.layers}, weight decay {training.weight_decay:g}, {training.epochs} epochs), {epochs}{who}; "
         "--config full is the large one"

@@ -195,9 +195,9 @@ def of_metrics(metrics: Metrics | None) -> list[str]:
             scores = averages if target == ALL_TARGETS else spans.scores[method][target]
             own = spans.subject_means[method][target][main].score
             values = [_score(scores[metric]) for metric in others]
-            rows.append(
-                [heading, name, _score(scores[main]), _between(scores[main]), *values, _score(own), _between(own)]
-            )
+            between, of_own = _between(scores[main]), _between(own)
+            of_own = "-" if of_own == between and not own.bounded else of_own  # words are said once
+            rows.append([heading, name, _score(scores[main]), between, *values, _score(own), of_own])
             heading = ""
     columns = ["target", "", METRICS[main], metrics.interval, *(METRICS[metric] for metric in others)]
     columns += [f"subject's {METRICS[main]}", metrics.interval]

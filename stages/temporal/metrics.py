@@ -139,7 +139,8 @@ def estimate(prediction: Array, label: Array, subject: Sequence[str]) -> Estimat
     used, reasons = _used(prediction, label)
     a, b = prediction[used].astype(np.float64), label[used].astype(np.float64)
     sums = _sums(a, b, group[used], len(names))
-    values = from_sums(np.vstack([sums.sum(0), _without_each(sums)]))
+    with np.errstate(over="ignore", invalid="ignore"):  # such numbers are silenced below
+        values = from_sums(np.vstack([sums.sum(0), _without_each(sums)]))
     return Estimates(_silenced(values, reasons), dict.fromkeys(METRICS, sums[:, 0]), reasons)
 
 

@@ -1,0 +1,140 @@
+"""Intervals, means over subjects and what has no meaning, as the terminal and the pages say them; and older runs."""
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect.cache.predictions import Metrics
+from affect.configs.load import load_config
+from affect.errors import ConfigError
+from affect.pipeline.report.compare import compare
+from affect.pipeline.report.data import read_evaluated_run
+from affect.pipeline.report.report import compare_runs, write_report
+from affect.pipeline.runs.folder import RunFolder
+from affect.pipeline.terminal.text import of_metrics
+from affect.stages.temporal.intervals import METHOD
+
+from .conftest import held_out, write_run
+
+BOTH = ("valence", "arousal")
+MINUS = "\N{MINUS SIGN}"
+
+
+def two_targets(error: float, people: int = 5) -> pd.DataFrame:
+    clips, other = held_out(people, 12, error), held_out(people, 12, error, seed=5)
+    for name in ("", "_label", "_ridge", "_mean"):
+        clips[f"arousal{name}"] = other[f"valence{name}"]
+    return clips
+
+
+def page_words(path: Path) -> str:
+    body = path.read_text("utf-8").partition("<body>")[2]
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def terminal(run: Path) -> str:
+    return "\n".join(of_metrics(Metrics.from_json(json.loads((run / "metrics.json").read_text("utf-8")))))
+
+
+def shown(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}"
+
+
+def test_all_targets_and_means_over_subjects_have_intervals_in_the_file_the_terminal_and_the_page(
+    tmp_path: Path,
+) -> None:
+    run = write_run(tmp_path / "run", two_targets(0.4), BOTH)
+    values = json.loads((run / "metrics.json").read_text("utf-8"))
+    together = values["spans"]["model"]["all targets"]["ccc"]
+    own = values["subject_means"]["spans"]["model"]
+    assert together["targets"] == 2 and together["low"] < together["value"] < together["high"]
+    assert own["valence"]["ccc"]["subjects"] == own["all targets"]["ccc"]["subjects"] == 5
+    alone = [of["model"]["valence"]["ccc"] for of in values["per_subject"]["spans"].values()]
+    assert own["valence"]["ccc"]["value"] == pytest.approx(np.mean(alone))
+    lines, words = terminal(run), page_words(write_report(run))
+    for score in (together, own["valence"]["ccc"], own["all targets"]["ccc"]):
+        assert f"{score['value']:.3f}" in lines and shown(score["low"], score["high"]) in lines
+        assert shown(score["low"], score["high"]).replace("-", MINUS) in words
+    assert "Mean over subjects of what each has alone" in words and METHOD in words
+    difference = re.search(r"all targets: CCC with its 95 % interval .*?ridge, paired (\S+) \[(\S+), (\S+)\]", words)
+    assert difference
+    value, low, high = (float(number.replace(MINUS, "-")) for number in difference.groups())
+    assert low < value < high
+
+
+def test_a_comparison_has_all_targets_and_means_over_subjects(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, two_targets(error), BOTH) for name, error in (("a", 0.5), ("b", 0.3))]
+    better = compare(runs).runs[1]
+    gain = better.differences["all targets"]["ccc"]
+    assert gain.value == pytest.approx(np.mean([better.differences[name]["ccc"].value for name in BOTH]))
+    assert gain.low < gain.value < gain.high and better.scores["all targets"]["mae"].bounded
+    assert better.subject_mean.value == pytest.approx(np.mean(list(better.subject_ccc.values())))
+    assert better.subject_mean.bounded
+    words = page_words(compare_runs(runs, tmp_path / "both.html"))
+    assert f"+{gain.value:.3f}" in words and f"{better.subject_mean.value:.3f}" in words
+
+
+CASES = {
+    "labels": ({"valence_label": 0.5}, 3, "labels are constant"),
+    "predictions": ({"valence": 0.25}, 3, "predictions are constant"),
+    "one person": ({}, 1, "one subject: no interval"),
+    "infinite": ({"valence": np.inf}, 3, "24 of 24 predictions are infinite"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_has_no_meaning_is_said_in_words_and_not_as_a_number(tmp_path: Path, case: str) -> None:
+    harm, people, reason = CASES[case]
+    run = write_run(tmp_path / "run", held_out(people, 8, 0.2).assign(**harm), ("valence",))  # type: ignore[arg-type]
+    line = re.split(r"  +", terminal(run).splitlines()[2])
+    assert line[:2] == ["valence", "model"] and line[3] == reason
+    words = page_words(write_report(run))
+    assert f"Mean CCC over 1 target on held-out data: model {'' if people > 1 else line[2] + ' ('}{reason}" in words
+    assert not re.search(r"\bnan\b|\binf\b", words)
+    if people > 1:
+        assert line[2] == "-" and "0.000" not in words.partition("Metrics Agreement")[0]
+    other = write_run(tmp_path / "other", held_out(people, 8, 0.2).assign(**harm), ("valence",))  # type: ignore[arg-type]
+    assert reason in page_words(compare_runs([run, other], tmp_path / "both.html"))
+
+
+def older(run: Path) -> Path:
+    """The same run as versions wrote it whose intervals came from resampling."""
+    config = (run / "config.yaml").read_text("utf-8")
+    (run / "config.yaml").write_text(config.replace("evaluation:\n", "evaluation:\n  bootstrap: 1000\n"), "utf-8")
+    values: dict[str, Any] = json.loads((run / "metrics.json").read_text("utf-8"))
+    del values["subject_means"]
+    values["interval"] = "95 %, bootstrap over subjects"
+    for level in ("clips", "spans", "videos"):
+        for method in ("model", "ridge", "mean"):
+            for target, scores in values[level][method].items():
+                del scores["icc21"]
+                for score in scores.values():
+                    del score["no_interval"]
+                    if target == "all targets":
+                        del score["low"], score["high"], score["reason"]
+    (run / "metrics.json").write_text(json.dumps(values), "utf-8")
+    return run
+
+
+def test_a_run_of_before_is_read_and_its_intervals_are_made_anew(tmp_path: Path) -> None:
+    new, old = (write_run(tmp_path / name, two_targets(0.4), BOTH) for name in ("new", "old"))
+    evaluated, fresh = read_evaluated_run(older(old)), read_evaluated_run(new)
+    assert evaluated.metrics.to_json() == fresh.metrics.to_json() and evaluated.config == fresh.config
+    assert fresh.notes == () and len(evaluated.notes) == 1 and "bootstrap over subjects" in evaluated.notes[0]
+    assert evaluated.metrics.interval_method == METHOD
+    words = page_words(write_report(old))
+    assert evaluated.notes[0] in words and "disagrees" not in words
+    compare_runs([new, old], tmp_path / "both.html")
+    RunFolder.create(old, load_config(), {"labels_sha256": "same"}, resume=True)  # and can be gone on with
+
+
+def test_a_setting_that_is_gone_is_refused_where_a_person_names_it() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting evaluation\.bootstrap") as refused:
+        load_config(None, ["evaluation.bootstrap=100"])
+    assert refused.value.hint and "leave it out" in refused.value.hint

@@ -208,7 +208,7 @@ def main() -> None:
     spans, recipe = len(next(iter(found.values()))[0].label), open_store(args.store).recipe.fields
     measured = {"table": args.table, "recordings": args.name, "about": args.about, "preset": PRESET, "held_out": spans,
                 "backbone": recipe["backbone"], "sample_fps": recipe["sample_fps"], "settings": args.words,
-                 "left_out": [row.name for row in ROWS[args.table] if row.name not in found],
+                "left_out": [row.name for row in ROWS[args.table] if row.name not in found],
                 "rows": table(args.table, found)}  # fmt: skip
     write_result(f"relational-{args.table}-{args.name}", measured, machine)
 

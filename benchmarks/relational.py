@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="words", help="a setting of every row")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60.0, help="begin no training after this long")
+    parser.add_argument("--minutes", type=float, default=10.0, help="begin no training after this long; run it again")
     args = parser.parse_args()
     machine, begun = hardware(), time.monotonic()
     kept = Memory(args.folder, verbose=0).cache(scored)
@@ -209,9 +209,10 @@ def main() -> None:
     for (row, _), item in zip(tasks, done, strict=True):
         if item is not None:
             found.setdefault(row.name, []).append(item)
-    spans = len(next(iter(found.values()))[0].label)
+    spans, recipe = len(next(iter(found.values()))[0].label), open_store(args.store).recipe.fields
     measured = {"table": args.table, "recordings": args.name, "about": args.about, "preset": PRESET, "held_out": spans,
-                "settings": args.words, "left_out": [row.name for row in ROWS[args.table] if row.name not in found],
+                "backbone": recipe["backbone"], "sample_fps": recipe["sample_fps"], "settings": args.words,
+                "left_out": [row.name for row in ROWS[args.table] if row.name not in found],
                 "rows": table(args.table, found)}  # fmt: skip
     write_result(f"relational-{args.table}-{args.name}", measured, machine)
 

@@ -1,6 +1,7 @@
 """The measurements of `relational.py` as sections of docs/ablation.md."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def recordings(measured: Mapping[str, Any], machine: Mapping[str, Any], source: 
     lines = [
         f"### {measured['recordings']}", "",
         f"{measured['about'] or 'Recordings that are not part of this repository.'} {measured['held_out']} held-out "
-        f"spans, {first['seeds']} seeds.", "",
+        f"spans, {first['seeds']} seeds; features of `{measured['backbone']}`, {measured['sample_fps']:g} frames a "
+        "second.", "",
         f"| | PCC | over `{first['row']}` | better in | CCC | over `{first['row']}` | better in |",
         "|---|---|---|---|---|---|---|",
         f"| {first['row']} | {first['pcc']['mean']:.3f} | | | {first['ccc']['mean']:.3f} | | |",
@@ -65,7 +67,9 @@ def recordings(measured: Mapping[str, Any], machine: Mapping[str, Any], source: 
 
 
 def gain(values: Mapping[str, float]) -> str:
-    """A gain with its interval."""
+    """A gain with its interval, which one seed does not give."""
+    if math.isnan(values["low"]):
+        return f"{values['gain']:+.3f}"
     return f"{values['gain']:+.3f} [{values['low']:+.3f}, {values['high']:+.3f}]"
 
 

@@ -71,7 +71,7 @@ def test_the_page_has_the_newest_table_and_names_what_did_not_help(tmp_path: Pat
             row(RIDGE, 1, 1),
         ]
         measured = {"table": "terms", "recordings": "two people", "about": "Of two people.", "preset": "small",
-                    "held_out": 19, "left_out": [], "rows": rows}  # fmt: skip
+                    "held_out": 19, "backbone": "a net", "sample_fps": 5.0, "left_out": [], "rows": rows}  # fmt: skip
         content = json.dumps({"hardware": machine, "measured": measured})
         (tmp_path / f"{day}-relational-terms-two-people.json").write_text(content)
     page = "\n".join(sections(tmp_path))

@@ -80,7 +80,8 @@ class FrameFeatures:
     box_px: Array  # (R, 4) float32, x0 y0 x1 y1 in the upright frame
     score: Array  # (R,) float32, detection score; interpolated rows carry the interpolated score
     landmarks_px: Array  # (R, 5, 2) float32, eyes, nose, mouth corners; NaN with faces none
-    points_px: Array | None = None  # (R, 68, 2) float32, in the upright frame; None of a backbone that finds none
+    # (R, 68, 2) float32, in the upright frame; (0, 0, 2) of a backbone that finds none
+    points_px: Array = field(default_factory=lambda: np.zeros((0, 0, 2), np.float32))
 
     def __post_init__(self) -> None:
         frames, rows = len(self.time_s), len(self.frame)
@@ -105,12 +106,12 @@ class FrameFeatures:
 
     def arrays(self) -> dict[str, Array]:
         """Every array that there is, by its name."""
-        return {name: getattr(self, name) for name in ALL_DTYPES if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in (*DTYPES, *self.optional)}
 
     @property
     def optional(self) -> tuple[str, ...]:
         """Names of the arrays that there are and need not be."""
-        return tuple(name for name in OPTIONAL if getattr(self, name) is not None)
+        return tuple(name for name in OPTIONAL if getattr(self, name).shape != (0, 0, 2))
 
     @classmethod
     def empty(cls, size: int) -> "FrameFeatures":

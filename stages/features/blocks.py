@@ -202,5 +202,5 @@ def _block(segment: Segment, embedder: Embedder, points: PointsOf | None) -> Fra
         box_px=box_px,
         score=np.array([face.score for _, face in faces], np.float32),
         landmarks_px=landmarks_px,
-        points_px=None if points is None else points(values, box_px, landmarks_px),
+        **({} if points is None else {"points_px": points(values, box_px, landmarks_px)}),
     )

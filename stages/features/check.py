@@ -24,6 +24,7 @@ _MOST_SAMPLES = 4 * _SAMPLES  # where it is longer than its container claims
 _VARIABLE = 0.1  # of the mean step; steps that differ more make a variable rate
 _RAM_BASE_BYTES = 700 << 20  # Python, torch, the detector and a backbone's activations, measured
 _ROW_BYTES = 4 + 8 + 16 + 4 + 40  # everything of a row but its values
+_POINTS_BYTES = 68 * 2 * 4
 _FRAME_BYTES = 8 + 8 + 1
 
 
@@ -32,7 +33,7 @@ class Costs:
     """What one picture costs on this machine."""
 
     embed_s: float  # a row
-    feature_size: int
+    row_bytes: int  # on disk
     weights_bytes: int
 
 
@@ -75,7 +76,6 @@ class VideoChecker:
         rows = kept if face_rate is None else round(kept * faces.per_frame)
         decode_s = time.perf_counter() - started - faces.spent_s
         looks = 0 if self._detector is None else min(kept, int(video.last_time_s / LOOK_EVERY_S) + 1)
-        size = self._costs.feature_size
         return VideoCheck(
             path=str(video.path),
             readable=True,
@@ -99,7 +99,7 @@ class VideoChecker:
             face_rate=face_rate,
             projected_s=decode_s + looks * faces.seconds_each + rows * self._costs.embed_s,
             projected_memory_bytes=_RAM_BASE_BYTES + self._costs.weights_bytes + 24 * width * height * 3,
-            projected_disk_bytes=rows * (2 * size + _ROW_BYTES) + kept * _FRAME_BYTES,
+            projected_disk_bytes=rows * self._costs.row_bytes + kept * _FRAME_BYTES,
         )
 
 
@@ -154,7 +154,8 @@ def measure(backbone: Backbone, config: FeaturesConfig, device: str) -> Costs:
     start = time.perf_counter()
     embedder.embed(crops)
     weights = sum(weight.numel() * 4 for weight in backbone.parameters())
-    return Costs((time.perf_counter() - start) / len(crops), embedder.feature_size, weights)
+    row_bytes = 2 * embedder.feature_size + _ROW_BYTES + (0 if backbone.points is None else _POINTS_BYTES)
+    return Costs((time.perf_counter() - start) / len(crops), row_bytes, weights)
 
 
 def _rate_notes(variable: bool, fps: object, average: float | None) -> list[str]:

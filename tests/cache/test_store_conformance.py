@@ -6,6 +6,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,16 @@ def fill(store: Store, name: str, blocks: list[FrameFeatures], info: VideoInfo) 
             writer.append(block, bytes([number]))
         writer.commit(info)
     return FrameFeatures.concatenate(blocks)
+
+
+def with_points(block: FrameFeatures) -> FrameFeatures:
+    points = np.random.default_rng(len(block.frame)).standard_normal((len(block.frame), 68, 2))
+    return replace(block, points_px=points.astype(np.float32))
+
+
+def assert_same_points(found: Any, wanted: Any) -> None:
+    assert (found.dtype, found.shape) == (np.float32, wanted.shape)
+    assert found.tobytes() == wanted.tobytes()
 
 
 def raw_zarr(path: Path) -> Raw:
@@ -82,6 +93,35 @@ class StoreContract:
         assert_same(FrameFeatures(**arrays), wanted)
         assert attributes["complete"] == 1
         assert VideoInfo.from_json(attributes) == info
+
+    def test_points_of_a_face_are_kept_where_there_are_any(self, store: Store, draw: Any, info: VideoInfo) -> None:
+        blocks = [
+            with_points(draw(30, 50, seed=1)),
+            with_points(draw(20, 0, first=30)),
+            with_points(draw(9, 9, first=50)),
+        ]
+        wanted = fill(store, "with.mp4", blocks, info)
+        without = fill(store, "without.mp4", [draw(5, 5)], info)
+        again = self.again(store)
+        for values in (True, False):
+            assert_same_points(again.read("with.mp4", values=values).points_px, wanted.points_px)
+            assert again.read("without.mp4", values=values).optional == ()
+        names = ("track", "points_px")
+        assert_same_points(again.entry("with.mp4", names).arrays["points_px"], wanted.points_px)
+        assert set(again.entry("without.mp4", names).arrays) == {"track"}
+        assert_same(again.read("without.mp4"), without)
+        assert again.verify("with.mp4") == again.verify("without.mp4") == []
+
+    def test_a_stopped_writer_goes_on_with_points(self, store: Store, draw: Any, info: VideoInfo) -> None:
+        first, second = with_points(draw(5, 5)), with_points(draw(4, 4, first=5))
+        with store.writer("a.mp4", info.fingerprint) as writer:
+            writer.append(first, b"1")
+        with store.writer("a.mp4", info.fingerprint) as writer:
+            assert (writer.state, writer.frames) == (b"1", 5)
+            writer.append(second, b"2")
+            writer.commit(info)
+        wanted = FrameFeatures.concatenate([first, second])
+        assert_same_points(self.again(store).read("a.mp4").points_px, wanted.points_px)
 
     def test_a_video_without_faces_and_one_without_frames_are_entries_too(
         self, store: Store, draw: Any, info: VideoInfo

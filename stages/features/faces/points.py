@@ -8,6 +8,13 @@ import numpy as np
 from ....cache.records import Array
 from .crop import crop_matrix
 
+# For each of 68 points, the one at its place in a mirrored face (numbers as in `measures`).
+MIRROR = [
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
+]  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class PointsOf:
@@ -18,9 +25,10 @@ class PointsOf:
     mirrored: bool
 
     def __call__(self, values: Array, box_px: Array, landmarks_px: Array) -> Array:
-        """(R, 68, 2) float32 pixels of the upright frame; values: (R, D)."""
-        points = values[:, self.columns].reshape(len(values), -1, 2)
-        return points_in_frame(points, box_px, landmarks_px, self.crop, mirrored=self.mirrored)
+        """(R, 68, 2) float32 pixels of the upright frame, the left eye of the picture first; values: (R, D)."""
+        points = values[:, self.columns].reshape(len(values), len(MIRROR), 2)
+        found = points_in_frame(points, box_px, landmarks_px, self.crop, mirrored=self.mirrored)
+        return found[:, MIRROR] if self.mirrored else found
 
 
 def points_in_frame(points: Array, box_px: Array, landmarks_px: Array, crop: str, *, mirrored: bool = False) -> Array:

@@ -1,5 +1,6 @@
 """From a recording to scores: the same numbers whatever lies between, and nothing on disk that was not asked for."""
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from affect.configs.schema import FeaturesConfig
 from affect.errors import InputError, RunError
@@ -15,11 +17,13 @@ from affect.pipeline.predict.features import features_config
 from affect.pipeline.predict.inputs import find_inputs
 from affect.pipeline.predict.outputs import PredictSummary
 from affect.pipeline.predict.predict import PredictOptions, predict_frame
-from affect.pipeline.runs.folder import load_run
+from affect.pipeline.runs.folder import Run, load_run
 from affect.pipeline.workers import let_go
 from affect.stages.features import recipe
+from affect.stages.features.backbones import face_api_files
 from affect.stages.features.stream import FeatureExtractor
 from affect.tests.predictions import write_predictions
+from affect.tests.stages.features.backbones.test_face_api import drawn, write_archive, write_folder
 
 
 def _predict(
@@ -148,3 +152,29 @@ def test_a_run_from_before_there_were_taps_is_given_pooled_features(
     old = load_run(made_run(tmp_path / "old", recipe, 1280))
     assert old.config.features.taps == "auto", "its config.yaml says nothing of taps either"
     assert features_config(old, PredictOptions()).taps == "pooled"
+
+
+def test_a_run_finds_the_folder_of_its_weights_and_refuses_another(
+    tmp_path: Path, made_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = drawn(face_api_files.EXPRESSION, 7, 0)[0] | drawn(face_api_files.LANDMARKS, 136, 1)[0]
+    known = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    monkeypatch.setattr(face_api_files, "KNOWN", known)
+    folder = write_folder(tmp_path / "weights", files)
+    extractor = FeatureExtractor(FeaturesConfig("face-api", str(folder)))
+    run = made_run(tmp_path / "run", extractor.recipe, extractor.feature_size)
+
+    def says(weights: Path) -> Run:
+        tree = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+        tree["features"] |= {"backbone": "face-api", "weights": str(weights), "taps": "auto"}
+        (run / "config.yaml").write_text(yaml.safe_dump(tree), "utf-8")
+        return load_run(run)
+
+    found = features_config(says(folder), PredictOptions())
+    assert found.weights == str(folder)
+    assert FeatureExtractor(found).recipe == extractor.recipe
+    archive = write_archive(tmp_path / "package.tgz", files)
+    assert features_config(says(Path("gone")), PredictOptions(weights=str(archive))).weights == str(archive)
+    (folder / face_api_files.EXPRESSION.values).write_bytes(b"other")
+    with pytest.raises(InputError, match="is not that of"):
+        features_config(says(folder), PredictOptions())

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from affect.errors import InputError, VideoError
 from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.background import Background
 from affect.stages.features.embed import Embedder
+from affect.stages.features.faces.crop import crop_matrix
+from affect.stages.features.faces.points import MIRROR
 from affect.stages.features.stream import FeatureExtractor
 
 SHARED = Path(__file__).parents[4] / "shared" / "videos"
@@ -239,3 +241,46 @@ def test_real_recordings_show_their_one_face_or_none(name: str, rate: float) -> 
     assert (features.status == FrameStatus.OK).mean() == rate
     assert set(features.track.tolist()) == ({0} if rate else set())
     assert bool(info.warnings) == (name == "no_face.mp4")
+
+
+FACE_API = FeaturesConfig("face-api", "random", sample_fps="source")
+
+
+@pytest.mark.parametrize("crop", ["aligned", "box"])
+@pytest.mark.parametrize("view", ["plain", "hflip"])
+def test_points_among_the_features_are_stored_in_pixels_of_the_frame(meeting: Path, crop: str, view: str) -> None:
+    config = replace(FACE_API, view=view, faces=FacesConfig(crop=crop), sample_fps=1.0)  # type: ignore[arg-type]
+    features = FrameFeatures.concatenate([block for block, _ in read(FeatureExtractor(config), meeting)[0]])
+    assert features.points_px.shape == (len(features.frame), 68, 2)
+    points = features.values[:, 7 + 128 :].reshape(-1, 68, 2).astype(float)
+    if view == "hflip":
+        points[..., 0] = 1 - points[..., 0]
+        points = points[:, MIRROR]
+    for point, box, marks, found in zip(
+        points, features.box_px, features.landmarks_px, features.points_px, strict=True
+    ):
+        matrix = crop_matrix(crop, box, marks, 112)
+        np.testing.assert_allclose((found @ matrix[:, :2].T + matrix[:, 2]) / 112, point, atol=1e-4)
+
+
+def test_without_that_tap_and_of_other_backbones_there_are_no_points(meeting: Path) -> None:
+    for config in (replace(FACE_API, taps="expression.logits"), replace(FACE_API, taps="pooled"), FeaturesConfig()):
+        source = FeatureExtractor(replace(config, sample_fps=1.0))
+        assert source.points is None
+    (block, _), *_ = read(extractor(FeaturesConfig(sample_fps=1.0)), meeting)[0]
+    assert block.optional == ()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared recordings and weights")
+@pytest.mark.parametrize("view", ["plain", "hflip"])
+def test_the_points_of_a_real_face_lie_where_the_detector_sees_its_eyes_and_mouth(view: str) -> None:
+    weights = str(SHARED.parent / "weights" / "face-api")
+    config = FeaturesConfig("face-api", weights, view=view, sample_fps=2.0)  # type: ignore[arg-type]
+    blocks, _ = read(FeatureExtractor(config), SHARED / "single_face.mp4")
+    features = FrameFeatures.concatenate([block for block, _ in blocks])
+    points = features.points_px
+    eyes = np.stack([points[:, 36:42].mean(1), points[:, 42:48].mean(1)], 1)
+    corners = points[:, [48, 54]]
+    distance = np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1)[:, None]
+    assert (np.linalg.norm(eyes - features.landmarks_px[:, :2], axis=2) < 0.15 * distance).all()
+    assert (np.linalg.norm(corners - features.landmarks_px[:, 3:], axis=2) < 0.25 * distance).all()

@@ -9,7 +9,7 @@ import pytest
 from affect.cache.records import Array
 from affect.stages.features.faces.crop import crop_matrix
 from affect.stages.features.faces.measures import MEASURES, eye_distance, measures
-from affect.stages.features.faces.points import points_in_frame
+from affect.stages.features.faces.points import MIRROR, points_in_frame
 
 # A drawn face, y downwards: eyes 10 wide at x = -20 and 20, lids 4 apart, brows 12 above, a mouth 30 wide, open by 6.
 EYE = [(-5, 0), (-2, -2), (2, -2), (5, 0), (2, 2), (-2, 2)]
@@ -87,6 +87,16 @@ def test_points_of_a_crop_come_back_to_their_place_in_the_frame(crop: str, mirro
     found = points_in_frame(seen, boxes, eyes.astype(np.float32), crop, mirrored=mirrored)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_a_mirrored_face_has_the_same_points_and_measures() -> None:
+    assert sorted(MIRROR) == list(range(68)) and [MIRROR[MIRROR[point]] for point in range(68)] == list(range(68))
+    raised = face()
+    raised[:, 48:60, 1] -= 3
+    mirrored = (raised * [-1, 1])[:, MIRROR]
+    np.testing.assert_allclose(np.delete(mirrored, range(27, 36), 1), np.delete(raised, range(27, 36), 1), atol=1e-9)
+    for name, values in measures(mirrored).items():
+        assert values == pytest.approx(measures(raised)[name], abs=1e-12), name
 
 
 def test_points_of_a_whole_frame_lie_in_its_square() -> None:

@@ -16,6 +16,7 @@ from torch import distributed
 from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
+from ...cache.predictions import RangeCheck
 from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import UNNAMED, AffectError, FoldError, named
@@ -94,8 +95,8 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
             pass
     else:
         yield from _follow(fit, task)
-        fit_reference(fit.model, data.clips, sides["train"], sides["validation"])
-        _write_results(task, data, sides, fit)
+        check = fit_reference(fit.model, data.clips, sides["train"], data.people[sides["train"]])
+        _write_results(task, data, sides, fit, check)
         state.unlink(missing_ok=True)
     yield FoldOutcome(fold.name, fold.subjects["test"], "", fit.progress.best_score, fit.progress.epochs)
 
@@ -167,7 +168,7 @@ def _write_log(fit: Fit, task: FoldTask) -> None:
     task.write("log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit) -> None:
+def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fit: Fit, check: RangeCheck) -> None:
     """Write the fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
     fold, progress = task.fold, fit.progress
     training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
@@ -186,6 +187,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         targets=data.manifest.targets,
         training_mean=dict(zip(data.manifest.target_names, training_mean.tolist(), strict=True)),
         training=training,
+        range_check=check,
     )
     table = _held_out_table(task, data, sides, fit)
     task.write("predictions.csv", to_cells(table).to_csv(index=False))

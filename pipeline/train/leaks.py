@@ -121,7 +121,7 @@ def _on_both(side: Array, pair: Pair) -> bool:
 def _counted(twins: Sequence[Twin]) -> str:
     files = sum(len(twin.videos) > 1 for twin in twins)
     words = {"files that have several names": files, "people who have several subjects' labels": len(twins) - files}
-    return ", ".join(f"{count} {what}" for what, count in words.items() if count)
+    return ", ".join(f"{what} ({count})" for what, count in words.items() if count)
 
 
 def _notes(twins: Sequence[Twin], subject: str) -> list[Finding]:
@@ -155,7 +155,9 @@ def _refuse(data: TrainingSet, frames: dict[Pair, str], twins: Sequence[Twin], s
         return
     twin = twins[0]
     first = {int(side[row]): row for row in twin.rows[::-1]}  # side -> its first row
-    lines = " and ".join(f"{SIDES[number]} (line {data.manifest.line(row)})" for number, row in sorted(first.items()))
+    lines = " and ".join(
+        f"{SIDES[number]} (line {data.manifest.line(row)})" for number, row in sorted(first.items()) if number >= 0
+    )
     raise ManifestError(
         f"{where}: {twin.named} is in {lines}; expected each file and each person on one side "
         f"({len(set(map(id, twins)))} are on two)",

@@ -71,7 +71,7 @@ class ReferenceDistribution(nn.Module):
         flagged = [self._flagged(groups[:number] + groups[number + 1 :], out) for number, out in enumerate(groups)]
         self.threshold.copy_(self._threshold_of(groups))
         self._set_axes(torch.cat(groups), _axes_for(groups))
-        return RangeCheck(len(people), max(1 - QUANTILE, sum(flagged) / len(flagged)))
+        return RangeCheck(len(people), round(max(1 - QUANTILE, sum(flagged) / len(flagged)), 4))
 
     def _threshold_of(self, groups: Sequence[Tensor]) -> Tensor:
         """() within which nearly all clips lie, each group's judged by the others."""

@@ -31,13 +31,36 @@ class ScoreReason(IntEnum):
     NO_NUMBER = 3, "the model gave no number"  # its output is not finite
 
 
+FEWEST_PEOPLE = 3  # of the training: with fewer nobody can tell how far people lie apart
+
+
+@dataclass(frozen=True, slots=True)
+class RangeCheck:
+    """What is known of how clips are found to be out of range."""
+
+    people: int  # whose clips the models were trained on
+    rate: float | None  # share of a new person's clips that is marked all the same; None: no clip is judged
+
+    @property
+    def sentence(self) -> str:
+        """What a reader of the marks must know."""
+        if self.rate is not None:
+            share = f"{100 * self.rate:.0f}"
+            return f"about {share} % of a new person's clips are marked by chance (measured on {self.people} people)"
+        if self.people >= FEWEST_PEOPLE:
+            few = "trained on too few clips"
+        else:
+            few = f"trained on {self.people} {'person' if self.people == 1 else 'people'}, too few"
+        return f"{few} to tell which clips are unlike the training recordings: none is marked"
+
+
 @dataclass(frozen=True, slots=True)
 class ClipScores:
     """What M models say of C clips, for K targets; NaN where `reason` is not SCORED."""
 
     numbers: Array  # (C,) int64, which clips of the table they were made from
     mean: Array  # (C, K) float32, over the models
-    std: Array  # (C, K) float32, sample standard deviation over the models; NaN with one model
+    std: Array  # (C, K) float32, sample standard deviation over the models, which ranks no errors; NaN with one model
     attention: Array  # (C, 2w + 1) float32, weight of each neighbouring clip; NaN at neighbours that are masked
     coverage: Array  # (C,) float32, share of the clip's frames with a usable face
     reason: Array  # (C,) uint8, ScoreReason
@@ -130,6 +153,7 @@ class VideoPrediction:
     clock_offset_s: float = 0.0  # what a player's clock shows at the first video frame
     models: int = 1
     warnings: tuple[str, ...] = ()
+    range_check: RangeCheck | None = None  # None: nothing is known of it
 
     def __post_init__(self) -> None:
         assert len(self.training_means) == len(self.targets), "a training mean for each target"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ..cache.predictions import PersonPrediction
+from ..cache.predictions import PersonPrediction, RangeCheck
 from ..cache.records import Target
 
 if TYPE_CHECKING:  # torch comes with it; what draws events needs none
@@ -101,7 +101,8 @@ class ScoresPlanned:
     method: str = "model"  # whose scores: blend, model or ridge
     sources: tuple[Path, ...] = ()  # the recordings among the videos
     missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
-    failed_folds: tuple[str, ...] = ()  # and of folds whose training failed
+    warnings: tuple[str, ...] = ()  # of the runs: folds whose training failed, and clips that cannot be judged
+    range_check: RangeCheck | None = None  # how clips are found to be out of range; None: not known
 
 
 @dataclass(frozen=True, slots=True)

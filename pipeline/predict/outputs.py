@@ -15,9 +15,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from ...cache.files import make_folder, sweep
 from ...cache.locks import held
-from ...cache.predictions import ScoreReason, VideoPrediction
+from ...cache.predictions import RangeCheck, ScoreReason, VideoPrediction
 from ...cache.records import Json
 from ...errors import UNNAMED, AffectError, InputError, first_line, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
@@ -52,6 +54,7 @@ class VideoResult:
     clips: int = 0
     scored: int = 0  # clips with a score
     out_of_range: int = 0  # of these
+    judged: bool = False  # whether any clip could be found to be out of range
     coverage: float = 0.0  # share of all clips' frames with a usable face
     duration_s: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -68,6 +71,7 @@ class VideoResult:
             clips=clips,
             scored=sum(int((person.clips.reason == ScoreReason.SCORED).sum()) for person in prediction.persons),
             out_of_range=sum(int(person.clips.out_of_range.sum()) for person in prediction.persons),
+            judged=any(bool((~np.isnan(person.clips.distance)).any()) for person in prediction.persons),
             coverage=round(covered / clips, 4) if clips else 0.0,
             duration_s=round(prediction.duration_s, 3),
             warnings=prediction.warnings,
@@ -85,6 +89,7 @@ class PredictSummary:
     problems: list[str] = field(default_factory=list)  # what could not be written and is no single video's
     missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
     warnings: tuple[str, ...] = ()  # of the runs
+    range_check: RangeCheck | None = None  # how clips are found to be out of range; None: not known
 
     @property
     def failed(self) -> list[VideoResult]:
@@ -143,7 +148,8 @@ class Outputs:
         if isinstance(event, ScoresPlanned):
             self._claim(event)
             self._plan, self._run = self.names.of_plan(event), event.run
-            self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.failed_folds
+            self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.warnings
+            self.summary.range_check = self._plan.range_check
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
             self._add_clips(event)
         elif isinstance(event, VideoPrediction | VideoFailed) and event.video in self._given_up:
@@ -242,7 +248,8 @@ class Outputs:
             "models": plan.models,
             "method": plan.method,
             "missing": list(plan.missing),
-            "warnings": list(plan.failed_folds),
+            "warnings": list(plan.warnings),
+            "out_of_range": _range_json(plan.range_check),
             "problems": list(self.summary.problems),
             "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],
             "subject": plan.subject,
@@ -251,6 +258,10 @@ class Outputs:
             "pseudonyms": self.names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }
+
+
+def _range_json(check: RangeCheck | None) -> dict[str, Json] | None:
+    return asdict(check) | {"says": check.sentence} if check else None
 
 
 def _attempt(add: Callable[[Added], None], value: Added) -> str:

@@ -146,7 +146,8 @@ def _predict(
         stride_frames=scorer.stride,
         sources=tuple(source.path for source in inputs.sources),
         missing=scorer.missing,
-        failed_folds=scorer.failed_folds,
+        warnings=scorer.warnings,
+        range_check=scorer.range_check,
     )
     for where, run in dict(zip(locations, runs, strict=True)).items():
         if where != locations[0]:

@@ -76,13 +76,11 @@ class Pseudonyms:
 
     def of_plan(self, plan: ScoresPlanned) -> ScoresPlanned:
         """What is going to be scored, under pseudonyms; where recordings lie is still told."""
-        missing, failed = (
-            [self.cleaned(words, run=plan.run) for words in said] for said in (plan.missing, plan.failed_folds)
+        missing, warnings = (
+            [self.cleaned(words, run=plan.run) for words in said] for said in (plan.missing, plan.warnings)
         )
         videos = tuple(map(self.of, plan.videos))
-        return replace(
-            plan, videos=videos, run=self.of_run(plan.run), missing=tuple(missing), failed_folds=tuple(failed)
-        )
+        return replace(plan, videos=videos, run=self.of_run(plan.run), missing=tuple(missing), warnings=tuple(warnings))
 
     def of_prediction(self, prediction: VideoPrediction, run: str = "") -> VideoPrediction:
         """The prediction under its pseudonym, also in what it warns of."""

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, ScoreReason, VideoPrediction
+from ...cache.predictions import (
+    LARGEST,
+    NOBODY,
+    ClipScores,
+    PersonPrediction,
+    RangeCheck,
+    ScoreReason,
+    VideoPrediction,
+)
 from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
 from ...configs.schema import Method
@@ -74,9 +82,21 @@ class Scorer:
         return tuple(run.missing for run in self.runs if run.missing)
 
     @property
-    def failed_folds(self) -> tuple[str, ...]:
-        """What is to be said of folds whose training failed."""
-        return tuple(run.failed for run in self.runs if run.failed)
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the runs: folds whose training failed, and that no clip can be judged."""
+        failed = tuple(run.failed for run in self.runs if run.failed)
+        check = self.range_check
+        return (*failed, check.sentence) if check is not None and check.rate is None else failed
+
+    @property
+    def range_check(self) -> RangeCheck | None:
+        """How clips are found to be out of range: by any run, each the mean of its models. None: not known."""
+        found = [_range_check(run) for run in self.runs]
+        known = [check for check in found if check is not None]
+        judged = [check for check in known if check.rate is not None]
+        if not judged:
+            return max(known, key=lambda check: check.people, default=None)
+        return max(judged, key=lambda check: check.rate or 0) if len(known) == len(found) else None
 
     def score(
         self, stores: Sequence[Store], entry: str, source: Path | None = None
@@ -107,11 +127,12 @@ class Scorer:
             models=self.models,
             warnings=(
                 *self.missing,
-                *self.failed_folds,
+                *self.warnings,
                 *dict.fromkeys(warning for info in infos for warning in info.warnings),
                 *notes,
-                *_all_out_of_range(persons),
+                *(words for person in persons for words in _doubtful(person)),
             ),
+            range_check=self.range_check,
         )
 
     def _people(self, layout: FrameFeatures, info: VideoInfo) -> tuple[list[tuple[int, Subject]], int]:
@@ -173,12 +194,23 @@ def _method(runs: Sequence[Run], asked: Method | None) -> Method:
     return asked or said.pop()
 
 
-def _all_out_of_range(persons: Sequence[PersonPrediction]) -> list[str]:
-    """That not one score of a video may be trusted; nothing where some may."""
-    scored = sum(int((person.clips.reason == ScoreReason.SCORED).sum()) for person in persons)
-    if scored == 0 or sum(int(person.clips.out_of_range.sum()) for person in persons) < scored:
+def _range_check(run: Run) -> RangeCheck | None:
+    """That of one run's models: the mean rate of those that judge. None where any is not known."""
+    known = [card.range_check for card in run.cards if card.range_check is not None]
+    if not known or len(known) < len(run.cards):
+        return None
+    judged = [check for check in known if check.rate is not None]
+    rate = float(np.mean([check.rate for check in judged])) if judged else None
+    return RangeCheck(min(check.people for check in judged or known), rate)
+
+
+def _doubtful(person: PersonPrediction) -> list[str]:
+    """A sentence where most of a person's scores are of clips unlike the training ones."""
+    odd, scored = int(person.clips.out_of_range.sum()), int((person.clips.reason == ScoreReason.SCORED).sum())
+    if not scored or 2 * odd <= scored:
         return []
-    return ["all scored clips are out of range: unlike what the models were trained on, so the scores may mean nothing"]
+    share = f"all {scored}" if odd == scored else f"{odd} of {scored}"
+    return [f"{person.label}: {share} scored clips are unlike the training recordings; the scores may mean nothing"]
 
 
 def _check_alike(first: Run, run: Run) -> None:

@@ -28,7 +28,8 @@ TIME_DIGITS, SCORE_DIGITS = 4, 6
 def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -> "pd.DataFrame":
     """A row a clip: video, track, start_s, end_s, each target and its spread, and how far to trust them.
 
-    `attention_-1` is the weight given to the clip before, `attention_+0` to the clip itself.
+    The spread is the standard deviation over the models: it does not rank errors. `out_of_range` is empty where no
+    clip can be judged. `attention_-1` is the weight given to the clip before, `attention_+0` to the clip itself.
     """
     import pandas as pd
 

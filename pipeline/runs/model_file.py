@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from ...cache.predictions import RangeCheck
 from ...cache.records import Json, Recipe, Target
 from ...cache.regular import open_regular, read_regular
 from ...configs.load import config_from_dict, config_to_dict
@@ -42,6 +43,7 @@ class ModelCard:
     targets: tuple[Target, ...]  # every range is known
     training_mean: Mapping[str, float] = field(default_factory=dict)  # target -> mean label of the training clips
     training: Mapping[str, Json] = field(default_factory=dict)  # fold, epoch, validation score, warnings
+    range_check: RangeCheck | None = None  # None: of a model that was imported, or trained before this was measured
 
     def to_json(self) -> dict[str, Json]:
         """Plain values; `from_json` reads them back."""
@@ -57,6 +59,7 @@ class ModelCard:
             "units": {target.name: target.unit for target in self.targets if target.unit},
             "training_mean": dict(self.training_mean),
             "training": dict(self.training),
+            "out_of_range": asdict(self.range_check) if self.range_check else None,
         }
 
     @classmethod
@@ -72,6 +75,7 @@ class ModelCard:
             targets=tuple(Target(name, *ranges[name], unit=units.get(name, "")) for name in spec.targets),
             training_mean={name: float(mean) for name, mean in values["training_mean"].items()},
             training=dict(values["training"]),
+            range_check=_range_check(values.get("out_of_range")),
         )
         if card.recipe.digest != values["recipe_digest"]:
             raise ValueError("the recipe does not have the digest it is stored with")
@@ -235,6 +239,18 @@ def _card(path: Path, values: Json) -> ModelCard:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, AffectError) as error:
         reason = first_line(error) if isinstance(error, AffectError | ValueError) else shown(repr(error))
         raise RunError(f"model {path} is damaged: its metadata cannot be read ({reason})", hint=TRAIN_AGAIN) from error
+
+
+def _range_check(values: Json) -> RangeCheck | None:
+    """What `asdict` made of one. Errors: KeyError, TypeError, ValueError for anything else."""
+    if values is None:
+        return None
+    people, rate = values["people"], values["rate"]
+    if isinstance(people, bool) or not isinstance(people, int) or not 0 <= people < 2**31:
+        raise ValueError(f"it was trained on {shown(people)} people")
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1):
+        raise ValueError(f"it marks {shown(rate)} of a new person's clips; expected 0 to 1")
+    return RangeCheck(people, None if rate is None else float(rate))
 
 
 def _check_card(card: ModelCard) -> None:

@@ -229,18 +229,25 @@ def of_sweep(summary: "SweepSummary") -> Text:
     )
 
 
+def _range_words(summary: "PredictSummary") -> list[str]:
+    """How often clips are out of range that are not; where none is judged, a warning has said so."""
+    check = summary.range_check
+    return [f"out of range: {check.sentence}"] if check is not None and check.rate is not None else []
+
+
 def of_prediction(summary: "PredictSummary") -> Text:
     """What was scored, and how far it may be trusted."""
     done = [item for item in summary.results if item.status == "done"]
     rows = [
         [item.video, str(item.persons), str(item.clips), str(item.scored), f"{item.coverage:.1%}",
-         str(item.out_of_range)]
+         str(item.out_of_range) if item.judged else "-"]
         for item in done
     ]  # fmt: skip
     of_runs = (*summary.missing, *summary.warnings)  # each video's warnings begin with them
     lines = [
         *(f"warning: {warning}" for warning in of_runs),
         *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
+        *_range_words(summary),
         *(f"warning: {item.video}: {words}" for item in done for words in item.warnings if words not in of_runs),
         f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
         f"open {summary.output}/viewer.html",

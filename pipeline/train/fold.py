@@ -17,7 +17,7 @@ from torch import distributed
 from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
 from ...cache.manifest import check_targets_vary
-from ...cache.predictions import ClipScores, ScoreReason
+from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
 from ...cache.records import Array
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
@@ -101,8 +101,8 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
                 pass
     else:
         yield from _follow(fits, task)
-        fit_reference(fits[0].model, data.clips, sides["train"], sides["validation"])
-        _write_results(task, data, sides, fits)
+        check = fit_reference(fits[0].model, data.clips, sides["train"], data.people[sides["train"]])
+        _write_results(task, data, sides, fits, check)
         state.unlink(missing_ok=True)
     epochs = sum(fit.progress.epochs for fit in fits)
     yield FoldOutcome(fold.name, fold.subjects["test"], "", _validation_ccc(fits), epochs)
@@ -206,7 +206,9 @@ def _write_log(fits: Sequence[Fit], task: FoldTask) -> None:
     task.write("log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], fits: Sequence[Fit]) -> None:
+def _write_results(
+    task: FoldTask, data: TrainingSet, sides: dict[str, Array], fits: Sequence[Fit], check: RangeCheck
+) -> None:
     """Write the fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
     fold, ccc = task.fold, _validation_ccc(fits)
     training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
@@ -227,6 +229,7 @@ def _write_results(task: FoldTask, data: TrainingSet, sides: dict[str, Array], f
         targets=data.manifest.targets,
         training_mean=dict(zip(data.manifest.target_names, training_mean.tolist(), strict=True)),
         training=training,
+        range_check=check,
     )
     model = Ensemble([fit.model for fit in fits], LinearScores.of(ridge, data.scaling).to(task.device)).eval()
     size = task.config.training.batch_size

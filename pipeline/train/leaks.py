@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...cache.predictions import FEWEST_PEOPLE, RangeCheck
 from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import ManifestError
 from ...stages.temporal.clips import ClipTable
-from .splits import ALLOW, PAIRS, SIDES, Finding, Fold, few, people_by_row
+from .splits import ALLOW, PAIRS, SIDES, Finding, Fold, few
 from .training_set import TrainingSet
 
 Pair = tuple[str, str]
@@ -32,11 +33,12 @@ class Twin:
 
 
 def check_recordings(data: TrainingSet, folds: Sequence[Fold], config: Config) -> list[Fold]:
-    """The folds, with what their sides share of frames, files and people, and which files and people stand twice.
+    """The folds, with what their sides share of frames, files and people, and what stands twice or is too little.
 
     Errors: ManifestError for a fold whose sides share any, unless `evaluation.allow_shared_subjects`.
     """
-    twins = _twins(data)
+    people = data.people
+    twins = _twins(data, people)
     checked = []
     for fold in folds:
         side = np.full(len(data.manifest), -1)
@@ -55,7 +57,9 @@ def check_recordings(data: TrainingSet, folds: Sequence[Fold], config: Config) -
                 if some
             ),
         ]
-        checked.append(replace(fold, findings=(*fold.findings, *found, *_notes(kept, config.clips.subject))))
+        trained_on = len(np.unique(people[data.clips_of(fold.train)]))
+        notes = [*_notes(kept, config.clips.subject), *_too_few(trained_on)]
+        checked.append(replace(fold, findings=(*fold.findings, *found, *notes)))
     return checked
 
 
@@ -95,10 +99,10 @@ def _meeting(low: Array, high: Array, other_low: Array, other_high: Array) -> in
     return int((begun > ended).sum())
 
 
-def _twins(data: TrainingSet) -> list[Twin]:
+def _twins(data: TrainingSet, people_of_clips: Array) -> list[Twin]:
     """Files with several names, and videos with several subjects, among the spans that are used."""
     spans, clip = np.unique(data.clips.span, return_index=True)
-    video, person = data.clips.video[clip], people_by_row(data.manifest.subjects)[spans]
+    video, person = data.clips.video[clip], people_of_clips[clip]
     ids = np.array(data.clips.table.ids)
     marks = [mark or name for name, mark in zip(ids.tolist(), data.clips.table.frames.fingerprints, strict=True)]
     file_of = np.unique(np.array(marks), return_inverse=True)[1]  # (V,)
@@ -120,7 +124,7 @@ def _on_both(side: Array, pair: Pair) -> bool:
 def _counted(twins: Sequence[Twin]) -> str:
     files = sum(len(twin.videos) > 1 for twin in twins)
     words = {"files that have several names": files, "people who have several subjects' labels": len(twins) - files}
-    return ", ".join(f"{count} {what}" for what, count in words.items() if count)
+    return ", ".join(f"{what} ({count})" for what, count in words.items() if count)
 
 
 def _notes(twins: Sequence[Twin], subject: str) -> list[Finding]:
@@ -137,6 +141,11 @@ def _notes(twins: Sequence[Twin], subject: str) -> list[Finding]:
     return notes
 
 
+def _too_few(people: int) -> list[Finding]:
+    words = RangeCheck(people, None).sentence
+    return [Finding(words, words)] if people < FEWEST_PEOPLE else []
+
+
 def _refuse(data: TrainingSet, frames: dict[Pair, str], twins: Sequence[Twin], side: Array) -> None:
     where = data.manifest.path or "the manifest"
     if frames:
@@ -149,7 +158,9 @@ def _refuse(data: TrainingSet, frames: dict[Pair, str], twins: Sequence[Twin], s
         return
     twin = twins[0]
     first = {int(side[row]): row for row in twin.rows[::-1]}  # side -> its first row
-    lines = " and ".join(f"{SIDES[number]} (line {data.manifest.line(row)})" for number, row in sorted(first.items()))
+    lines = " and ".join(
+        f"{SIDES[number]} (line {data.manifest.line(row)})" for number, row in sorted(first.items()) if number >= 0
+    )
     raise ManifestError(
         f"{where}: {twin.named} is in {lines}; expected each file and each person on one side "
         f"({len(set(map(id, twins)))} are on two)",

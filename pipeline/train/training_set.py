@@ -17,6 +17,7 @@ from ...configs.subject import Subject
 from ...errors import ConfigError, ManifestError, StoreError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.scaling import LabelScaling
+from .splits import people_by_row
 
 LEVELS_LOST = (
     "clips.centre=person takes each person's mean feature away: scores tell of changes within a recording, not of "
@@ -43,6 +44,12 @@ class TrainingSet:
         """(C, K) float64 in the targets' own units: each clip's is its span's."""
         labels: Array = self.manifest.labels[self.clips.span]
         return labels
+
+    @property
+    def people(self) -> Array:
+        """(C,) int64 number of the person in each clip, one for all spellings of a subject's name."""
+        numbers: Array = people_by_row(self.manifest.subjects)[self.clips.span]
+        return numbers
 
     def clips_of(self, rows: Array) -> Array:
         """Numbers of the clips of some rows of the manifest, clips that are neighbours in a video side by side."""

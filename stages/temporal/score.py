@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...cache.predictions import ClipScores, ScoreReason
+from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
 from ...cache.records import Array
 from ...configs.schema import Method
 from .clips import ClipTable
 from .ensemble import Ensemble
 from .model import Scores, TemporalModel
-from .reference_distribution import MOST_ROWS
+from .reference_distribution import spread_clips
 from .scaling import LabelScaling
 
 BLOCK_CLIPS = 512  # clips scored between two yields: what is held does not grow with a video
@@ -102,16 +102,13 @@ def clip_means(clips: ClipTable, numbers: Array, batch_size: int = 256) -> Tenso
     return torch.cat(pieces)
 
 
-def fit_reference(model: TemporalModel, clips: ClipTable, train: Array, calibration: Array) -> None:
-    """Let the model know its training clips' features, with a threshold from clips of other people.
+def fit_reference(model: TemporalModel, clips: ClipTable, train: Array, person: Array) -> RangeCheck:
+    """Let the model know its training clips' features, and from where on a clip of somebody else is unlike them.
 
-    train, calibration: clip numbers; without any calibration clips the threshold comes from parts of the training.
+    train: (C,) clip numbers; person: (C,) int, whose each is.
     """
-    device = model.feature_mean.device
-    features, held_out = (
-        clip_means(clips, chosen[:: max(1, -(-len(chosen) // MOST_ROWS))]).to(device) for chosen in (train, calibration)
-    )
-    model.reference.fit(features, held_out if len(held_out) else None)
+    chosen, whose = spread_clips(train, person)
+    return model.reference.fit(clip_means(clips, chosen).to(model.feature_mean.device), whose)
 
 
 class _BlockEncoder:

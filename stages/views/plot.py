@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cache.predictions import PersonPrediction, VideoPrediction
+from ...cache.predictions import PersonPrediction, RangeCheck, VideoPrediction
 from ...cache.records import Array
 from ...configs.plain_text import shortened, spelled
 from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, clock_text, clock_ticks, value_ticks
@@ -77,7 +77,10 @@ def _what(prediction: VideoPrediction, person: PersonPrediction) -> str:
     spread = f"mean ± spread of {prediction.models} models" if prediction.models > 1 else "one model, no spread known"
     scored = int((~np.isnan(person.clips.mean)).any(1).sum())
     odd = int(person.clips.out_of_range.sum())
-    return f"{spread}; {scored} of {clips} clips scored" + (f", {odd} unlike the training recordings" if odd else "")
+    words = f"{spread}; {scored} of {clips} clips scored"
+    if odd == scored and odd:
+        return f"{words}, all unlike the training recordings"
+    return words + (f", {odd} unlike the training recordings" if odd else "")
 
 
 def _legend(prediction: VideoPrediction) -> "list[Artist]":
@@ -88,12 +91,27 @@ def _legend(prediction: VideoPrediction) -> "list[Artist]":
     colour = COLOURS[0]
     marks: list[Artist] = [Line2D([], [], color=colour, lw=1.5, label="score, at the middle of its clip")]
     if prediction.models > 1:
-        marks.append(Patch(color=colour, alpha=BAND, lw=0, label="± one standard deviation over the models"))
+        marks.append(
+            Patch(
+                color=colour,
+                alpha=BAND,
+                lw=0,
+                label="± one standard deviation over the models; it does not rank errors",
+            )
+        )
     if any(mean is not None for mean in prediction.training_means):
         marks.append(Line2D([], [], color="0.35", lw=0.8, ls=DASHES, label="mean of the training labels"))
     marks.append(Patch(facecolor="none", edgecolor="0.7", hatch="////", lw=0, label="nothing to say"))
-    marks.append(Patch(color=OUT_OF_RANGE, alpha=BAND, lw=0, label="unlike the training recordings"))
+    marks.append(Patch(color=OUT_OF_RANGE, alpha=BAND, lw=0, label=_range_label(prediction.range_check)))
     return marks
+
+
+def _range_label(check: RangeCheck | None) -> str:
+    if check is None:
+        return "unlike the training recordings"
+    if check.rate is None:
+        return "unlike the training recordings: not known here"
+    return f"unlike the training recordings (by chance: {100 * check.rate:.0f} % of a new person's clips)"
 
 
 def _draw_target(axes: "Axes", prediction: VideoPrediction, person: PersonPrediction, number: int) -> None:

@@ -71,6 +71,7 @@ def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> 
         "height": prediction.height_px,
         "models": prediction.models,
         "warnings": [spelled(warning) for warning in prediction.warnings],
+        "range": prediction.range_check.sentence if prediction.range_check else None,
         "targets": [_target_json(target) | {"training_mean": mean} for target, mean in targets],
         "persons": [_person_json(person, with_video) for person in prediction.persons],
     }

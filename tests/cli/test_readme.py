@@ -15,7 +15,7 @@ from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-NAMES = {"S01": "anna", "S02": "ben", "S03": "cleo", "S04": "dora", "S05": "emil"}  # two are held out
+NAMES = {"S01": "anna", "S02": "ben", "S03": "cleo", "S04": "fay", "S05": "dora", "S06": "emil"}  # two are held out
 MAKE = {"make demo", "make test"}  # the first runs `affect demo`, which tests/demo does; the second is this
 
 
@@ -39,7 +39,7 @@ def words(line: str) -> list[str]:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the README supposes it: `interviews/`, `labels.csv`, `labels.yaml`."""
     folder = tmp_path_factory.mktemp("desk")
-    config = DemoDataConfig(splits=(("train", 2), ("validation", 1), ("test", 2)), seconds=8.0)
+    config = DemoDataConfig(splits=(("train", 3), ("validation", 1), ("test", 2)), seconds=8.0)
     make_demo_data(folder / "made", 0, config)
     (folder / "interviews").mkdir()
     table = (folder / "made" / "labels.csv").read_text("utf-8")

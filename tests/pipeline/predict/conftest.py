@@ -31,17 +31,17 @@ SMALL = replace(
 )
 
 
-def make_run(path: Path, recipe: Recipe, size: int, *, folds: int = 2) -> Path:
+def make_run(path: Path, recipe: Recipe, size: int, *, folds: int = 2, people: int = 4) -> Path:
     """A run of untrained models that know the distribution of standard normal features."""
     folder = RunFolder.create(path, SMALL, {}, resume=False)
     for fold in range(folds):
         torch.manual_seed(fold)
         spec = ModelSpec(size, TARGETS, SMALL.clips.length, SMALL.clips.context, SMALL.model)
         model = TemporalModel(spec).eval()
-        model.reference.fit(torch.randn(400, size) * 0.3)
+        check = model.reference.fit(torch.randn(400, size) * 0.3, np.arange(400) % people)
         card = ModelCard(
             spec, recipe, SMALL.clips, LabelScaling.from_ranges(SCALES), SCALES,
-            {"valence": 0.1, "PANSS N1": 3.0 + fold},
+            {"valence": 0.1, "PANSS N1": 3.0 + fold}, range_check=check,
         )  # fmt: skip
         digest = write_model(folder.folds / str(fold) / "model.safetensors", Ensemble([model]), card)
         folder.write_json(f"folds/{fold}/fold.json", {"model_sha256": digest})

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,11 @@ from affect.pipeline.events import ClipsScored
 from affect.pipeline.predict.output_kinds import Output
 from affect.pipeline.predict.outputs import OUTPUTS, Outputs
 from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
+from affect.pipeline.runs.folder import load_run
+from affect.pipeline.terminal.text import of_prediction
 from affect.tests.predictions import write_predictions
+
+from .conftest import made_features, store_features
 
 CPU = PredictOptions(device="cpu")
 
@@ -80,6 +85,50 @@ def test_features_unlike_the_training_ones_are_flagged(run: Path, store: Path) -
     far = rows["distance"] > 1
     assert far.any() and rows.loc[far, "out_of_range"].all()
     assert not rows.loc[rows["distance"] < 1, "out_of_range"].any()
+
+
+def test_the_share_that_is_marked_by_chance_is_said_once_for_all_videos(
+    made_run: Callable[..., Path], store: Path, tmp_path: Path
+) -> None:
+    run = made_run(tmp_path / "run", open_store(store).recipe, 12, people=5)
+    summary = write_predictions(["alone.mp4", "clinic/two.mp4"], run, tmp_path / "out", store, options=CPU)
+    check = load_run(run).card.range_check
+    assert check is not None and check.rate is not None and check.people == 5
+    lines = of_prediction(summary).lines
+    assert len([line for line in lines if "of a new person's clips are marked by chance" in line]) == 1
+    said = json.loads((tmp_path / "out" / "summary.json").read_text())["out_of_range"]
+    assert said["people"] == 5 and said["rate"] >= 0.01 and said["says"] in "\n".join(lines)
+
+
+def test_a_run_of_two_people_marks_nothing_and_says_why_once(
+    made_run: Callable[..., Path], store: Path, tmp_path: Path
+) -> None:
+    run = made_run(tmp_path / "run", open_store(store).recipe, 12, people=2)
+    summary = write_predictions(["alone.mp4", "clinic/two.mp4"], run, tmp_path / "out", store, options=CPU)
+    text = of_prediction(summary).lines
+    assert [line for line in text if "trained on 2 people" in line] == [
+        "warning: trained on 2 people, too few to tell which clips are unlike the training recordings: none is marked"
+    ]
+    assert [line.split()[-1] for line in text if line.startswith(("alone", "clinic"))] == ["-", "-"]
+    rows = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert rows["out_of_range"].isna().all() and rows["distance"].isna().all() and rows["valence"].notna().any()
+    assert pd.read_csv(tmp_path / "out" / "video.csv")["out_of_range"].isna().all()
+    assert "trained on 2 people" in (tmp_path / "out" / "viewer.html").read_text("utf-8")
+
+
+def test_a_person_whose_clips_are_all_unlike_the_training_is_said_in_words(
+    made_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = Recipe({"backbone": "made", "sample_fps": 3.125, "view": "plain"})
+    run = made_run(tmp_path / "run", recipe, 12)
+    store = create_store(tmp_path / "store", recipe)
+    strange = made_features(np.ones((1, 40), bool), 12)
+    store_features(store, "strange.mp4", replace(strange, values=strange.values + 30))
+    summary = write_predictions(["strange.mp4"], run, tmp_path / "out", tmp_path / "store", options=CPU)
+    words = "person 0: all 10 scored clips are unlike the training recordings; the scores may mean nothing"
+    assert f"warning: strange.mp4: {words}" in of_prediction(summary).lines
+    assert words in (tmp_path / "out" / "viewer.html").read_text("utf-8")
+    assert words in (tmp_path / "out" / "summary.json").read_text("utf-8")
 
 
 def test_dense_scores_repeat_the_sparse_ones_where_clips_coincide(run: Path, store: Path) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from affect.cache.opening import create_store, open_store
+from affect.cache.predictions import RangeCheck
 from affect.configs.schema import Config
 from affect.errors import ManifestError
 from affect.pipeline.report.report import write_report
+from affect.pipeline.runs.folder import load_run
 from affect.pipeline.train.leaks import check_recordings
 from affect.pipeline.train.splits import Fold, make_folds
 from affect.pipeline.train.training_set import build_training_set
@@ -157,7 +159,9 @@ def test_one_file_under_two_names_is_refused_on_two_sides(
     for fold in leaking:
         assert fold.warnings[0].startswith("NOT subject-independent: ")
         assert f"share the file 'again' = {first!r};" in fold.warnings[0]
-        assert "again" not in fold.counted_warnings[0] and "1 files that have several names" in fold.counted_warnings[0]
+        assert (
+            "again" not in fold.counted_warnings[0] and "files that have several names (1)" in fold.counted_warnings[0]
+        )
 
 
 def test_one_file_under_two_names_on_one_side_is_named(
@@ -214,6 +218,16 @@ def test_one_person_of_a_video_under_two_subjects_is_named_on_one_side(
     (warning,) = fold.warnings
     assert "'s0000' = 's0001'" in warning and "clips.subject=main takes one person" in warning
     assert fold.subject_independent and "s0001" not in "".join(fold.counted_warnings)
+
+
+def test_a_model_of_two_people_says_so_and_judges_no_clip(data: Data, settings: Settings, tmp_path: Path) -> None:
+    labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=2, validation=1))
+    summary = trained(data.store, labels, tmp_path / "run", settings("training.epochs=1"))
+    assert summary.warnings == (
+        "trained on 2 people, too few to tell which clips are unlike the training recordings: none is marked",
+    )
+    run = load_run(summary.run)
+    assert run.card.range_check == RangeCheck(2, None) and not run.models[0].reference.fitted
 
 
 def test_frames_that_only_train_and_validation_share_leave_the_test_people_new(

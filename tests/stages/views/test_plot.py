@@ -1,11 +1,12 @@
 """The picture of one person's scores: what is drawn where."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from affect.cache.predictions import PersonPrediction, VideoPrediction
+from affect.cache.predictions import PersonPrediction, RangeCheck, VideoPrediction
 from affect.stages.views.plot import plot_person
 
 Person = Callable[..., PersonPrediction]
@@ -42,4 +43,25 @@ def test_a_score_outside_its_scale_is_in_the_picture_with_its_band(
     low, high = drawn[0].axes[0].get_ylim()
     assert low < -1 and 1.7 < high < 2
     explained = [text.get_text() for text in drawn[0].legends[0].get_texts()]
-    assert "nothing to say" in explained and "± one standard deviation over the models" in explained
+    assert "nothing to say" in explained
+    assert "± one standard deviation over the models; it does not rank errors" in explained
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (None, "unlike the training recordings"),
+        (RangeCheck(2, None), "unlike the training recordings: not known here"),
+        (RangeCheck(6, 0.034), "unlike the training recordings (by chance: 3 % of a new person's clips)"),
+    ],
+)
+def test_the_legend_says_how_many_clips_are_marked_by_chance(
+    person: Person, prediction: Made, monkeypatch: pytest.MonkeyPatch, check: RangeCheck | None, words: str
+) -> None:
+    from matplotlib.figure import Figure
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *words, **more: drawn.append(figure))
+    made = replace(prediction(person(1)), range_check=check)
+    plot_person(made, made.persons[0])
+    assert words in [text.get_text() for text in drawn[0].legends[0].get_texts()]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affect.cache.predictions import PersonPrediction, VideoPrediction
+from affect.cache.predictions import PersonPrediction, RangeCheck, VideoPrediction
 from affect.stages.features.video.choice import clock_offset_s
 from affect.stages.views.rules import COLOURS, OUT_OF_RANGE
 from affect.stages.views.viewer import page_head, page_tail, video_block
@@ -108,6 +108,27 @@ def test_the_summary_leads_to_the_least_and_the_greatest_score(page: Any) -> Non
     assert f"{scores[greatest]:.2f} ± 0.10 at" in row.inner_text() and "−1 to 1" in row.inner_text()  # noqa: RUF001
     row.get_by_role("button").last.click()
     assert _time(page) == pytest.approx(greatest * 5 + 2.5)
+
+
+@pytest.mark.parametrize(
+    ("check", "odd", "words"),
+    [
+        (RangeCheck(6, 0.034), False, "About 3 % of a new person's clips are marked by chance (measured on 6 people)."),
+        (RangeCheck(6, 0.034), True, "All 10 scored clips are unlike the training recordings."),
+        (None, False, "None is unlike the training recordings."),
+    ],
+)
+def test_the_summary_says_how_far_the_marks_can_be_trusted(
+    person: Person, prediction: Made, open_page: Open, tmp_path: Path, check: RangeCheck | None, odd: bool, words: str
+) -> None:
+    one = person(1)
+    one.clips.out_of_range[:] = odd & (one.clips.reason == 0)
+    write_viewer([replace(prediction(one), range_check=check)], tmp_path / "viewer.html")
+    page = open_page(tmp_path / "viewer.html")
+    said = page.locator("#words").inner_text()
+    assert words in said and ("by chance" in said) == (check is not None)
+    assert "it does not rank errors" in page.locator("#legend").inner_text()
+    page.close()
 
 
 def test_no_name_lies_over_a_curve(page: Any) -> None:

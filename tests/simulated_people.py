@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from affect.cache.predictions import Score
+from affect.cache.metrics import Score
 from affect.cache.records import Array
 from affect.stages.temporal.metrics import (
     estimate,

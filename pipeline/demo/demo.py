@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...cache.predictions import Metrics
+from ...cache.metrics import Metrics
 from ...configs.load import load_config
 from ...errors import FoldError, InputError, VideoError
 from ..events import Step, within

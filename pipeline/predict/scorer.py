@@ -6,15 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...cache.predictions import (
-    LARGEST,
-    NOBODY,
-    ClipScores,
-    PersonPrediction,
-    RangeCheck,
-    ScoreReason,
-    VideoPrediction,
-)
+from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, RangeCheck, ScoreReason, VideoPrediction
 from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_person, subject_rows
 from ...cache.store import Store
 from ...configs.schema import Method

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.predictions import ALL_TARGETS, Score
+from ...cache.metrics import ALL_TARGETS, Score
 from ...cache.records import Array, Json
 from ...configs.load import config_to_dict
 from ...errors import RunError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.predictions import LevelMetrics, Metrics, Score
+from ...cache.metrics import LevelMetrics, Metrics, Score
 from ...cache.records import Array, Json
 from ...configs.plain_text import from_cell
 from ...configs.schema import Config
@@ -143,7 +143,7 @@ def _read_fold(folder: RunFolder, name: str) -> dict[str, Json]:
     expected: dict[str, tuple[str, Callable[[Json], bool]]] = {
         "warnings": ("a list", _is_list),
         "subjects": ("lists of names", _are_names),
-        "clips": ("counts", _are_counts),
+        "side_clips": ("counts", _are_counts),
     }
     for key, (what, fits) in expected.items():
         if key in record and not fits(record[key]):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.predictions import ALL_TARGETS, Score
+from ...cache.metrics import ALL_TARGETS, Score
 from ...cache.records import Json
 from ...errors import InputError, RunError
 from ...stages.temporal.metrics import mean_over_targets, paired_difference
@@ -129,7 +129,7 @@ def _history(fold: FinishedFold) -> FoldHistory:
     return FoldHistory(
         name=fold.name,
         subjects=record.get("subjects", {}),
-        clips=record.get("clips", {}),
+        clips=record.get("side_clips", {}),
         epochs=record.get("epochs"),
         best_epoch=record.get("best_epoch"),
         validation_ccc=_curve(fold.log, "supervised", "validation_ccc"),
@@ -139,8 +139,9 @@ def _history(fold: FinishedFold) -> FoldHistory:
 
 
 def _curve(log: pd.DataFrame, phase: str, column: str) -> Curve | None:
-    rows = log[log["phase"] == phase]
-    if len(rows) == 0 or column not in rows:
+    rows = log[(log["phase"] == phase) & (log["seed"] == 0)] if "seed" in log else log[log["phase"] == phase]
+    rows = rows.dropna(subset=[column]) if column in rows else rows[:0]
+    if len(rows) == 0:
         return None
     return Curve(rows["epoch"].to_numpy(np.float64), rows[column].astype(float).to_numpy(np.float64))
 

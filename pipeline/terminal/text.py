@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cache.predictions import ALL_TARGETS, Metrics, Score
+from ...cache.metrics import ALL_TARGETS, Metrics, Score
 from ...cache.records import VideoCheck
 from ...configs.plain_text import sentence, spelled
 from ...stages.views.rules import METHODS, METRICS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..demo.demo import DemoSummary
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
-    from ..train.sweep import SweepSummary
+    from ..sweep import SweepSummary
     from ..train.train import TrainingSummary
 
 NAMES_SHOWN = 5

@@ -245,7 +245,7 @@ def _write_results(
         "warnings": [*fold.warnings, *data.warnings, *_without_number(scores["model"])],
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
-        "clips": {side: len(rows) for side, rows in sides.items()},
+        "side_clips": {side: len(rows) for side, rows in sides.items()},
         **{name: value for name, value in card.to_json().items() if name not in ("spec", "training")},
     }
     RunFolder(task.run).write_json(f"folds/{fold.name}/fold.json", record)

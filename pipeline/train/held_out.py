@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ...cache.csv_cells import from_cells
-from ...cache.predictions import ALL_TARGETS, Average, LevelMetrics, Metrics, Score, Scores
+from ...cache.metrics import ALL_TARGETS, Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown

@@ -19,58 +19,22 @@ class Size:
 
 # Largest last. The measurements behind the rows: docs/defaults.md, Sizes.
 SIZES = (
-    Size(
-        "small",
-        0,
-        0,
-        {
-            "model.width": 128,
-            "model.layers": 1,
-            "model.heads": 4,
-            "model.feed_forward": 256,
-            "training.learning_rate": 1e-3,
-            "training.weight_decay": 10.0,
-            "training.epochs": 50,
-            "training.keep": "last",
-            "training.refit": True,
-            "training.seeds": 3,
-        },
-    ),
-    Size(
-        "medium",
-        2_000,
-        20,
-        {
-            "model.width": 256,
-            "model.layers": 1,
-            "model.heads": 4,
-            "model.feed_forward": 512,
-            "training.learning_rate": 1e-3,
-            "training.weight_decay": 1.0,
-            "training.epochs": 50,
-            "training.keep": "best",
-            "training.refit": False,
-            "training.seeds": 3,
-        },
-    ),
-    Size(
-        "full",
-        20_000,
-        50,
-        {
-            "model.width": None,
-            "model.layers": 2,
-            "model.heads": 16,
-            "model.feed_forward": 2048,
-            "training.learning_rate": 3e-4,
-            "training.weight_decay": 1e-2,
-            "training.epochs": 50,
-            "training.keep": "best",
-            "training.refit": False,
-            "training.seeds": 1,
-        },
-    ),
-)
+    Size("small", 0, 0, {
+        "model.width": 128, "model.layers": 1, "model.heads": 4, "model.feed_forward": 256,
+        "training.learning_rate": 1e-3, "training.weight_decay": 10.0, "training.epochs": 50,
+        "training.keep": "last", "training.refit": True, "training.seeds": 3,
+    }),
+    Size("medium", 2_000, 20, {
+        "model.width": 256, "model.layers": 1, "model.heads": 4, "model.feed_forward": 512,
+        "training.learning_rate": 1e-3, "training.weight_decay": 1.0, "training.epochs": 50,
+        "training.keep": "best", "training.refit": False, "training.seeds": 3,
+    }),
+    Size("full", 20_000, 50, {
+        "model.width": None, "model.layers": 2, "model.heads": 16, "model.feed_forward": 2048,
+        "training.learning_rate": 3e-4, "training.weight_decay": 1e-2, "training.epochs": 50,
+        "training.keep": "best", "training.refit": False, "training.seeds": 1,
+    }),
+)  # fmt: skip
 
 
 def sized(config: Config, spans: int, people: int) -> tuple[Config, str]:
@@ -95,9 +59,10 @@ def _sentence(size: Size, config: Config, spans: int, people: int) -> str:
     model, training = config.model, config.training
     epochs = "the last epoch is kept" if training.keep == "last" else "validation chooses the epoch"
     who = ", and the validation spans train too" if training.refit else ""
+    whom = "1 person" if people == 1 else f"{people} people"
+    networks = "1 network" if training.seeds == 1 else f"{training.seeds} networks"
     return (
-        f"{spans} labelled spans of {people} {'person' if people == 1 else 'people'} to learn from: {training.seeds} network"
-        f"{'s' if training.seeds > 1 else ''} of size {size.name} (width {model.width or 'of the features'}, layers "
-        f"{model.layers}, weight decay {training.weight_decay:g}, {training.epochs} epochs), {epochs}{who}; "
-        "--config full is the large one"
+        f"{spans} labelled spans of {whom} to learn from: {networks} of size {size.name} (width "
+        f"{model.width or 'of the features'}, layers {model.layers}, weight decay {training.weight_decay:g}, "
+        f"{training.epochs} epochs), {epochs}{who}; --config full is the large one"
     )

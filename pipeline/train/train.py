@@ -15,7 +15,7 @@ from torch import distributed
 
 from ...cache.csv_cells import to_cells
 from ...cache.manifest import check_targets_vary
-from ...cache.predictions import Metrics
+from ...cache.metrics import Metrics
 from ...cache.records import Json
 from ...cache.regular import read_regular
 from ...configs.schema import Config

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...cache.predictions import Average, Score
+from ...cache.metrics import Average, Score
 from ...cache.records import Array
 from .intervals import FISHER_Z, LOG, PLAIN, Scale, jackknife
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.predictions import Score
+from ...cache.metrics import Score
 from ...cache.records import Array
 from ...configs.plain_text import shortened
 from .rules import score_text, score_words

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.predictions import Score
+from ...cache.metrics import Score
 from ...cache.records import Json
 from .charts import IntervalRow, bars, intervals
 from .html import figure, number_cell, page, paragraph, pictures, score_cell, section, table, warning, words_cell

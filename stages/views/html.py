@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ...cache.predictions import Score
+from ...cache.metrics import Score
 from .rules import escaped, score_text
 
 # No address at all may be loaded; the pictures are part of the page.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.predictions import ALL_TARGETS, LevelMetrics, Metrics, Score, Scores
+from ...cache.metrics import ALL_TARGETS, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array
 from .charts import IntervalRow, Strip, bars, bland_altman, intervals, over_time, scatter
 from .html import count, facts, figure, folded, page, paragraph, pictures, score_cell, section, table, warning

@@ -3,7 +3,7 @@
 import math
 from html import escape
 
-from ...cache.predictions import Score
+from ...cache.metrics import Score
 from ...configs.plain_text import spelled
 
 COLOURS = ("#0067a8", "#c24e00", "#00805c", "#a8487f", "#8a6100", "#5e4bb6", "#33383f")  # target by target

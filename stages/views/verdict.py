@@ -2,7 +2,7 @@
 
 import math
 
-from ...cache.predictions import LevelMetrics, Metrics, Score
+from ...cache.metrics import ALL_TARGETS, LevelMetrics, Metrics, Score
 from .rules import METHODS, score_text
 
 LEARNT = ("blend", "model", "ridge")  # what is learnt from features; the training mean is not
@@ -29,7 +29,7 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
     if metrics.shares_people:
         return "That says nothing about new people."
     spans = metrics.spans
-    if score.value <= 0 or (score.bounded and score.low <= 0):
+    if not _holds(spans, best, score):
         return "That is not told from a guess: nothing here is shown to hold for new people."
     if "ridge" not in spans.averages:
         return "There is no ridge regression to hold it against."
@@ -46,6 +46,12 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
     if over.high < 0:
         return f"{said}: a straight line is better here: more people would help more than a larger network."
     return f"{said}: {MORE_PEOPLE}."
+
+
+def _holds(spans: LevelMetrics, method: str, score: Score) -> bool:
+    """Whether a method is told from a guess: over all rows, or in the mean of what people have alone."""
+    own = spans.subject_means.get(method, {}).get(ALL_TARGETS, {}).get("ccc")
+    return any(one.value > 0 and not one.low <= 0 for one in (score, *([own.score] if own else [])))
 
 
 def _second(spans: LevelMetrics) -> str:

@@ -38,7 +38,7 @@ def output(face_video: Path, face_run: Path, tmp_path_factory: pytest.TempPathFa
     """One video's output, with its features beside it."""
     folder = tmp_path_factory.mktemp("output") / "out"
     summary = _predict(face_video, face_run, folder)
-    assert not summary.failed and summary.results[0].scored == summary.results[0].clips == 3
+    assert not summary.failed and summary.results[0].scored == summary.results[0].clips == 4
     return folder
 
 

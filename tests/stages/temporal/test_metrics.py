@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from affect.cache.predictions import Score
+from affect.cache.metrics import Score
 from affect.stages.temporal.intervals import FISHER_Z, jackknife
 from affect.stages.temporal.metrics import (
     METRICS,

@@ -8,7 +8,7 @@ from html import unescape
 import numpy as np
 import pytest
 
-from affect.cache.predictions import Average, LevelMetrics, Metrics, Score
+from affect.cache.metrics import Average, LevelMetrics, Metrics, Score
 from affect.cache.records import Target
 from affect.stages.views.charts import Strip, over_time
 from affect.stages.views.origin import Origin

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.csv_cells import to_cells
-from ...configs.load import load_config
-from ...configs.schema import Config
-from ...errors import AffectError, ConfigError, RunError
-from ..events import SweepOutcome, SweepPlanned, summary_of
-from ..runs.files import read_json, write_json, write_whole
-from ..runs.folder import RunFolder
-from ..workers import Died, Workers, resolve_device, run_all, spread_devices
-from .train import TrainingSummary, train
+from ..cache.csv_cells import to_cells
+from ..configs.load import load_config
+from ..configs.schema import Config
+from ..errors import AffectError, ConfigError, RunError
+from .events import SweepOutcome, SweepPlanned, summary_of
+from .runs.files import read_json, write_json, write_whole
+from .runs.folder import RunFolder
+from .train.train import TrainingSummary, train
+from .workers import Died, Workers, resolve_device, run_all, spread_devices
 
 MOST_POINTS = 1000
 SHOWN = ("ccc", "pcc", "rmse")  # the metrics of sweep.csv

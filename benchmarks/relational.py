@@ -6,10 +6,10 @@
     python benchmarks/ablation.py --page docs
 
 `terms` trains the preset `small` without the relational loss and with each form of it; `clips` trains it on clips of
-other lengths around each labelled span; `smoothing` averages the scores of neighbouring spans. Every row has the same seeds,
-people and spans, so gains are paired. STORE holds the features of the recordings, LABELS.csv their spans; --set says
-how people are divided, such as evaluation.protocol=leave-one-subject-out. FOLDER keeps each training: a command that
-is stopped, or over after --minutes, goes on where it was. Take a new one after a change of the code.
+other lengths around each labelled span; `smoothing` averages the scores of neighbouring spans. Every row has the same
+seeds, people and spans, so gains are paired. STORE holds the features of the recordings, LABELS.csv their spans; --set
+says how people are divided, such as evaluation.protocol=leave-one-subject-out. FOLDER keeps each training: a command
+that is stopped, or over after --minutes, goes on where it was. Take a new one after a change of the code.
 """
 
 import argparse

@@ -2,13 +2,14 @@
 
     python benchmarks/relational.py terms STORE LABELS.csv --name NAME --folder FOLDER [--set KEY=VALUE ...]
     python benchmarks/relational.py clips STORE LABELS.csv --name NAME --folder FOLDER [--set KEY=VALUE ...]
+    python benchmarks/relational.py smoothing STORE LABELS.csv --name NAME --folder FOLDER [--set KEY=VALUE ...]
     python benchmarks/ablation.py --page docs
 
 `terms` trains the preset `small` without the relational loss and with each form of it; `clips` trains it on clips of
-other lengths around each labelled span, and smooths the scores of neighbouring spans. Every row has the same seeds,
-people and spans, so gains are paired. STORE holds the features of the recordings, LABELS.csv their spans; --set says
-how people are divided, such as evaluation.protocol=leave-one-subject-out. FOLDER keeps each training: a command that
-is stopped, or over after --minutes, goes on where it was. Take a new one after a change of the code.
+other lengths around each labelled span; `smoothing` averages the scores of neighbouring spans. Every row has the same
+seeds, people and spans, so gains are paired. STORE holds the features of the recordings, LABELS.csv their spans; --set
+says how people are divided, such as evaluation.protocol=leave-one-subject-out. FOLDER keeps each training: a command
+that is stopped, or over after --minutes, goes on where it was. Take a new one after a change of the code.
 """
 
 import argparse
@@ -70,6 +71,7 @@ ROWS = {
         Row("the span"),
         *(Row(f"{seconds:g} s", seconds=seconds) for seconds in (1.28, 2.56, 5.12, 8.0, 12.0, 20.0)),
     ),
+    "smoothing": (Row("as scored"),),
 }
 
 
@@ -169,14 +171,12 @@ def record(name: str, found: Sequence[Mapping[str, float]], usual: Sequence[Mapp
 
 
 def table(kind: str, found: Mapping[str, Sequence[Scored]]) -> list[dict[str, Any]]:
-    """A record for each row, ridge regression, and with `clips` for smoothed scores."""
+    """A record for each row, ridge regression, and with `smoothing` for each width."""
     rows = {name: [agreement(item.score, item.label) for item in items] for name, items in found.items()}
     first = next(iter(found))
-    if kind == "clips":
+    if kind == "smoothing":
         for width in SMOOTHED:
-            rows[f"{first}; scores smoothed over {width}"] = [
-                agreement(smoothed(item, width), item.label) for item in found[first]
-            ]
+            rows[f"mean of {width} spans"] = [agreement(smoothed(item, width), item.label) for item in found[first]]
     rows[RIDGE] = [agreement(item.ridge, item.label) for item in found[first]]
     return [record(name, values, rows[first]) for name, values in rows.items()]
 

@@ -8,12 +8,14 @@ from typing import Any
 
 TITLES = {
     "terms": "## The relational loss on real recordings",
-    "clips": "## Longer clips and smoothed scores on real recordings",
+    "clips": "## Longer clips on real recordings",
+    "smoothing": "## Smoothed scores on real recordings",
 }
 WORDS = {
     "terms": "The preset `{preset}` without the relational loss, and with each form of it.",
     "clips": "The preset `{preset}` on clips of other lengths around each labelled span (a span longer than a clip is "
-    "cut into several), and with the scores of neighbouring spans averaged afterwards.",
+    "cut into several).",
+    "smoothing": "The preset `{preset}`, and its scores averaged over neighbouring spans of a recording afterwards.",
 }
 METRICS = {"pcc": "PCC", "ccc": "CCC"}
 RIDGE = "ridge regression"

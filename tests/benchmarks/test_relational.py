@@ -45,7 +45,7 @@ def test_scores_are_smoothed_inside_a_video_alone() -> None:
 
 
 def test_a_gain_is_the_difference_of_means_on_the_same_seeds(found: dict[str, list[Scored]]) -> None:
-    rows = {row["row"]: row for row in table("clips", found)}
+    rows = {row["row"]: row for row in table("smoothing", found)}
     assert list(rows)[:2] == ["none", "longer"] and list(rows)[-1] == RIDGE and len(rows) == 6
     by_hand = [agreement(item.score, item.label)["pcc"] for item in found["longer"]]
     usual = [agreement(item.score, item.label)["pcc"] for item in found["none"]]

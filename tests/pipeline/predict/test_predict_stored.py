@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ from affect.pipeline.events import ClipsScored
 from affect.pipeline.predict.output_kinds import Output
 from affect.pipeline.predict.outputs import OUTPUTS, Outputs
 from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
+from affect.pipeline.terminal.text import of_prediction
 from affect.tests.predictions import write_predictions
+
+from .conftest import made_features, store_features
 
 CPU = PredictOptions(device="cpu")
 
@@ -80,6 +84,21 @@ def test_features_unlike_the_training_ones_are_flagged(run: Path, store: Path) -
     far = rows["distance"] > 1
     assert far.any() and rows.loc[far, "out_of_range"].all()
     assert not rows.loc[rows["distance"] < 1, "out_of_range"].any()
+
+
+def test_a_video_of_which_no_score_may_be_trusted_says_so_in_words(run: Path, store: Path, tmp_path: Path) -> None:
+    features = made_features(np.ones((1, 30), bool), 12)
+    far = create_store(tmp_path / "features", open_store(store).recipe)
+    store_features(far, "far.mp4", replace(features, values=features.values * 40))
+    store_features(far, "none.mp4", made_features(np.zeros((1, 9), bool), 12))
+    out = tmp_path / "out"
+    summary = write_predictions(["far.mp4", "none.mp4"], run, out, tmp_path / "features", options=CPU)
+    lost, none = sorted(summary.results, key=lambda result: result.video)
+    assert lost.out_of_range == lost.scored > 0 and none.scored == 0
+    assert [words for words in lost.warnings if "all scored clips are out of range" in words]
+    assert not [words for words in none.warnings if "out of range" in words]
+    assert "warning: far.mp4: all scored clips are out of range" in "\n".join(of_prediction(summary).lines)
+    assert "all scored clips are out of range" in (out / "viewer.html").read_text("utf-8")
 
 
 def test_dense_scores_repeat_the_sparse_ones_where_clips_coincide(run: Path, store: Path) -> None:

@@ -91,7 +91,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_has_no_meaning_is_said_in_words_and_not_as_a_number(tmp_path: Path, case: str) -> None:
     harm, people, reason = CASES[case]
-    run = write_run(tmp_path / "run", held_out(people, 8, 0.2).assign(**harm), ("valence",))  # type: ignore[arg-type]
+    run = write_run(tmp_path / "run", held_out(people, 8, 0.2).assign(**harm), ("valence",))
     line = re.split(r"  +", terminal(run).splitlines()[2])
     assert line[:2] == ["valence", "model"] and line[3] == reason
     words = page_words(write_report(run))
@@ -99,7 +99,7 @@ def test_what_has_no_meaning_is_said_in_words_and_not_as_a_number(tmp_path: Path
     assert not re.search(r"\bnan\b|\binf\b", words)
     if people > 1:
         assert line[2] == "-" and "0.000" not in words.partition("Metrics Agreement")[0]
-    other = write_run(tmp_path / "other", held_out(people, 8, 0.2).assign(**harm), ("valence",))  # type: ignore[arg-type]
+    other = write_run(tmp_path / "other", held_out(people, 8, 0.2).assign(**harm), ("valence",))
     assert reason in page_words(compare_runs([run, other], tmp_path / "both.html"))
 
 

@@ -12,7 +12,7 @@ from ...cache.records import Array
 from .charts import IntervalRow, Strip, bars, bland_altman, intervals, over_time, scatter
 from .html import count, facts, figure, folded, page, paragraph, pictures, score_cell, section, table, warning
 from .origin import FoldHistory, Origin, learning, made_by
-from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_words
+from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, named_score, score_words
 from .svg import padded
 
 UNKNOWN = Score(math.nan)
@@ -77,9 +77,7 @@ def _opening(report: Report) -> str:
     links |= {"learning": "Learning", "made-by": "Made by"}
     items = " ".join(f'<a href="#{name}">{words}</a>' for name, words in links.items())
     averages = report.metrics.spans.averages
-    found = ", ".join(
-        f"{METHODS[name]} {score_words(averages[name]['ccc'].score)}" for name in METHODS if name in averages
-    )
+    found = ", ".join(named_score(METHODS[name], averages[name]["ccc"].score) for name in METHODS if name in averages)
     lead = f"Mean CCC over {count(len(report.metrics.targets), 'target')} on held-out data: {found}."
     return f'{paragraph(lead, "lead")}<nav aria-label="Sections">{items}</nav>'
 

@@ -95,7 +95,7 @@ def test_what_has_no_meaning_is_said_in_words_and_not_as_a_number(tmp_path: Path
     line = re.split(r"  +", terminal(run).splitlines()[2])
     assert line[:2] == ["valence", "model"] and line[3] == reason
     words = page_words(write_report(run))
-    assert f"Mean CCC over 1 target on held-out data: model {'' if people > 1 else line[2] + ' ('}{reason}" in words
+    assert f"Mean CCC over 1 target on held-out data: model{': ' if people > 1 else f' {line[2]} ('}{reason}" in words
     assert not re.search(r"\bnan\b|\binf\b", words)
     if people > 1:
         assert line[2] == "-" and "0.000" not in words.partition("Metrics Agreement")[0]

@@ -24,7 +24,7 @@ INTERVAL, METHOD = f"{SHARE * 100:g} %", "leaving out one subject at a time (jac
 NEAR_ONE = 1 - 1e-9  # where Fisher's z of a perfect correlation is taken, 10.7, so that it is finite
 ALONE = 0.999  # with this share of the rows, one person decides alone
 ONE_PERSON = "one subject: no interval"
-HANGS = "no interval: it hangs on one subject"
+HANGS = "none: hangs on one subject"
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,7 @@ def _used(prediction: Array, label: Array) -> tuple[Array, dict[str, str]]:
     if len(a) == 0:
         return used, dict.fromkeys(METRICS, "no row has both a prediction and a label")
     if len(a) == 1:
-        return used, _of_spread("only one row has both a prediction and a label")
+        return used, _of_spread("only one row has a prediction and a label")
     flat = [name for name, column in (("predictions", a), ("labels", b)) if np.ptp(column) == 0]
     return used, _of_spread(f"{' and '.join(flat)} are constant") if flat else {}
 

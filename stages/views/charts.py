@@ -9,7 +9,7 @@ import numpy as np
 from ...cache.metrics import Score
 from ...cache.records import Array
 from ...configs.plain_text import shortened
-from .rules import score_text, score_words
+from .rules import named_score, score_text
 from .svg import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
 
 MOST_POINTS = 4000  # of a scatter; more are thinned evenly, and the picture says so
@@ -169,10 +169,10 @@ def intervals(
         y, score = place * row + 24, one.score
         if score.bounded:
             parts.append(line(float(axes.px(score.low)), y, float(axes.px(score.high)), y, one.style))
-        parts.append(text(axes.left, y - 8, f"{one.name}  {score_words(score)}", "tick halo"))
+        parts.append(text(axes.left, y - 8, named_score(one.name, score), "tick halo"))
         if score.told:
             parts.append(points(np.array([float(axes.px(score.value))]), np.array([y]), f"{one.style} large"))
-    words = "; ".join(f"{one.name} {score_words(one.score)}" for one in rows)
+    words = "; ".join(named_score(one.name, one.score) for one in rows)
     return svg(height, title, words, parts)
 
 

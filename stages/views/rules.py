@@ -43,6 +43,11 @@ def score_words(score: Score) -> str:
     return score_text(score.value) + (f" {between}" if score.bounded or score.no_interval else "")
 
 
+def named_score(name: str, score: Score) -> str:
+    """The same after a name."""
+    return f"{name} {score_words(score)}" if score.told else f"{name}: {score_words(score)}"
+
+
 def clock_text(time_s: float) -> str:
     """h:mm:ss, or m:ss under an hour."""
     hours, rest = divmod(abs(round(time_s)), 3600)

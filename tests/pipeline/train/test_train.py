@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,15 @@ import psutil
 import pytest
 import yaml
 
+from affect.cache.predictions import ClipScores, ScoreReason
 from affect.configs.schema import Config
 from affect.errors import ManifestError, RunError
 from affect.pipeline.events import EpochDone, FoldOutcome, FoldsPlanned
+from affect.pipeline.report.data import read_evaluated_run
 from affect.pipeline.runs.folder import load_run
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers
+from affect.stages.temporal.score import score_clips
 
 from .conftest import TINY, Data, split_of, trained
 
@@ -55,6 +59,24 @@ def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingS
     assert not metrics.shares_people and metrics.warnings == ()
     assert set(metrics.videos.per_subject) == set(data.manifest.subjects)
     assert json.loads((summary.run / "metrics.json").read_text()) == metrics.to_json()
+
+
+def test_clips_on_which_the_model_breaks_down_are_counted_in_a_warning(
+    data: Data, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any) -> ClipScores:
+        scores = score_clips(*given)
+        scores.reason[:3] = ScoreReason.NO_NUMBER
+        scores.mean[:3] = np.nan
+        return scores
+
+    monkeypatch.setattr("affect.pipeline.train.fold.score_clips", broken)
+    config = settings("evaluation.test_subjects=[s0001]", "training.epochs=1")
+    run = trained(data.store, data.labels, tmp_path / "run", config).run
+    clips = len(pd.read_csv(run / "folds" / "00" / "predictions.csv"))
+    said = f"the model gave no number for 3 of {clips} held-out clips"
+    assert said in json.loads((run / "folds" / "00" / "fold.json").read_text())["warnings"]
+    assert said in "".join(read_evaluated_run(run).warnings())
 
 
 def test_the_run_folder_says_what_made_it_and_loads_again(held_out_people: TrainingSummary, data: Data) -> None:

@@ -197,14 +197,14 @@ def test_a_number_that_hangs_on_one_person_has_no_interval() -> None:
     label, prediction, subject = people(4, 6)
     labels = np.where(subject == "2", label, 0.5)  # without this person the labels are constant
     hangs = evaluate(prediction, labels, subject.tolist())
-    assert hangs["ccc"].told and hangs["ccc"].no_interval == "no interval: it hangs on one subject"
+    assert hangs["ccc"].told and hangs["ccc"].no_interval == "none: hangs on one subject"
     assert hangs["mae"].bounded
     wrong = np.where(subject == "2", prediction, label)  # and without this one there is no error
     hangs = evaluate(wrong, label, subject.tolist())
-    assert hangs["rmse"].no_interval == "no interval: it hangs on one subject" and hangs["ccc"].bounded
+    assert hangs["rmse"].no_interval == "none: hangs on one subject" and hangs["ccc"].bounded
     pair = evaluate(prediction[[0, 6]], label[[0, 6]], ["a", "b"])
     assert pair["pcc"].value == pytest.approx(1) or pair["pcc"].value == pytest.approx(-1)
-    assert pair["pcc"].no_interval == "no interval: it hangs on one subject" and pair["mae"].bounded
+    assert pair["pcc"].no_interval == "none: hangs on one subject" and pair["mae"].bounded
 
 
 def test_perfect_predictions_have_an_interval_without_a_length_and_nearly_perfect_ones_stay_within_one() -> None:

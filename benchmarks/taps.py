@@ -22,7 +22,7 @@ from affect.pipeline.extract.extract import ExtractionSummary, extract
 from affect.pipeline.extract.videos import find_videos
 from affect.pipeline.train.train import TrainingSummary, train
 
-PROTOCOL = ("evaluation.protocol=leave-one-subject-out", "evaluation.bootstrap=0")
+PROTOCOL = ("evaluation.protocol=leave-one-subject-out",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from affect.cache import Store, create_store, open_store
-from affect.cache.records import DTYPES, FrameFeatures, Recipe, VideoInfo
+from affect.cache.records import ALL_DTYPES, FrameFeatures, Recipe, VideoInfo
 from affect.errors import EntryError
 
 Break = Callable[[Path], object]
@@ -26,7 +27,8 @@ def pristine(
     """A store with one entry of several chunks and shards, to be copied before it is broken."""
     store = create_store(tmp_path_factory.mktemp("pristine") / "store", recipe, request.param)
     with store.writer("a.mp4", info.fingerprint) as writer:
-        writer.append(draw(2600, 2500, size=2048), b"")
+        points = np.random.default_rng(5).standard_normal((2500, 68, 2)).astype(np.float32)
+        writer.append(replace(draw(2600, 2500, size=2048), points_px=points), b"")
         writer.commit(info)
     return store
 
@@ -66,6 +68,7 @@ ZARR_BREAKS: dict[str, tuple[str, Break, str]] = {
     "a flipped bit in a shard": ("values/c/1/0", lambda path: flip(path, 5000), r"rows \d+ to \d+ of values"),
     "a flipped bit in a shard's index": ("values/c/0/0", lambda path: flip(path, -3), "values"),
     "a flipped bit in a chunk": ("frames/time_s/c/0", lambda path: flip(path, 20), "frames/time_s"),
+    "a flipped bit in points": ("points_px/c/0/0/0", lambda path: flip(path, 900), "points_px"),
     "a missing shard": ("values/c/1/0", Path.unlink, "values.*missing"),
     "a missing chunk": ("track/c/0", Path.unlink, "track.*missing"),
     "a truncated shard": ("values/c/1/0", lambda path: path.write_bytes(path.read_bytes()[:9000]), "values"),
@@ -133,6 +136,7 @@ def _delete(path: str) -> Break:
 HDF5_BREAKS: dict[str, tuple[Break, str]] = {
     "a flipped bit in values": (_flip_in_chunk("values"), r"rows \d+ to \d+ of values"),
     "a flipped bit in a small array": (_flip_in_chunk("frames/time_s"), "frames/time_s"),
+    "a flipped bit in points": (_flip_in_chunk("points_px"), "points_px"),
     "a missing array": (_delete("track"), "track"),
     "a truncated file": (lambda path: path.write_bytes(path.read_bytes()[:-5000]), "truncated|attributes"),
     "an empty file": (lambda path: path.write_bytes(b""), "cannot be read"),
@@ -188,7 +192,7 @@ def assert_flips_are_harmless(store: Store, pristine: Store, generator: random.R
         where = f"bit {bit} of byte {position} of {path}"
         try:
             found = read_all(store)
-            assert all(getattr(found, name).tobytes() == getattr(wanted, name).tobytes() for name in DTYPES), where
+            assert all(getattr(found, name).tobytes() == getattr(wanted, name).tobytes() for name in ALL_DTYPES), where
         except EntryError:
             assert store.verify("a.mp4"), where
         if store.format == "zarr":

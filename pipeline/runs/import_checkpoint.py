@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ...cache.files import new_folder
 from ...cache.records import Json, Recipe, Target
 from ...configs.schema import PUBLISHED_EDGES, ClipsConfig, Config, FeaturesConfig, LabelsConfig
-from ...errors import RunError
+from ...configs.taps import AUTO, POOLED
+from ...errors import ConfigError, RunError, shown
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -80,9 +81,14 @@ def import_checkpoints(
 def _config(first: "PublishedCheckpoint", context_edges: str, features: FeaturesConfig) -> Config:
     """The settings that the checkpoints were trained with, as far as they matter for scores."""
     spec = first.spec
+    if features.taps not in (AUTO, POOLED):
+        raise ConfigError(
+            f"features.taps is {shown(features.taps)}; the published models read the backbone's own output",
+            hint="--set features.taps=pooled",
+        )
     ranges = {target.name: (target.low, target.high) for target in TARGETS[spec.targets]}
     return Config(
-        features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE),
+        features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE, taps=POOLED),
         labels=LabelsConfig(targets=spec.targets, ranges=ranges),
         clips=ClipsConfig(spec.clip_length, context=spec.context, context_edges=context_edges),  # type: ignore[arg-type]  # click checked the word
         model=spec.config,

@@ -11,7 +11,8 @@ from ...cache.files import new_folder
 from ...cache.manifest_csv import OWN_COLUMNS
 from ...cache.records import Json, Recipe, Target
 from ...configs.schema import PUBLISHED_EDGES, ClipsConfig, Config, FeaturesConfig, LabelsConfig
-from ...errors import InputError, RunError, shown
+from ...configs.taps import AUTO, POOLED
+from ...errors import ConfigError, InputError, RunError, shown
 from .folder import READ_OUTS, RunFolder
 
 if TYPE_CHECKING:
@@ -104,9 +105,14 @@ def _targets(spec: "ModelSpec") -> tuple[Target, ...]:
 def _config(first: "PublishedCheckpoint", context_edges: str, features: FeaturesConfig) -> Config:
     """The settings that the checkpoints were trained with, as far as they matter for scores."""
     spec = first.spec
+    if features.taps not in (AUTO, POOLED):
+        raise ConfigError(
+            f"features.taps is {shown(features.taps)}; the published models read the backbone's own output",
+            hint="--set features.taps=pooled",
+        )
     ranges = {target.name: (target.low, target.high) for target in _targets(spec)}
     return Config(
-        features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE),
+        features=replace(features, backbone=first.backbone_name, weights=BACKBONE_FILE, taps=POOLED),
         labels=LabelsConfig(targets=spec.targets, ranges=ranges),
         clips=ClipsConfig(spec.clip_length, context=spec.context, context_edges=context_edges),  # type: ignore[arg-type]  # click checked the word
         model=spec.config,

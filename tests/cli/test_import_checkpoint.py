@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from click.testing import Result
 
 from affect.cache.opening import create_store
@@ -173,6 +174,18 @@ def test_checkpoints_of_different_backbones_score_together(
     assert np.isfinite(both).all()
     assert np.abs(first - second).max() > 1e-4
     np.testing.assert_allclose(both, (first + second) / 2, atol=2e-6)
+
+
+def test_published_models_read_the_backbones_own_output_alone(
+    parity: dict[str, Any], affect: Affect, tmp_path: Path
+) -> None:
+    torch.save(checkpoint(parity), tmp_path / "pid_1.pth.tar")
+    words = ("import-checkpoint", tmp_path / "pid_1.pth.tar", "--run", tmp_path / "run")
+    result = affect(*words, "--set", "features.taps=layer3")
+    assert result.exit_code == 2 and "features.taps is 'layer3'" in result.output
+    assert not (tmp_path / "run").exists()
+    assert affect(*words).exit_code == 0
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))["features"]["taps"] == "pooled"
 
 
 def test_a_pickle_that_asks_for_code_is_refused_without_being_run(affect: Affect, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_both_people_have_rows_and_tracks_and_who_is_meant_is_chosen_later(
     store = open_store(tmp_path / "store")
     features, info = store.read("conversation.mp4"), store.info("conversation.mp4")
     kept = len(features.time_s)
-    assert abs(kept - SECONDS * 3.125) <= 1
+    assert abs(kept - SECONDS * 5) <= 1
     assert len(features.frame) > 1.6 * kept
     main = subject_rows(features.arrays(), kept, info.persons, Subject("main"))
     assert np.all(main >= 0)

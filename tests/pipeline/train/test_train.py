@@ -64,8 +64,8 @@ def test_leave_one_subject_out_finds_the_known_answer(held_out_people: TrainingS
 def test_clips_on_which_the_model_breaks_down_are_counted_in_a_warning(
     data: Data, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*given: Any) -> ClipScores:
-        scores = score_clips(*given)
+    def broken(*given: Any, **named: Any) -> ClipScores:
+        scores = score_clips(*given, **named)
         scores.reason[:3] = ScoreReason.NO_NUMBER
         scores.mean[:3] = np.nan
         return scores
@@ -86,8 +86,8 @@ def test_the_run_folder_says_what_made_it_and_loads_again(held_out_people: Train
     assert all(not model.training and model.reference.fitted for model in run.models)
     for card in run.cards:
         check = card.range_check
-        assert check is not None and check.people == 6 and check.rate is not None and 0.01 <= check.rate < 0.3
-    assert json.loads((run.path / "folds/00/fold.json").read_text())["out_of_range"]["people"] == 6
+        assert check is not None and check.people == 7 and check.rate is not None and 0.01 <= check.rate < 0.3
+    assert json.loads((run.path / "folds/00/fold.json").read_text())["out_of_range"]["people"] == 7  # all but one: refit
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["recipe_digest"] == run.card.recipe.digest and environment["versions"]["torch"]
     assert yaml.safe_load((run.path / "config.yaml").read_text())["model"]["width"] == 16

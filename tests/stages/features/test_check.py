@@ -20,9 +20,9 @@ def test_checking_tells_what_would_go_wrong(
     assert good.problems == ()
     assert good.face_rate is not None
     assert good.face_rate > 0.8
-    assert (good.width_px, good.height_px, good.decoded_frames, good.kept_frames) == (320, 240, 125, 16)
+    assert (good.width_px, good.height_px, good.decoded_frames, good.kept_frames) == (320, 240, 125, 25)
     assert good.projected_s > 0
-    assert 16 * 2 * 2560 < good.projected_disk_bytes < 32 * 4 * 2560
+    assert 25 * 2 * 2560 < good.projected_disk_bytes < 50 * 4 * 2560
     assert good.projected_memory_bytes > 100 << 20
     short = checker.check(videos["truncated"])
     assert short.cut_short

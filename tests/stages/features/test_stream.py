@@ -112,7 +112,7 @@ def test_damaged_frames_keep_their_place_and_have_no_row(videos: dict[str, Path]
 def test_whole_frames_are_rows_of_their_own(videos: dict[str, Path]) -> None:
     blocks, info = read(extractor(FeaturesConfig(faces=NO_FACES)), videos["rotated"])
     features = FrameFeatures.concatenate([block for block, _ in blocks])
-    assert features.index.tolist() == list(range(0, 75, 8))
+    assert features.index.tolist() == list(range(0, 75, 5))
     assert features.box_px[0].tolist() == [0, 20, 120, 140]
     assert np.isnan(features.landmarks_px).all()
     assert (info.width_px, info.height_px, info.rotation_deg) == (120, 160, 90)
@@ -128,7 +128,7 @@ def test_the_mirrored_view_is_the_plain_one_mirrored(meeting: Path) -> None:
 
 def test_few_faces_are_a_warning(videos: dict[str, Path]) -> None:
     _, info = read(extractor(FeaturesConfig()), videos["constant"])
-    assert info.warnings[0] == "few faces: 0 of 10 kept frames (0%) show one; expected at least 20%"
+    assert info.warnings[0] == "few faces: 0 of 15 kept frames (0%) show one; expected at least 20%"
 
 
 def test_a_recipe_names_everything_that_changes_a_number_and_no_path() -> None:

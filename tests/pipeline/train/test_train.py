@@ -87,7 +87,7 @@ def test_the_run_folder_says_what_made_it_and_loads_again(held_out_people: Train
     for card in run.cards:
         check = card.range_check
         assert check is not None and check.people == 7 and check.rate is not None and 0.01 <= check.rate < 0.3
-    assert json.loads((run.path / "folds/00/fold.json").read_text())["out_of_range"]["people"] == 7  # all but one: refit
+    assert json.loads((run.path / "folds/00/fold.json").read_text())["out_of_range"]["people"] == 7
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["recipe_digest"] == run.card.recipe.digest and environment["versions"]["torch"]
     assert yaml.safe_load((run.path / "config.yaml").read_text())["model"]["width"] == 16

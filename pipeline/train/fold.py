@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from ...cache.records import Array
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
 from ...stages.temporal.baselines import predict_mean, span_features
-from ...stages.temporal.ensemble import Ensemble, LinearScores
+from ...stages.temporal.ensemble import Ensemble, LinearScores, blended
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.ridge import Ridge, fit_ridge
@@ -233,8 +233,9 @@ def _write_results(
     )
     model = Ensemble([fit.model for fit in fits], LinearScores.of(ridge, data.scaling).to(task.device)).eval()
     size = task.config.training.batch_size
+    parts: tuple[Method, ...] = ("model", "ridge")
     scores: dict[str, ClipScores] = {
-        method: score_clips([model], data.clips, sides["test"], size, method=method) for method in get_args(Method)
+        method: score_clips([model], data.clips, sides["test"], size, method=method) for method in parts
     }
     table = _held_out_table(task, data, sides, scores)
     task.write("predictions.csv", to_cells(table).to_csv(index=False))
@@ -262,7 +263,10 @@ def _ridge(data: TrainingSet, train: Array) -> Ridge:
 def _held_out_table(
     task: FoldTask, data: TrainingSet, sides: dict[str, Array], scores: dict[str, ClipScores]
 ) -> pd.DataFrame:
-    """A row a held-out clip: where it is, its labels, and what each method says, in own units."""
+    """A row a held-out clip: where it is, its labels, and what each method says, in own units.
+
+    scores: of the networks and of ridge regression; the blend is made of them.
+    """
     test, clips = sides["test"], data.clips
     columns: dict[str, object] = {
         "fold": task.fold.name,
@@ -273,7 +277,9 @@ def _held_out_table(
         "end_s": clips.end_s[test],
         "coverage": clips.coverage[test],
     }
-    said = {method: data.scaling.to_units(of_method.mean) for method, of_method in scores.items()}
+    means = {method: of_method.mean for method, of_method in scores.items()}
+    means["blend"] = blended(means["ridge"], means["model"])
+    said = {method: data.scaling.to_units(mean) for method, mean in means.items()}
     said["mean"] = predict_mean(data.labels[sides["train"]], len(test))
     for number, name in enumerate(data.manifest.target_names):
         columns[column_of(name, "label")] = data.labels[test, number]

@@ -1,19 +1,26 @@
 """What one fold learnt: networks of several seeds, and beside them ridge regression on the same people."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...cache.records import Array
 from ...configs.schema import Method
 from .model import ModelSpec, TemporalModel
 from .reference_distribution import ReferenceDistribution
 from .ridge import Ridge
 from .scaling import LabelScaling
 
+Scored = TypeVar("Scored", Tensor, Array)
 RIDGE_SHARE = 0.5  # of a blended score; the rest is the networks' mean
+
+
+def blended(ridge: Scored, networks: Scored) -> Scored:
+    """(n, K) of the two, scores of the same clips."""
+    return RIDGE_SHARE * ridge + (1 - RIDGE_SHARE) * networks
 
 
 class LinearScores(nn.Module):
@@ -86,4 +93,4 @@ class Ensemble(nn.Module):
         ridge: Tensor = self.ridge(features)
         if method == "ridge":
             return ridge
-        return RIDGE_SHARE * ridge + (1 - RIDGE_SHARE) * torch.stack(list(networks)).mean(0)
+        return blended(ridge, torch.stack(list(networks)).mean(0))

@@ -159,10 +159,10 @@ class Scorer:
         return PersonPrediction(track, start_s, end_s, ClipScores.concatenate(blocks), *faces)
 
     def _table(self, run: Run, store: Store, entry: str, subject: Subject) -> ClipTable:
-        size = run.card.spec.feature_size
-        features = FeatureTable.from_store(store, [entry], subject, self.device, TABLE_BYTES, feature_size=size)
-        if run.card.clips.centre == "person":
-            features = features.centred()
+        size, centre = run.card.spec.feature_size, run.card.clips.centre
+        features = FeatureTable.from_store(
+            store, [entry], subject, self.device, TABLE_BYTES, feature_size=size, centre=centre
+        )
         return dense_clips(features, run.card.clips, self.stride)
 
     def _run_blocks(self, run: Run, clips: ClipTable) -> Iterator[ClipScores]:

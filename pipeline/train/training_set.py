@@ -72,10 +72,10 @@ def build_training_set(
     store = open_store(store_location)
     ids = match_videos(manifest, store.ids())
     subject = Subject.parse(config.clips.subject)
-    table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True)
-    if config.clips.centre == "person":
+    centre = config.clips.centre
+    table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True, centre=centre)
+    if centre == "person":
         _check_levels_remain(manifest)
-        table = table.centred()
         warnings += (LEVELS_LOST,)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
@@ -174,9 +174,8 @@ def _mirrored(location: str, store: Store, clips: ClipTable, device: str, config
             f"store {location} is no other view of the same features: {', '.join(differing) or 'nothing'} differs",
             hint="affect extract-features VIDEOS --set features.view=hflip --store STORE",
         )
-    table = FeatureTable.from_store(mirror, clips.table.ids, Subject.parse(config.clips.subject), device)
-    if config.clips.centre == "person":
-        table = table.centred()
+    subject, centre = Subject.parse(config.clips.subject), config.clips.centre
+    table = FeatureTable.from_store(mirror, clips.table.ids, subject, device, centre=centre)
     if not np.array_equal(table.frames.first, clips.table.frames.first):
         raise StoreError(f"store {location} has other frames than the plain one; extract both from the same videos")
     return replace(clips, table=table)

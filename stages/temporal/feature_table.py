@@ -1,6 +1,7 @@
 """Features of many videos as one table: on the device, in memory, or left in the store and read block by block."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -46,10 +47,12 @@ class FeatureTable:
         *,
         feature_size: int | None = None,
         skip_unread: bool = False,
+        centre: Literal["none", "person"] = "none",
     ) -> "FeatureTable":
         """The table of some entries (None: all); `subject` is one person; `feature_size` is D where it is known.
 
         skip_unread: an entry that is damaged or cannot be read has no frames, and `unread` says why.
+        centre: as in `ClipsConfig`; person: the table is `centred`.
         Errors: EntryError for such an entry otherwise.
 
         Features go to the device when they fit both the budget and half of what is free there, else to memory by the
@@ -72,7 +75,9 @@ class FeatureTable:
                 unread |= bad
                 videos = {name: video for name, video in videos.items() if name not in bad}
                 continue
-            return cls(frames, values, torch.device(device), {name: str(error) for name, error in unread.items()})
+            told = {name: str(error) for name, error in unread.items()}
+            table = cls(frames, values, torch.device(device), told)
+            return table.centred() if centre == "person" else table
         raise next(iter(unread.values()))
 
     @classmethod

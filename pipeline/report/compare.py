@@ -49,7 +49,7 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
             ComparedRun(
                 name=name,
                 shares_people=data[number].metrics.shares_people,
-                scores=_with_all({name: estimate(*_pair(rows, name), rows["subject"].tolist()) for name in targets}),
+                scores=with_all({name: estimate(*_pair(rows, name), rows["subject"].tolist()) for name in targets}),
                 differences=_differences(rows, tables[0], targets) if number else {},
                 subject_ccc=subject_ccc[number],
                 subject_mean=mean_over_subjects(np.array(list(subject_ccc[number].values())), FISHER_Z),
@@ -110,10 +110,10 @@ def _differences(rows: pd.DataFrame, first: pd.DataFrame, targets: Sequence[str]
         prediction, label = _pair(rows, target)
         reference, _ = _pair(first, target)
         differences[target] = paired_difference(prediction, reference, label, subjects)
-    return _with_all(differences)
+    return with_all(differences)
 
 
-def _with_all(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Score]]:
+def with_all(estimates: Mapping[str, Estimates]) -> dict[str, dict[str, Score]]:
     """Target -> metric -> score; with several targets their mean as well."""
     more = {ALL_TARGETS: mean_over_targets(list(estimates.values()))} if len(estimates) > 1 else {}
     return {name: one.scores() for name, one in {**estimates, **more}.items()}

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.metrics import ALL_TARGETS, Score
+from ...cache.metrics import Score
 from ...cache.records import Json
 from ...errors import InputError, RunError
-from ...stages.temporal.metrics import mean_over_targets, paired_difference
 from ...stages.views.charts import Curve
 from ...stages.views.comparison import comparison_html
 from ...stages.views.origin import FoldHistory, Origin
 from ...stages.views.report import HeldOutVideo, Report, report_html
 from ..runs.files import flat, read_json, write_json, write_whole
 from ..runs.places import without_absolute_places
-from .compare import compare
+from ..train.held_out import over_ridge
+from .compare import compare, with_all
 from .data import EvaluatedRun, FinishedFold, read_evaluated_run
 
 PAGE_BEGINS = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -98,16 +98,8 @@ def _over_ridge(run: EvaluatedRun) -> dict[str, Score]:
     """Target, or all of them -> CCC of the run's method minus that of ridge regression; empty without either."""
     if "ridge" not in run.metrics.spans.scores or run.method == "ridge":
         return {}
-    spans = run.level("spans")
-    model, ridge, label = run.predicted(spans), run.predicted(spans, "ridge"), run.labels(spans)
-    subjects = spans["subject"].tolist()
-    found = {
-        name: paired_difference(model[:, number], ridge[:, number], label[:, number], subjects)
-        for number, name in enumerate(run.targets)
-    }
-    if len(found) > 1:
-        found[ALL_TARGETS] = mean_over_targets(list(found.values()))
-    return {name: one.scores()["ccc"] for name, one in found.items()}
+    found = with_all(over_ridge(run.level("spans"), run.targets, run.method))
+    return {name: scores["ccc"] for name, scores in found.items()}
 
 
 def _videos(run: EvaluatedRun) -> tuple[HeldOutVideo, ...]:

@@ -14,6 +14,7 @@ from ...errors import RunError, first_line, named, shown
 from ...stages.temporal.intervals import INTERVAL, METHOD
 from ...stages.temporal.metrics import (
     ICC,
+    Estimates,
     estimate,
     estimate_subjects,
     evaluate_subjects,
@@ -137,12 +138,17 @@ def measure_level(table: pd.DataFrame, targets: Sequence[str], methods: Sequence
 
 def _over_ridge(table: pd.DataFrame, targets: Sequence[str], methods: Sequence[str]) -> dict[str, Score]:
     """Method -> its mean CCC over the targets minus that of ridge regression; empty without ridge regression."""
+    others = [method for method in methods if method != "ridge"] if "ridge" in methods else []
+    each = {method: over_ridge(table, targets, method) for method in others}
+    return {method: mean_over_targets(list(of.values())).scores()["ccc"] for method, of in each.items()}
+
+
+def over_ridge(table: pd.DataFrame, targets: Sequence[str], method: str) -> dict[str, Estimates]:
+    """Target -> the metrics of a method minus those of ridge regression, paired by subject."""
     subjects, found = table["subject"].tolist(), {}
-    for method in methods if "ridge" in methods else ():
-        if method != "ridge":
-            pairs = [(_columns(table, name, method), _columns(table, name, "ridge")[0]) for name in targets]
-            each = [paired_difference(mine, ridge, label, subjects) for (mine, label), ridge in pairs]
-            found[method] = mean_over_targets(each).scores()["ccc"]
+    for name in targets:
+        prediction, label = _columns(table, name, method)
+        found[name] = paired_difference(prediction, _columns(table, name, "ridge")[0], label, subjects)
     return found
 
 

@@ -75,6 +75,12 @@ class ClipScores:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def judged(self) -> Array:
+        """(C,) bool: of which it is known whether they are out of range."""
+        known: Array = ~np.isnan(self.distance)
+        return known
+
     def __repr__(self) -> str:
         return f"ClipScores({len(self)} clips, {self.mean.shape[1]} targets)"
 

@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import numpy as np
-
 from ...cache.files import make_folder, sweep
 from ...cache.locks import held
 from ...cache.predictions import RangeCheck, ScoreReason, VideoPrediction
@@ -71,7 +69,7 @@ class VideoResult:
             clips=clips,
             scored=sum(int((person.clips.reason == ScoreReason.SCORED).sum()) for person in prediction.persons),
             out_of_range=sum(int(person.clips.out_of_range.sum()) for person in prediction.persons),
-            judged=any(bool((~np.isnan(person.clips.distance)).any()) for person in prediction.persons),
+            judged=any(bool(person.clips.judged.any()) for person in prediction.persons),
             coverage=round(covered / clips, 4) if clips else 0.0,
             duration_s=round(prediction.duration_s, 3),
             warnings=prediction.warnings,

@@ -46,7 +46,7 @@ def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -
     columns["coverage"] = _digits(clips.coverage)
     # Unknown where there is no score, or where the models were never told what the training features are like.
     columns["out_of_range"] = pd.array(clips.out_of_range, "boolean").copy()
-    columns["out_of_range"][np.isnan(clips.distance)] = pd.NA
+    columns["out_of_range"][~clips.judged] = pd.NA
     columns["distance"] = _digits(clips.distance)
     columns["reason"] = np.array([ScoreReason(reason).sentence for reason in clips.reason.tolist()], object)
     half = clips.attention.shape[1] // 2
@@ -73,7 +73,7 @@ def video_rows(prediction: VideoPrediction) -> "pd.DataFrame":
             row[target.name] = round(float(mean[number]), SCORE_DIGITS)
             row[f"{target.name}_std"] = round(float(std[number]), SCORE_DIGITS)
         row["coverage"] = round(float(clips.coverage.mean()), SCORE_DIGITS) if len(clips) else 0.0
-        judged = ~np.isnan(clips.distance)
+        judged = clips.judged
         row["out_of_range"] = round(float(clips.out_of_range[judged].mean()), SCORE_DIGITS) if judged.any() else np.nan
         row |= {"clips": len(clips), "scored": int(said.sum()), "reason": _why_silent(person)}
         rows.append(row)

@@ -89,7 +89,7 @@ def _person_json(person: PersonPrediction, with_boxes: bool) -> dict[str, Json]:
     return {
         "track": person.track,
         "label": person.label,
-        "judged": bool((~np.isnan(clips.distance)).any()),
+        "judged": bool(clips.judged.any()),
         "context": clips.attention.shape[1],
         "start": _packed(person.start_s, "f4"),
         "end": _packed(person.end_s, "f4"),

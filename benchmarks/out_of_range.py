@@ -21,28 +21,21 @@ from affect.pipeline.events import summary_of
 from affect.pipeline.predict.predict import predict_frame
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.stages.temporal.reference_distribution import QUANTILE, ReferenceDistribution
-from affect.tests.generated import GeneratedData, generated_features, generated_in_memory
+from affect.tests.generated import GeneratedData, generated_clip_means, generated_features
 
 FRAMES, CLIPS, SIZE, PEOPLE = 16, 30, 128, 40
 VALIDATION = {3: 1, 6: 2, 10: 4, 20: 5}  # training people -> validation people of the rule before
 EFFECTS = (0.5, 1.0)  # how much people differ
 WORDS = (
     "model.width=32", "model.heads=4", "model.layers=1", "model.feed_forward=64", "training.learning_rate=3e-3",
-    "training.epochs=15", "evaluation.protocol=k-fold", "evaluation.folds=4", "evaluation.bootstrap=0",
+    "training.epochs=15", "evaluation.protocol=k-fold", "evaluation.folds=4",
 )  # fmt: skip
 
 
 def clips_of(count: int, seed: int, effect: float) -> list[Tensor]:
     """(CLIPS, SIZE) mean features of each clip, for every person of a world."""
-    frames = FRAMES * CLIPS
-    made = GeneratedData(
-        subjects=count, videos=1, video_frames=(frames, frames), feature_size=SIZE, subject_effect=effect, seed=seed
-    )
-    videos, _ = generated_in_memory(made)
-    return [
-        torch.from_numpy(video.values.astype(np.float32).reshape(CLIPS, FRAMES, SIZE).mean(1))
-        for video in videos.values()
-    ]
+    made = generated_clip_means(count, seed, effect, clips=CLIPS, frames=FRAMES, size=SIZE)
+    return [torch.from_numpy(rows) for rows in made]
 
 
 def marked(count: int, draws: int, worlds: list[tuple[list[Tensor], list[Tensor]]]) -> dict[str, Any]:

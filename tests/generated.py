@@ -135,6 +135,16 @@ def generated_in_memory(
     return videos, _collect(iter(made), None if labels_path is None else Path(labels_path), data, _recipe(data, view))
 
 
+def generated_clip_means(subjects: int, seed: int, effect: float, *, clips: int, frames: int, size: int) -> list[Array]:
+    """(clips, size) float32 mean features of clips of so many frames, for every person of a world."""
+    count = clips * frames
+    data = GeneratedData(
+        subjects=subjects, videos=1, video_frames=(count, count), feature_size=size, subject_effect=effect, seed=seed
+    )
+    videos, _ = generated_in_memory(data)
+    return [video.values.astype(np.float32).reshape(clips, frames, size).mean(1) for video in videos.values()]
+
+
 def _collect(written: "Iterator[_Video]", labels_path: Path | None, data: GeneratedData, recipe: Recipe) -> Generated:
     seconds = data.clip_frames * data.span_clips / data.sample_fps
     videos, subjects, starts, answers, labels, frames = [], [], [], [], [], 0

@@ -7,22 +7,15 @@ from torch import Tensor
 
 from affect.cache.predictions import RangeCheck
 from affect.stages.temporal.reference_distribution import MOST_ROWS, QUANTILE, ReferenceDistribution, spread_clips
-from affect.tests.generated import GeneratedData, generated_in_memory
+from affect.tests.generated import generated_clip_means
 
 FRAMES, CLIPS, SIZE = 16, 30, 64
 
 
 def people(count: int, seed: int, effect: float = 0.5) -> list[Tensor]:
     """(CLIPS, SIZE) mean features of each clip of some people of one world, which differ in level and in gain."""
-    frames = FRAMES * CLIPS
-    made = GeneratedData(
-        subjects=count, videos=1, video_frames=(frames, frames), feature_size=SIZE, subject_effect=effect, seed=seed
-    )
-    videos, _ = generated_in_memory(made)
-    return [
-        torch.from_numpy(video.values.astype(np.float32).reshape(CLIPS, FRAMES, SIZE).mean(1))
-        for video in videos.values()
-    ]
+    made = generated_clip_means(count, seed, effect, clips=CLIPS, frames=FRAMES, size=SIZE)
+    return [torch.from_numpy(rows) for rows in made]
 
 
 def fitted(training: list[Tensor]) -> tuple[ReferenceDistribution, RangeCheck]:

@@ -113,7 +113,9 @@ def _leaves(tree: dict[str, Any], where: str = "") -> Iterator[tuple[str, Any]]:
 )  # fmt: skip
 def test_a_slip_is_refused_before_anything_is_made(word: str, data: Path, tmp_path: Path) -> None:
     words = ["--store", data / "store", "--labels", data / "labels.csv", "--run", tmp_path / "run"]
-    result = CliRunner().invoke(main, ["train-temporal", *map(str, words), "--set", "model.heads=2", "--set", word])
+    chosen = ["model.heads=2", "evaluation.protocol=k-fold", "evaluation.folds=2", word]
+    sets = [part for setting in chosen for part in ("--set", setting)]
+    result = CliRunner().invoke(main, ["train-temporal", *map(str, words), *sets])
     assert result.exit_code == 2, result.output
     assert isinstance(result.exception, SystemExit) and len(result.output) < 2000
     assert word.partition("=")[0].rpartition(".")[2] in result.output and not (tmp_path / "run").exists()

@@ -420,7 +420,9 @@ CARDS: list[tuple[str, Any]] = [
     ("clips", []),
     ("recipe", {"backbone": "other"}),
     ("recipe", 3),
-    ("format_version", 2),
+    ("format_version", 3),
+    ("format_version", 1),
+    ("format_version", True),
     ("format_version", "x" * 10**6),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import io
+import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ def read_text(path: Path) -> str:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ManifestError(f"manifest {path} {what}; expected a CSV file", hint="--labels FILE.csv")
     try:
-        data = _read(path)
+        data = read_bounded(path)
         text = data.decode("utf-8-sig")
     except OSError as error:
         raise ManifestError(f"manifest {path} cannot be read: {error.strerror}") from error
@@ -52,13 +53,20 @@ def read_text(path: Path) -> str:
     return text
 
 
-def _read(path: Path) -> bytes:
+def read_bounded(path: Path) -> bytes:
     """Errors: OSError; ManifestError for what is too large to be a label table."""
     with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise too_large(path)
+        data = file.read(MOST_BYTES + 1)  # a file may grow, and a device says it has none
     if len(data) > MOST_BYTES:
-        raise ManifestError(f"manifest {path} has more than {MOST_BYTES >> 20} MiB; expected a label table")
+        raise too_large(path)
     return data
+
+
+def too_large(path: Path) -> ManifestError:
+    """That the table at `path` has more than MOST_BYTES."""
+    return ManifestError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a label table")
 
 
 def read_header(text: str, path: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """What every data set's reader starts from and ends in: a table of cells, rows of labels, and what was wrong."""
 
+import io
 import re
 import zipfile
 from collections import Counter
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ...cache.manifest import Manifest
-from ...cache.manifest_csv import MOST_COLUMNS, MOST_HEADER
+from ...cache.manifest_csv import MOST_BYTES, MOST_COLUMNS, MOST_HEADER, read_bounded, too_large
 from ...cache.records import Target
 from ...errors import ManifestError
 
@@ -107,12 +108,16 @@ def read_cells(path: Path) -> pd.DataFrame:
     Errors: ManifestError for a file that is neither.
     """
     try:
+        data = io.BytesIO(read_bounded(path))
         if path.suffix.lower() in {".xlsx", ".xlsm"}:
-            table = pd.read_excel(path, engine="openpyxl", dtype=object)
+            with zipfile.ZipFile(data) as parts:  # it gives no more of a part than its size says
+                if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
+                    raise too_large(path)
+            table = pd.read_excel(data, engine="openpyxl", dtype=object)
         else:
             if (columns := len(header(path))) > MOST_COLUMNS:
                 raise ManifestError(f"{path} has {columns} columns or more; expected at most {MOST_COLUMNS}")
-            table = pd.read_csv(path, encoding="utf-8-sig", skipinitialspace=True, dtype=object)
+            table = pd.read_csv(data, encoding="utf-8-sig", skipinitialspace=True, dtype=object)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ManifestError(f"{path} cannot be read as a table: {error}", hint="CSV UTF-8 or .xlsx") from error
     table.columns = [str(name).strip() for name in table.columns]

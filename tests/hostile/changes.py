@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
+import av.logging
 import yaml
 
 from affect.tests.hostile.watch import MARK
@@ -19,6 +21,7 @@ from affect.tests.hostile.watch import MARK
 DEEP = "@@DEEP@@"  # in a tree that is written as text: a list in a list in a list ...
 FREE = "the digests were made anew: another {}, whose numbers are its own"
 JSON_SEALED = "attributes_sha256"
+STRICT = {"err_detect": "crccheck+bitstream+buffer+careful+explode"}
 
 
 @dataclass(slots=True)
@@ -153,19 +156,34 @@ def damaged(*patterns: str) -> Mutator:
     def change(work: Work) -> tuple[str, str]:
         path = work.file(*patterns)
         way = work.draw.choice([flipped, flipped, cut, zeroed, doubled, spliced, emptied])
-        path.write_bytes(way(bytearray(path.read_bytes() or b"\0"), work.draw))
-        return f"{work.name(path)} {way.__name__}", reason(work, path)
+        sound = path.read_bytes()
+        path.write_bytes(way(bytearray(sound or b"\0"), work.draw))
+        return f"{work.name(path)} {way.__name__}", reason(work, path, sound)
 
     return change
 
 
-def reason(work: Work, path: Path) -> str:
-    """Why a change of this file alone may change numbers; empty where it must not."""
+def reason(work: Work, path: Path, sound: bytes = b"") -> str:
+    """Why a change of this file alone may change numbers; empty where it must not. `sound`: its bytes before."""
     if work.name(path).startswith("run/folds/") and path.name == "predictions.csv":
         return "a fold's table has no checksum; training that goes on takes those of finished folds as they are"
     if path.name in ("labels.csv", "labels.yaml"):
         return "labels are the user's"
+    if path.suffix == ".mp4" and (seen := played(path.read_bytes())) and seen == played(sound):
+        return "compressed pixels carry no checksum: the decoder, told to stop at any error, meets none"
     return ""
+
+
+def played(video: bytes) -> list[int | None]:
+    """The time of each frame, in ticks, as a decoder gives them that stops at any error; empty where it meets one."""
+    try:
+        with av.logging.Capture(local=False) as said, av.open(io.BytesIO(video), "r", options=STRICT) as container:
+            (track,) = container.streams.video
+            track.codec_context.options = STRICT
+            times = [frame.pts for packet in container.demux(track) for frame in packet.decode()]
+    except (av.error.FFmpegError, ValueError):
+        return []
+    return [] if any(level <= av.logging.WARNING for level, _, _ in said) else times
 
 
 def misplaced(*patterns: str, links: bool = True, sparse_bytes: int = 40 << 30) -> Mutator:

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from affect.cache.manifest import read_manifest
-from affect.cache.manifest_csv import MOST_COLUMNS
+from affect.cache.manifest_csv import MOST_BYTES, MOST_COLUMNS
 from affect.cli import main
 from affect.configs.load import config_from_dict, config_to_dict, load_config, preset_names
 from affect.configs.plain_yaml import MOST_DEPTH, NotPlainYamlError, load_plain_yaml, read_plain_yaml
@@ -316,6 +317,23 @@ def test_a_data_sets_own_table_is_bounded_too(kind: str, tmp_path: Path) -> None
     if kind != "header":
         with pytest.raises(ManifestError, match="columns"):
             read_cells(path)
+
+
+def test_a_data_sets_table_that_is_mostly_a_hole_is_refused_unread(tmp_path: Path) -> None:
+    for name in ("t.csv", "t.xlsx"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(MOST_BYTES + 1)
+        with pytest.raises(ManifestError, match=f"{name} has more than"):
+            read_cells(tmp_path / name)
+
+
+def test_a_workbook_that_unfolds_far_beyond_its_size_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w", zipfile.ZIP_DEFLATED) as parts:
+        for number in range(4):  # each below the bound
+            parts.writestr(f"xl/worksheets/sheet{number}.xml", bytes(MOST_BYTES // 3))
+    assert (tmp_path / "t.xlsx").stat().st_size < 1 << 20
+    with pytest.raises(ManifestError, match="has more than"):
+        read_cells(tmp_path / "t.xlsx")
 
 
 def test_as_many_columns_as_are_allowed_are_read(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
     python benchmarks/blend.py STORE LABELS.csv --name NAME [--set KEY=VALUE ...] [--seeds 5]
 
-Every fold is trained as `affect train-temporal` would without any --config. The learnt share is the one of 0, .05, ..., 1
-with the highest mean CCC of training spans whose person was left out, by networks and by ridge regression alike (of fifths
-in time where there are fewer than three people). One network an inner fold, as many as the default outside.
+Every fold is trained as `affect train-temporal` would without any --config. The learnt share is the one of 0, .05, ...,
+1 with the highest mean CCC of training spans whose person was left out, by networks and by ridge regression alike (of
+fifths in time where there are fewer than three people). One network an inner fold, as many as the default outside.
 """
 
 import argparse

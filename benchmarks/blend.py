@@ -69,8 +69,8 @@ def scored(data: TrainingSet, config: Config, train: Array, test: Array, seed: i
     )
     labelled = LabelledClips(clips, data.scaling.to_training(data.labels), data.clips_of(train), mine[:0])
     models = []
-    for number in range(networks):
-        fit = Fit(build_model(spec, seed + 1_000_000 * number, "cpu"), labelled, config.training, config.loss, seed)
+    for member in range(networks):
+        fit = Fit(build_model(spec, seed + 1_000_000 * member, "cpu"), labelled, config.training, config.loss, seed)
         for _ in fit.epochs():
             pass
         models.append(fit.model)

@@ -59,7 +59,7 @@ def trained(folder: Path, size: Size, seed: int) -> dict[str, float]:
 
 def row(people: int, found: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Of so many people: each size's means, and its gain in blended CCC over the smallest, paired by seed."""
-    sizes = {}
+    sizes: dict[str, dict[str, Any]] = {}
     for name, seeds in found.items():
         gain = [one["blend"] - first["blend"] for one, first in zip(seeds, found[SIZES[0].name], strict=True)]
         sizes[name] = {key: float(np.mean([one[key] for one in seeds])) for key in (*METHODS, "seconds")}

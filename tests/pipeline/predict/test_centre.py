@@ -123,7 +123,7 @@ def test_a_recording_whose_features_are_all_shifted_has_the_same_scores_and_with
         centre: [scores(summary.run, made / store, method) for store in ("store", "shifted")]
         for centre, summary in runs.items()
     }
-    np.testing.assert_array_equal(*both["person"])
+    np.testing.assert_array_equal(both["person"][0], both["person"][1])
     assert np.nanmax(np.abs(both["none"][0] - both["none"][1])) > 0.05
     assert np.isfinite(both["person"][0]).sum() == 16 and np.nanstd(both["person"][0]) > 0.05
 

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_perso
 from ...cache.store import Store
 from ...configs.schema import Method
 from ...configs.subject import MAIN, Subject
-from ...errors import EntryError, InputError, RunError
+from ...errors import EntryError, InputError, RunError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
 from ...stages.temporal.score import in_units, pool_scores, score_blocks
 from ..events import ClipsScored
@@ -173,7 +174,12 @@ class Scorer:
 
 
 def _method(runs: Sequence[Run], asked: Method | None) -> Method:
-    """Whose scores are taken: what is asked for, or what all runs say. Errors: RunError where the runs cannot."""
+    """Whose scores are taken: what is asked for, or what all runs say.
+
+    Errors: InputError for a method that does not exist, RunError where the runs cannot.
+    """
+    if asked is not None and asked not in get_args(Method):
+        raise InputError(f"--method is {shown(asked)}; expected blend, model or ridge", hint="--method blend")
     without = next((run for run in runs if not run.has_ridge), None)
     if asked in ("blend", "ridge") and without is not None:
         raise RunError(

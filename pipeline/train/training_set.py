@@ -74,11 +74,11 @@ def build_training_set(
     subject = Subject.parse(config.clips.subject)
     centre = config.clips.centre
     table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True, centre=centre)
+    labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
     if centre == "person":
-        _check_levels_remain(manifest)
+        _check_levels_remain(np.array(ids)[labelled])
         warnings += (LEVELS_LOST,)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
-    labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
     warnings += tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
     clips = clips.subset(labelled[clips.span])
@@ -112,9 +112,12 @@ def build_training_set(
     )
 
 
-def _check_levels_remain(manifest: Manifest) -> None:
-    """Errors: ConfigError where a recording has one score: without its mean, nothing would be left to learn from."""
-    videos, spans = np.unique(np.array(manifest.videos), return_counts=True)
+def _check_levels_remain(video: Array) -> None:
+    """Errors: ConfigError where a recording has one score: without its mean, nothing would be left to learn from.
+
+    video: (n,), that of each labelled span.
+    """
+    videos, spans = np.unique(video, return_counts=True)
     single = videos[spans == 1]
     if len(single) * 2 > len(videos):
         raise ConfigError(

@@ -16,6 +16,7 @@ from ...configs.schema import Config
 from ...configs.subject import Subject
 from ...errors import ConfigError, ManifestError, StoreError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
+from ...stages.temporal.pauses import mixed_lengths
 from ...stages.temporal.scaling import LabelScaling
 from .splits import people_by_row
 
@@ -87,6 +88,7 @@ def build_training_set(
             f"{labels}: none of the {len(manifest)} spans has a label and a frame with the person in it",
             hint=f"{skipped[0][0]}: {skipped[0][2]}" if skipped else None,
         )
+    warnings += mixed_lengths(table.pauses.step_s, config.clips.length, store.recipe.fields.get("sample_fps"))
     longest = int(clips.length.max())
     if longest < config.clips.length:
         # A model that has only ever seen short clips says nothing of longer ones, and padding costs time.

@@ -140,8 +140,6 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "model")
-        if self.width is not None:
-            self.check_width(self.width)
 
     def check_width(self, width: int) -> None:
         """Errors: ConfigError for a width that the heads do not divide, or of a network too large to train anywhere."""
@@ -218,7 +216,6 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "training")
-        require(not self.refit or self.keep == "last", "training.refit", self.refit, "false, as training.keep is best")
         require(
             self.schedule == "step" or self.first_layer_divisor == 1,
             "training.first_layer_divisor",
@@ -278,3 +275,9 @@ class Config:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.by_size) - set(BY_SIZE))
         require(not unknown, "by_size", unknown[:1], f"names among {', '.join(BY_SIZE)}")
+        # What is said goes with what will be chosen, or is refused then.
+        if self.model.width is not None and "model.heads" not in self.by_size:
+            self.model.check_width(self.model.width)
+        if self.training.refit and "training.keep" not in self.by_size:
+            kept = self.training.keep
+            require(kept == "last", "training.refit", True, f"false, as training.keep is {kept}")

@@ -15,6 +15,7 @@ from ...cache.store import Store
 from ...configs.schema import Config
 from ...configs.subject import Subject
 from ...errors import ConfigError, ManifestError, StoreError, shown
+from ...stages.temporal.centring import one_span_each
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.scaling import LabelScaling
 from .splits import people_by_row
@@ -114,12 +115,10 @@ def build_training_set(
 
 def _check_levels_remain(manifest: Manifest) -> None:
     """Errors: ConfigError where a recording has one score: without its mean, nothing would be left to learn from."""
-    videos, spans = np.unique(np.array(manifest.videos), return_counts=True)
-    single = videos[spans == 1]
-    if len(single) * 2 > len(videos):
+    if single := one_span_each(manifest.videos):
         raise ConfigError(
-            f"clips.centre is 'person', and {len(single)} of {len(videos)} recordings have one labelled span: what "
-            f"differs between recordings would be taken away, such as that of {shown(str(single[0]))}",
+            f"clips.centre is 'person', and {len(single)} of {len(set(manifest.videos))} recordings have one labelled "
+            f"span: what differs between recordings would be taken away, such as that of {shown(single[0])}",
             hint="--set clips.centre=none",
         )
 

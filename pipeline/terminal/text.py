@@ -245,6 +245,7 @@ def of_prediction(summary: "PredictSummary") -> Text:
     ]  # fmt: skip
     of_runs = (*summary.missing, *summary.warnings)  # each video's warnings begin with them
     lines = [
+        *([summary.worth] if summary.worth else []),
         *(f"warning: {warning}" for warning in of_runs),
         *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
         *_range_words(summary),

@@ -16,12 +16,22 @@ LARGEST = 2**63 - 1
 WORD = 1 << 16  # characters of a sentence or a name
 DEPTH = 16  # levels of a recipe
 _DIGEST = re.compile("[0-9a-f]{64}")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a surrogate pair, whole or not
+
+
+def loaded(text: str) -> Json:
+    """What JSON text says. Errors: ValueError, also for half a surrogate pair, which no file and no terminal takes;
+    RecursionError for what is nested too deeply."""
+    found = json.loads(text)
+    if _HALF.search(text):
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def parsed(data: bytes) -> dict[str, Json]:
     """The mapping in JSON text. Errors: ValueError, also for what is nested too deeply."""
     try:
-        found = json.loads(data.decode())
+        found = loaded(data.decode())
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     if not isinstance(found, dict):

@@ -1,11 +1,21 @@
 """How well a run did: scores of methods over targets and levels, as metrics.json has them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from .checked import mapping, number, text, texts, whole
 from .records import Json, Target
+
+METHODS = ("blend", "model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
+LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv
+OVER_RIDGE = "ccc over ridge"  # the differences' place among the methods of metrics.json
+ALL_TARGETS = "all targets"  # the averages' place among the targets of metrics.json
+FINITE = sys.float_info.max
+ROUNDING = 1e-9  # by which a CCC may lie beyond 1
+Leaf = TypeVar("Leaf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,16 @@ class Score:
         return {name: _or_null(value) for name, value in numbers.items()} | words
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Json]) -> "Score":
-        """What `to_json` made, or an older version, whose averages had no interval."""
-        value, low, high = (_or_nan(values.get(name)) for name in ("value", "low", "high"))
-        return cls(value, low, high, values.get("reason"), values.get("no_interval"))
+    def from_json(cls, values: Json, most: float = FINITE) -> "Score":
+        """What `to_json` made, or an older version, whose averages had no interval.
+
+        most: what its value can be, either side of 0. Errors: ValueError for anything else.
+        """
+        found = mapping(values, "a score")
+        low, high = (_or_nan(found.get(name)) for name in ("low", "high"))
+        reason, no_interval = (None if found.get(name) is None else text(found[name], name)
+                               for name in ("reason", "no_interval"))  # fmt: skip
+        return cls(_or_nan(found.get("value"), most), low, high, reason, no_interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +75,6 @@ class Average:
 
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Score]]]  # method -> target -> metric -> score
-OVER_RIDGE = "ccc over ridge"  # the differences' place among the methods of metrics.json
-ALL_TARGETS = "all targets"  # the averages' place among the targets of metrics.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +109,30 @@ class LevelMetrics:
         return _each(self.subject_means, lambda mean: mean.to_json("subjects"))
 
     @classmethod
-    def from_json(
-        cls, values: Mapping[str, Json], subjects: Mapping[str, Json], means: Mapping[str, Json]
-    ) -> "LevelMetrics":
-        """What `to_json`, `subjects_to_json` and `means_to_json` made."""
-        methods = {name: targets for name, targets in values.items() if name not in ("rows", "subjects", OVER_RIDGE)}
+    def from_json(cls, values: Json, subjects: Json, means: Json) -> "LevelMetrics":
+        """What `to_json`, `subjects_to_json` and `means_to_json` made. Errors: KeyError, ValueError for all else."""
+        found = mapping(values, "a level")
+        methods = {
+            name: mapping(of, name) for name, of in found.items() if name not in ("rows", "subjects", OVER_RIDGE)
+        }
+        if not methods.keys() <= set(METHODS):
+            raise ValueError(
+                f"a level has the methods {', '.join(methods)[:200]}; expected some of {', '.join(METHODS)}"
+            )
+        averages = {name: _averages(of[ALL_TARGETS], "targets") for name, of in methods.items()}
+        if not all("ccc" in of for of in averages.values()):
+            raise ValueError("a method has no mean CCC")
         return cls(
-            rows=int(values["rows"]),
-            subjects=int(values["subjects"]),
+            rows=whole(found["rows"], "rows"),
+            subjects=whole(found["subjects"], "subjects"),
             scores={
-                method: {
-                    name: {metric: Score.from_json(score) for metric, score in scores.items()}
-                    for name, scores in targets.items()
-                    if name != ALL_TARGETS
-                }
+                method: {name: _scores(scores) for name, scores in targets.items() if name != ALL_TARGETS}
                 for method, targets in methods.items()
             },
-            averages={
-                method: {
-                    metric: Average(Score.from_json(mean), mean["targets"])
-                    for metric, mean in targets[ALL_TARGETS].items()
-                }
-                for method, targets in methods.items()
-            },
-            per_subject=_each(subjects, lambda value: Score(_or_nan(value))),
-            subject_means={
-                method: {
-                    name: {metric: Average(Score.from_json(mean), mean["subjects"]) for metric, mean in of.items()}
-                    for name, of in targets.items()
-                }
-                for method, targets in means.items()
-            },
-            over_ridge={method: Score.from_json(score) for method, score in values.get(OVER_RIDGE, {}).items()},
+            averages=averages,
+            per_subject=_read(subjects, 4, lambda value: Score(_or_nan(value))),
+            subject_means=_read(means, 2, lambda item: _averages(item, "subjects")),
+            over_ridge=_read(found.get(OVER_RIDGE, {}), 1, lambda score: Score.from_json(score, 2 + ROUNDING)),
         )
 
 
@@ -173,32 +179,53 @@ class Metrics:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "Metrics":
-        """What `to_json` made. Errors: KeyError, TypeError, ValueError or AttributeError for anything else."""
-        interval, _, method = values["interval"].partition(", ")
-        folds, validation = values["folds"], values["validation"]
-        means = values.get("subject_means", {})  # older files have none
+        """What `to_json` made. Errors: KeyError, ValueError for anything else."""
+        interval, _, method = text(values["interval"], "interval").partition(", ")
+        folds, validation = mapping(values["folds"], "folds"), mapping(values["validation"], "validation")
+        ranges, units = mapping(values["ranges"], "ranges"), mapping(values["units"], "units")
+        alone = mapping(values["per_subject"], "per_subject")
+        means = mapping(values.get("subject_means", {}), "subject_means")  # older files have none
+        if type(values["subject_independent"]) is not bool:
+            raise ValueError("subject_independent is neither true nor false")
         return cls(
-            warnings=tuple(map(str, values["warnings"])),
+            warnings=texts(values["warnings"], "warnings"),
             shares_people=not values["subject_independent"],
-            protocol=values["protocol"],
-            targets=tuple(_target(name, values["ranges"][name], values["units"][name]) for name in values["targets"]),
+            protocol=text(values["protocol"], "protocol"),
+            targets=tuple(_target(name, ranges[name], units[name]) for name in texts(values["targets"], "targets")),
             interval=interval,
             interval_method=method,
-            icc=values["icc"],
-            folds_done=tuple(folds["done"]),
-            folds_failed=dict(folds["failed"]),
+            icc=text(values["icc"], "icc"),
+            folds_done=texts(folds["done"], "folds.done"),
+            folds_failed=_read(folds["failed"], 1, lambda reason: text(reason, "a fold's reason")),
             validation_ccc=_or_nan(validation["ccc"]),
-            validation_by_fold={name: _or_nan(value) for name, value in validation["folds"].items()},
-            **{
-                name: LevelMetrics.from_json(values[name], values["per_subject"][name], means.get(name, {}))
-                for name in ("clips", "spans", "videos")
-            },
+            validation_by_fold=_read(validation["folds"], 1, _or_nan),
+            **{level: LevelMetrics.from_json(values[level], alone[level], means.get(level, {})) for level in LEVELS},
         )
 
 
-def _target(name: str, bounds: Sequence[float | None], unit: str) -> Target:
-    low, high = bounds
-    return Target(name, -math.inf if low is None else low, math.inf if high is None else high, unit)
+def _target(name: str, bounds: Json, unit: Json) -> Target:
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        raise ValueError("a target's range is no pair")
+    low, high = (None if bound is None else number(bound, "a bound", -FINITE, FINITE) for bound in bounds)
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    return Target(name, low, high, text(unit, "a unit"))
+
+
+def _scores(values: Json) -> dict[str, Score]:
+    """Metric -> score. Errors: ValueError."""
+    found = mapping(values, "scores")
+    return {name: Score.from_json(score, 1 + ROUNDING if name == "ccc" else FINITE) for name, score in found.items()}
+
+
+def _averages(values: Json, parts: str) -> dict[str, Average]:
+    """Metric -> mean over so many parts. Errors: KeyError, ValueError."""
+    return {name: Average(score, whole(values[name][parts], parts)) for name, score in _scores(values).items()}
+
+
+def _read(values: Json, depth: int, leaf: Callable[[Json], Leaf]) -> dict[str, Any]:
+    """So many objects in one another, with their leaves read. Errors: ValueError for another tree, and the leaf's."""
+    found = mapping(values, "what holds scores")
+    return {name: leaf(item) if depth == 1 else _read(item, depth - 1, leaf) for name, item in found.items()}
 
 
 def _each(tree: Mapping[str, Any], of: Callable[[Any], Any]) -> dict[str, Any]:
@@ -210,5 +237,5 @@ def _or_null(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _or_nan(value: Json, most: float = FINITE) -> float:
+    return math.nan if value is None else number(value, "a number of it", -most, most)

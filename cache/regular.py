@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ZIP_MAGIC = b"PK\x03\x04"
+MOST_VARINT = 10  # bytes of a number in a protobuf message
+MOST_FIELDS = 100_000  # of one protobuf message; a network's has a few dozen
 MOST_REPEATS = 8  # bytes of tensors for each byte of their file; an expanded mask is more than it stores
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -86,3 +88,36 @@ def check_tensors(tensors: Mapping[str, Any], size: int) -> None:
         told += tensor.numel() * tensor.element_size()
     if max(sum(stored.values()), told // MOST_REPEATS) > size:
         raise ValueError(f"its {size} bytes speak of tensors of {max(told, sum(stored.values()))} bytes")
+
+
+def check_message(path: Path) -> None:
+    """Make sure that a file is one protobuf message from its first byte to its last, by the lengths of its fields.
+
+    A file that goes on as a hole, or is cut, is told without being read. Errors: ValueError naming the place; OSError.
+    """
+    with open_regular(path) as file:
+        size, place, fields = os.fstat(file.fileno()).st_size, 0, 0
+        while place < size:
+            fields += 1
+            if fields > MOST_FIELDS:
+                raise ValueError(f"more than {MOST_FIELDS} fields side by side")
+            file.seek(place)
+            head = file.read(2 * MOST_VARINT)
+            tag, taken = _varint(head)
+            kind = tag & 7
+            if tag >> 3 == 0 or kind not in (0, 1, 2, 5):
+                raise ValueError(f"no field begins at byte {place}")
+            value, more = _varint(head[taken:]) if kind in (0, 2) else (0, {1: 8, 5: 4}[kind])
+            place += taken + more + (value if kind == 2 else 0)
+        if place != size:
+            raise ValueError(f"its last field ends at byte {place} of {size}")
+
+
+def _varint(data: bytes) -> tuple[int, int]:
+    """A number of 7 bits a byte, and how many bytes it has. Errors: ValueError for one without an end."""
+    value = 0
+    for number, byte in enumerate(data[:MOST_VARINT]):
+        value |= (byte & 127) << (7 * number)
+        if byte < 128:
+            return value, number + 1
+    raise ValueError("a number without an end")

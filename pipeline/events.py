@@ -99,6 +99,7 @@ class ScoresPlanned:
     clip_frames: int
     stride_frames: int
     method: str = "model"  # whose scores: blend, model or ridge
+    worth: str = ""  # what these scores are worth on new people, in words; empty where nobody asked
     sources: tuple[Path, ...] = ()  # the recordings among the videos
     missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
     warnings: tuple[str, ...] = ()  # of the runs: folds whose training failed, and clips that cannot be judged

@@ -24,7 +24,7 @@ NUISANCE = 8  # directions in which subjects' features differ whatever they feel
 class GeneratedData:
     """What is generated. A clip's affect u is a vector of `rank` numbers that drifts from clip to clip (AR(1)).
 
-    Features of a frame: relu(0.5 + gain_s * f(u) + F s + noise), with s and gain_s of the subject, and
+    Features of a frame: relu(0.5 + gain_s * f(u) + F s + noise) + shift_s, with s, gain_s, shift_s of the subject, and
     f(u) = (1 - c) * A u + c * sqrt(2) cos(2 A u + phase), c the `curvature`. Labels of a clip:
     tanh(M v + bias_s) + label noise, with v = (1 - n) u + n * mean of u over the `reach` clips on each side.
     Low `rank` relates the targets: with fewer numbers than targets, each target tells of the others.
@@ -47,6 +47,7 @@ class GeneratedData:
     neighbours: float = 0.0  # n: how much of a label belongs to the clips around
     reach: int = 2
     subject_effect: float = 0.5  # size of s and of the spread of the gain
+    subject_shift: float = 0.0  # size of shift_s, a constant in all of a subject's features
     subject_bias: float = 0.0  # size of the bias in the labels: unknowable for a new subject
     missing: float = 0.0  # share of frames without a face
     seed: int = 0
@@ -254,6 +255,7 @@ def _blocks(data: GeneratedData, made: _Video, view: str) -> Iterator[FrameFeatu
     person = np.random.default_rng([data.seed, 3, subject])
     offset = person.standard_normal(NUISANCE) @ world.subject_to_feature * data.subject_effect
     gain = float(np.exp(0.5 * data.subject_effect * person.standard_normal()))
+    shift = np.random.default_rng([data.seed, 8, subject]).standard_normal(data.feature_size) * data.subject_shift
     draw = np.random.default_rng([data.seed, 4 if view == "plain" else 5, subject, video])
     linear = made.affect @ world.affect_to_feature
     curved = np.sqrt(2) * np.cos(2 * linear + world.phase)
@@ -265,7 +267,7 @@ def _blocks(data: GeneratedData, made: _Video, view: str) -> Iterator[FrameFeatu
         frame = np.arange(start, min(start + BLOCK_FRAMES, made.frames))
         values = draw.standard_normal((len(frame), data.feature_size), dtype=np.float32) * np.float32(data.noise)
         values += per_clip[frame // data.clip_frames]
-        yield _features(frame, np.maximum(values, 0), ~lost[frame], data.sample_fps)
+        yield _features(frame, np.maximum(values, 0) + shift.astype(np.float32), ~lost[frame], data.sample_fps)
 
 
 def _lost_frames(draw: np.random.Generator, frames: int, share: float) -> Array:

@@ -55,7 +55,7 @@ class Viewer(Output):
         super().__init__(folder, options, plan)
         self._file = NewFile(folder / "viewer.html", folder)
         try:
-            self._file.append(page_head(with_video=options.with_video))
+            self._file.append(page_head(plan.worth, with_video=options.with_video))
         except AffectError:
             self._file.discard()
             raise

@@ -87,6 +87,7 @@ class PredictSummary:
     problems: list[str] = field(default_factory=list)  # what could not be written and is no single video's
     missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
     warnings: tuple[str, ...] = ()  # of the runs
+    worth: str = ""  # what the scores are worth on new people, in words
     range_check: RangeCheck | None = None  # how clips are found to be out of range; None: not known
 
     @property
@@ -147,7 +148,7 @@ class Outputs:
             self._claim(event)
             self._plan, self._run = self.names.of_plan(event), event.run
             self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.warnings
-            self.summary.range_check = self._plan.range_check
+            self.summary.worth, self.summary.range_check = self._plan.worth, self._plan.range_check
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
             self._add_clips(event)
         elif isinstance(event, VideoPrediction | VideoFailed) and event.video in self._given_up:
@@ -245,6 +246,7 @@ class Outputs:
             "recipe_digest": plan.recipe_digest,
             "models": plan.models,
             "method": plan.method,
+            "worth": plan.worth,
             "missing": list(plan.missing),
             "warnings": list(plan.warnings),
             "out_of_range": _range_json(plan.range_check),

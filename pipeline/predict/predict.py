@@ -139,6 +139,7 @@ def _predict(
         recipe_digest=runs[0].card.recipe.digest,
         models=scorer.models,
         method=scorer.method,
+        worth=scorer.worth,
         targets=scorer.targets,
         training_means=scorer.training_means,
         subject=str(scorer.subject),

@@ -79,8 +79,14 @@ class Pseudonyms:
         missing, warnings = (
             [self.cleaned(words, run=plan.run) for words in said] for said in (plan.missing, plan.warnings)
         )
-        videos = tuple(map(self.of, plan.videos))
-        return replace(plan, videos=videos, run=self.of_run(plan.run), missing=tuple(missing), warnings=tuple(warnings))
+        return replace(
+            plan,
+            videos=tuple(map(self.of, plan.videos)),
+            run=self.of_run(plan.run),
+            worth=self.cleaned(plan.worth),  # it has no name of ours, and no path of who sent the run
+            missing=tuple(missing),
+            warnings=tuple(warnings),
+        )
 
     def of_prediction(self, prediction: VideoPrediction, run: str = "") -> VideoPrediction:
         """The prediction under its pseudonym, also in what it warns of."""

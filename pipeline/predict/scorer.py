@@ -16,6 +16,7 @@ from ...errors import EntryError, InputError, RunError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
 from ...stages.temporal.pauses import other_length, recording_s, usual_step_s
 from ...stages.temporal.score import in_units, pool_scores, score_blocks
+from ...stages.views.verdict import worth
 from ..events import ClipsScored
 from ..runs.folder import Run
 
@@ -81,6 +82,14 @@ class Scorer:
         failed = tuple(run.failed for run in self.runs if run.failed)
         check = self.range_check
         return (*failed, check.sentence) if check is not None and check.rate is None else failed
+
+    @property
+    def worth(self) -> str:
+        """What the scores are worth on people whom the run has never seen, in words."""
+        many = (
+            f"they are the mean of {len(self.runs)} runs, each measured alone; affect report RUN says how good it was"
+        )
+        return worth(self.runs[0].measured if len(self.runs) == 1 else many, self.method)
 
     @property
     def range_check(self) -> RangeCheck | None:
@@ -213,7 +222,8 @@ def _doubtful(person: PersonPrediction) -> list[str]:
     if not scored or 2 * odd <= scored:
         return []
     share = f"all {scored}" if odd == scored else f"{odd} of {scored}"
-    return [f"{person.label}: {share} scored clips are unlike the training recordings; the scores may mean nothing"]
+    said = "the only scored clip is" if scored == 1 else f"{share} scored clips are"
+    return [f"{person.label}: {said} unlike the training recordings; the scores may mean nothing"]
 
 
 def _check_alike(first: Run, run: Run) -> None:

@@ -1,22 +1,24 @@
 """An evaluated run as its folder holds it: what a report and a comparison are made of."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...cache.metrics import LevelMetrics, Metrics, Score
+from ...cache.checked import loaded
+from ...cache.fold_record import FoldRecord
+from ...cache.metrics import LEVELS, Metrics
 from ...cache.records import Array, Json
 from ...configs.plain_text import from_cell
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown
 from ...stages.temporal.intervals import INTERVAL, METHOD
 from ...stages.temporal.metrics import ICC
+from ...stages.views.disagreement import disagreement
 from ..runs.folder import TRAIN_FIRST, RunFolder
-from ..train.held_out import LEVELS, METHODS, column_of, measure_level, read_held_out
+from ..train.held_out import column_of, measure_level, read_held_out
 
 CURVES = ("loss", "validation_ccc")  # of a log, in the pictures
 
@@ -26,7 +28,7 @@ class FinishedFold:
     """One fold: fold.json and the columns of its log, an entry an epoch."""
 
     name: str
-    record: Mapping[str, Json]
+    record: FoldRecord
     log: pd.DataFrame
 
 
@@ -78,8 +80,8 @@ class EvaluatedRun:
         """Sentences a reader must know, each once; first what is wrong with the run's folder."""
         found: dict[str, list[str]] = {words: [] for words in (*self.notes, *self.metrics.warnings)}
         for fold in self.folds:
-            for words in fold.record.get("warnings", []):
-                found.setdefault(str(words), []).append(fold.name)
+            for words in fold.record.warnings:
+                found.setdefault(words, []).append(fold.name)
         sentences = [
             words if len(folds) in (0, len(self.folds)) else f"{words} (fold {', '.join(folds)})"
             for words, folds in found.items()
@@ -101,14 +103,14 @@ def read_evaluated_run(path: str | Path) -> EvaluatedRun:
             "are done",
             hint=f"affect train-temporal ... --run {path} --resume ends it",
         )
-    said = _read_metrics(folder)
+    said = folder.metrics()
     config = folder.config()
     targets = [target.name for target in said.targets]
     path = folder.own(folder.path / "predictions.csv")
     table = read_held_out(path, targets, tuple(said.spans.scores), ("level",))
     metrics = _measured(said, table)
     missing = folder.missing_folds().replace("models used", "models are here")
-    notes = (missing, _other_intervals(said), _disagreement(said, metrics))
+    notes = (missing, _other_intervals(said), disagreement(said, metrics))
     return EvaluatedRun(
         path=folder.path,
         config=config,
@@ -116,55 +118,11 @@ def read_evaluated_run(path: str | Path) -> EvaluatedRun:
         environment=_read_environment(folder),
         metrics=metrics,
         predictions=table,
-        folds=tuple(FinishedFold(name, _read_fold(folder, name), _read_log(folder, name)) for name in names),
+        folds=tuple(FinishedFold(name, folder.fold(name), _read_log(folder, name)) for name in names),
         failures=_read_rows(folder.own(folder.path / "failures.csv")),
         skipped=_read_rows(folder.own(folder.path / "skipped.csv")),
         notes=tuple(filter(None, notes)),
     )
-
-
-def _read_metrics(folder: RunFolder) -> Metrics:
-    try:
-        metrics = Metrics.from_json(folder.read_json("metrics.json"))
-        for level in LEVELS:
-            if not set(getattr(metrics, level).scores) <= set(METHODS):
-                raise ValueError(f"methods {', '.join(getattr(metrics, level).scores)}")
-        return metrics
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{folder.path / 'metrics.json'} holds no metrics of a run: {type(error).__name__} {error}",
-            hint=f"affect train-temporal ... --run {folder.path} --resume writes them again",
-        ) from error
-
-
-def _read_fold(folder: RunFolder, name: str) -> dict[str, Json]:
-    """A fold's record. Errors: RunError where what is shown of it is of another kind."""
-    record = folder.read_json(f"folds/{name}/fold.json")
-    expected: dict[str, tuple[str, Callable[[Json], bool]]] = {
-        "warnings": ("a list", _is_list),
-        "subjects": ("lists of names", _are_names),
-        "side_clips": ("counts", _are_counts),
-    }
-    for key, (what, fits) in expected.items():
-        if key in record and not fits(record[key]):
-            raise RunError(
-                f"folds/{name}/fold.json of {folder.path}: {key} is {shown(record[key])}; expected {what}",
-                hint=TRAIN_FIRST,
-            )
-    return record
-
-
-def _is_list(value: Json) -> bool:
-    return isinstance(value, list)
-
-
-def _are_names(value: Json) -> bool:
-    lists = value.values() if isinstance(value, dict) else [None]
-    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
-
-
-def _are_counts(value: Json) -> bool:
-    return isinstance(value, dict) and all(type(number) is int for number in value.values())
 
 
 def _measured(said: Metrics, table: pd.DataFrame) -> Metrics:
@@ -188,38 +146,6 @@ def _other_intervals(said: Metrics) -> str:
     )
 
 
-def _disagreement(said: Metrics, measured: Metrics) -> str:
-    """In which number metrics.json differs from what the predictions have; empty where it does not."""
-    found = []
-    for level in LEVELS:
-        theirs, ours = getattr(said, level), getattr(measured, level)
-        if (theirs.rows, theirs.subjects) != (ours.rows, ours.subjects):
-            found.append(f"{theirs.rows} {level} of {theirs.subjects} subjects, here {ours.rows} of {ours.subjects}")
-        for method, target, metric, score in _scores(ours):
-            known = theirs.scores.get(method, {}).get(target, {})
-            other = known.get(metric)
-            older = other is None and known  # an older version had fewer metrics
-            undefined = other is not None and other.reason and score.reason  # and 0 for some without a meaning
-            if older or undefined:
-                continue
-            if other is None or not np.isclose(other.value, score.value, rtol=1e-6, atol=1e-9, equal_nan=True):
-                value = "missing" if other is None else f"{other.value:.4g}"
-                found.append(f"{metric} of {target} ({method}, {level}) {value}, here {score.value:.4g}")
-    if not found:
-        return ""
-    return (
-        f"metrics.json disagrees with predictions.csv in {len(found)} numbers, first: {found[0]}; those shown here are "
-        "computed from predictions.csv"
-    )
-
-
-def _scores(level: LevelMetrics) -> Iterator[tuple[str, str, str, Score]]:
-    for method, targets in level.scores.items():
-        for target, metrics in targets.items():
-            for metric, score in metrics.items():
-                yield method, target, metric, score
-
-
 def _read_environment(folder: RunFolder) -> dict[str, Json]:
     """What made the run. Errors: RunError where what is shown of it is of another kind."""
     environment = folder.read_json("environment.json")
@@ -235,7 +161,7 @@ def _read_log(folder: RunFolder, name: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame({"phase": [], "epoch": []})
     try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        rows = [loaded(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
         if not all(isinstance(row, dict) and {"phase", "epoch"} <= row.keys() for row in rows):
             raise ValueError("a line is no epoch")
         log = pd.DataFrame(rows, columns=None if rows else ["phase", "epoch"])

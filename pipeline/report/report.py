@@ -12,6 +12,7 @@ from ...cache.records import Json
 from ...errors import InputError, RunError
 from ...stages.views.charts import Curve
 from ...stages.views.comparison import comparison_html
+from ...stages.views.offer import centring_offer
 from ...stages.views.origin import FoldHistory, Origin
 from ...stages.views.report import HeldOutVideo, Report, report_html
 from ..runs.files import flat, read_json, write_json, write_whole
@@ -91,6 +92,7 @@ def report_of(run: EvaluatedRun) -> Report:
         folds=tuple(map(_history, run.folds)),
         failed_folds=len(run.failures),
         origin=_origin(run),
+        offer=centring_offer(run.config.clips.centre, [fold.record.ridge_ccc for fold in run.folds]),
     )
 
 
@@ -120,10 +122,10 @@ def _history(fold: FinishedFold) -> FoldHistory:
     record = fold.record
     return FoldHistory(
         name=fold.name,
-        subjects=record.get("subjects", {}),
-        clips=record.get("side_clips", {}),
-        epochs=record.get("epochs"),
-        best_epoch=record.get("best_epoch"),
+        subjects=record.subjects,
+        clips=record.clips,
+        epochs=record.epochs,
+        best_epoch=record.best_epoch,
         validation_ccc=_curve(fold.log, "supervised", "validation_ccc"),
         loss=_curve(fold.log, "supervised", "loss"),
         contrastive_loss=_curve(fold.log, "contrastive", "loss"),

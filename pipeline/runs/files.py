@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...cache.checked import loaded
 from ...cache.files import check_within, write_whole
 from ...cache.records import Json
 from ...cache.regular import read_regular
@@ -26,7 +27,7 @@ def read_json(path: Path, hint: str | None = None, root: Path | None = None) -> 
     """
     check_within(path, root or path.parent, RunError)
     try:
-        values = json.loads(read_regular(path).decode())
+        values = loaded(read_regular(path).decode())
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing", hint=hint) from error
     except OSError as error:

@@ -13,11 +13,13 @@ import yaml
 
 from ...cache.csv_cells import to_cells
 from ...cache.files import PARTIAL, check_within, make_folder, sweep
+from ...cache.fold_record import FoldRecord
+from ...cache.metrics import Metrics
 from ...cache.records import Json
 from ...configs.load import config_from_dict, config_to_dict, read_tree, without_gone
 from ...configs.schema import Config, Method
 from ...configs.trust import received
-from ...errors import AffectError, ConfigError, RunError, named, shown
+from ...errors import AffectError, ConfigError, RunError, first_line, named, shown
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
@@ -125,14 +127,45 @@ class RunFolder:
         """The object in one of the run's files. Errors: RunError where it is missing or no JSON object."""
         return read_json(self.path / name, TRAIN_FIRST, self.path)
 
+    def metrics(self) -> Metrics:
+        """What metrics.json says. Errors: RunError where it is missing, or says something else."""
+        try:
+            return Metrics.from_json(self.read_json("metrics.json"))
+        except (KeyError, ValueError) as error:
+            raise RunError(
+                f"{self.path / 'metrics.json'} holds no metrics of a run: {type(error).__name__} {first_line(error)}",
+                hint=f"affect train-temporal ... --run {self.path} --resume writes them again",
+            ) from error
+
+    def measured(self) -> Metrics | str:
+        """What metrics.json says; where it says nothing, why, in words that name no person and no place."""
+        if (self.path / "metrics.json").exists():
+            try:
+                return self.metrics()
+            except AffectError:
+                return "the run's metrics.json is damaged or cannot be read; affect report RUN says more"
+        environment = self._if_there("environment.json") or {}
+        if "imported_from" in environment:
+            return "the run was imported, and a checkpoint does not say how it did"
+        if "labels_sha256" in environment:
+            return "the training of the run has not ended, or its metrics.json is missing"
+        return "the run has no metrics.json"
+
+    def fold(self, name: str) -> FoldRecord:
+        """What fold.json says of a finished fold. Errors: RunError where it says something else."""
+        try:
+            return FoldRecord.from_json(self.read_json(f"folds/{name}/fold.json"))
+        except ValueError as error:
+            raise RunError(f"folds/{name}/fold.json of {self.path}: {first_line(error)}", hint=TRAIN_FIRST) from error
+
     def missing_folds(self) -> str:
         """What is to be said of folds that the run was to have and has not; empty where nothing is known to be missing.
 
         The plan is in environment.json; in runs of before, metrics.json and the imported checkpoints tell of it.
         """
         done = self.finished_folds()
-        environment = self.read_json("environment.json") if (self.path / "environment.json").exists() else {}
-        metrics = self.read_json("metrics.json") if (self.path / "metrics.json").exists() else None
+        environment = self._if_there("environment.json") or {}
+        metrics = self._metrics_json()
         failed = _names(metrics, "folds", "failed")
         planned = _names(environment, "folds") or [*_names(metrics, "folds", "done"), *failed]
         if not planned and "imported_from" in environment:
@@ -150,9 +183,18 @@ class RunFolder:
 
     def failed_folds(self) -> str:
         """What is to be said of folds whose training failed; empty without."""
-        metrics = self.read_json("metrics.json") if (self.path / "metrics.json").exists() else None
-        failed = sorted(set(_names(metrics, "folds", "failed")) - set(self.finished_folds()))
+        failed = sorted(set(_names(self._metrics_json(), "folds", "failed")) - set(self.finished_folds()))
         return f"{self.path} has no model of fold {', '.join(failed)}: its training failed" if failed else ""
+
+    def _metrics_json(self) -> dict[str, Json] | None:
+        """The object in metrics.json; None where there is none, empty where it is damaged, which `measured` says."""
+        try:
+            return self._if_there("metrics.json")
+        except AffectError:
+            return {}
+
+    def _if_there(self, name: str) -> dict[str, Json] | None:
+        return self.read_json(name) if (self.path / name).exists() else None
 
     def _check_same(self, config: Config, environment: Mapping[str, Json]) -> None:
         before, now = flat(config_to_dict(self.config())), flat(config_to_dict(config))
@@ -209,6 +251,7 @@ class Run:
     cards: tuple["ModelCard", ...]  # what each model file says of itself
     missing: str = ""  # what is to be said of folds that are not there
     failed: str = ""  # of folds whose training failed
+    measured: Metrics | str = ""  # how well it did on people it had never seen, or why that is not known
 
     @property
     def card(self) -> "ModelCard":
@@ -260,7 +303,8 @@ def load_run(path: str | Path, device: str = "cpu") -> Run:
                 raise RunError(
                     f"{path}: fold {name} has another {field} than fold {names[0]}; expected one run's folds"
                 )
-    return Run(Path(path), folder.config(), models, cards, folder.missing_folds(), folder.failed_folds())
+    said = folder.missing_folds(), folder.failed_folds(), folder.measured()
+    return Run(Path(path), folder.config(), models, cards, *said)
 
 
 def _check_read_outs(path: Path, card: "ModelCard") -> None:

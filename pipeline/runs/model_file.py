@@ -12,6 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from ...cache.checked import loaded
 from ...cache.predictions import RangeCheck
 from ...cache.records import Json, Recipe, Target
 from ...cache.regular import open_regular, read_regular
@@ -217,7 +218,7 @@ def _header(path: Path) -> tuple[Json, dict[str, tuple[int, ...]]]:
     if kinds - {"F32"}:
         raise RunError(f"model {path} holds numbers of {', '.join(sorted(kinds))}; expected F32", hint=TRAIN_AGAIN)
     try:
-        values = json.loads(metadata[KEY])
+        values = loaded(metadata[KEY])
         version = values["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise RunError(

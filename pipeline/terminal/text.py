@@ -169,7 +169,7 @@ def of_training(summary: "TrainingSummary") -> Text:
     lines = [
         *([verdict(summary.metrics)] if summary.metrics else []),
         *(f"warning: {warning}" for warning in summary.warnings),
-        *([summary.size] if summary.size else []),
+        *(words for words in (summary.size, summary.offer) if words),
         *of_metrics(summary.metrics),
         *(f"not used: {where} ({video}): {reason}" for where, video, reason in summary.skipped[:SPANS_SHOWN]),
         *([f"not used: {more} more spans, listed in {summary.run}/skipped.csv"] if more > 0 else []),
@@ -245,6 +245,7 @@ def of_prediction(summary: "PredictSummary") -> Text:
     ]  # fmt: skip
     of_runs = (*summary.missing, *summary.warnings)  # each video's warnings begin with them
     lines = [
+        *([summary.worth] if summary.worth else []),
         *(f"warning: {warning}" for warning in of_runs),
         *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
         *_range_words(summary),

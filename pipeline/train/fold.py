@@ -16,12 +16,15 @@ from torch import distributed
 
 from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
+from ...cache.fold_record import BY_CENTRE
 from ...cache.manifest import check_targets_vary
+from ...cache.metrics import METHODS
 from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
-from ...cache.records import Array
+from ...cache.records import Array, Json
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
 from ...stages.temporal.baselines import predict_mean, span_features
+from ...stages.temporal.centring import ccc_by_centre, one_span_each, span_features_otherwise
 from ...stages.temporal.ensemble import Ensemble, LinearScores, blended
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec, TemporalModel
@@ -32,8 +35,8 @@ from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
 from ..runs.places import without_places
 from .curves import CurvesFile
-from .held_out import METHODS, column_of
-from .splits import Fold
+from .held_out import column_of
+from .splits import Fold, people_by_row
 from .training_set import TrainingSet, build_training_set
 
 FAILURES = (AffectError, RuntimeError, ValueError, *UNNAMED, ArithmeticError)
@@ -212,13 +215,13 @@ def _write_results(
     """Write the fold's predictions and model; fold.json comes last, and with it the fold counts as done."""
     fold, ccc = task.fold, _validation_ccc(fits)
     training_mean = predict_mean(data.labels[sides["train"]], 1)[0]
-    ridge = _ridge(data, sides["train"])
+    ridge, told = _ridge(data, sides["train"])
     training = {
         "fold": fold.name,
         "epochs": fits[0].progress.epochs,
         "best_epoch": fits[0].progress.best_epoch,
         "validation_ccc": ccc if np.isfinite(ccc) else None,
-        "ridge": {"alpha": ridge.alpha, "left_out_ccc": ridge.left_out_ccc},
+        "ridge": told,
         "warnings": [*fold.counted_warnings, *data.warnings],  # no names: a model file is passed on by itself
     }
     card = ModelCard(
@@ -252,12 +255,19 @@ def _write_results(
     RunFolder(task.run).write_json(f"folds/{fold.name}/fold.json", record)
 
 
-def _ridge(data: TrainingSet, train: Array) -> Ridge:
-    """Ridge regression on the mean feature of each span that trains."""
+def _ridge(data: TrainingSet, train: Array) -> tuple[Ridge, dict[str, Json]]:
+    """Ridge regression on the mean feature of each span that trains, and what fold.json says of it."""
     spans, features = span_features(data.clips, train)
     order = np.lexsort((data.manifest.start_s[spans], np.array(data.manifest.videos)[spans]))
     rows = spans[order]
-    return fit_ridge(features[order], data.manifest.labels[rows], [data.manifest.subjects[row] for row in rows])
+    labels, people = data.manifest.labels[rows], people_by_row(data.manifest.subjects)[rows].astype(str).tolist()
+    ridge = fit_ridge(features[order], labels, people)
+    told: dict[str, Json] = {"alpha": ridge.alpha, "left_out_ccc": ridge.left_out_ccc}
+    if not one_span_each(data.manifest.videos):
+        other = span_features_otherwise(data.clips, train, features)[order]
+        centred = data.clips.table.is_centred
+        told[BY_CENTRE] = ccc_by_centre(ridge, features[order], other, labels, people, centred=centred)
+    return ridge, told
 
 
 def _held_out_table(

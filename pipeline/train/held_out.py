@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ...cache.csv_cells import from_cells
-from ...cache.metrics import ALL_TARGETS, Average, LevelMetrics, Metrics, Score, Scores
+from ...cache.metrics import ALL_TARGETS, LEVELS, METHODS, Average, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array, Target
 from ...configs.schema import Config
 from ...errors import RunError, first_line, named, shown
@@ -23,8 +23,6 @@ from ...stages.temporal.metrics import (
 )
 from ..runs.folder import TRAIN_FIRST
 
-METHODS = ("blend", "model", "ridge", "mean")  # in the order of metrics.json; `stages.views.rules` names them
-LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv
 WORDS = ("level", "fold", "subject", "video")  # columns that hold no numbers
 KEYS = {"spans": ["fold", "subject", "video", "span"], "videos": ["fold", "subject", "video"]}
 

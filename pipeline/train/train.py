@@ -1,7 +1,6 @@
 """`affect train-temporal`: a store and a label table to a run with its models, predictions and metrics."""
 
 import contextlib
-import math
 import os
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -20,8 +19,9 @@ from ...cache.records import Json
 from ...cache.regular import read_regular
 from ...configs.schema import Config
 from ...configs.trust import allowed
-from ...errors import AffectError, RunError, shown
+from ...errors import AffectError
 from ...stages.features.recipe import settings_of
+from ...stages.views.offer import centring_offer
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
@@ -46,6 +46,7 @@ class TrainingSummary:
     metrics: Metrics | None
     seconds: float
     size: str = ""  # what was chosen by the number of labelled spans and people, and why; empty where nothing was
+    offer: str = ""  # a setting that would do better among the training people; empty without
 
     @property
     def failed(self) -> list[FoldOutcome]:
@@ -111,9 +112,10 @@ def train(
                     outcomes.append(event)
                 yield event
         metrics = _write_results(folder, config, data, folds, outcomes) if _first_rank() else None
-    seconds = time.monotonic() - started
+    ridge_ccc = [folder.fold(name).ridge_ccc for name in metrics.folds_done] if metrics else []
+    offer, seconds = centring_offer(config.clips.centre, ridge_ccc), time.monotonic() - started
     yield TrainingSummary(
-        run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size
+        run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size, offer
     )
 
 
@@ -161,7 +163,7 @@ def _write_results(
     tables = [folder.own(folder.folds / name / "predictions.csv") for name in names]
     levels = levels_of(read_fold_tables(tables, data.manifest.target_names))
     folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False))
-    validation = {name: _validation_ccc(folder, name) for name in names}
+    validation = {name: folder.fold(name).validation_ccc for name in names}
     metrics = measure(
         levels,
         data.manifest.targets,
@@ -173,13 +175,6 @@ def _write_results(
     )
     folder.write_json("metrics.json", metrics.to_json())
     return metrics
-
-
-def _validation_ccc(folder: RunFolder, name: str) -> float:
-    ccc = folder.read_json(f"folds/{name}/fold.json").get("validation_ccc")
-    if ccc is not None and (isinstance(ccc, bool) or not isinstance(ccc, int | float)):
-        raise RunError(f"folds/{name}/fold.json of {folder.path}: validation_ccc is {shown(ccc)}; expected a number")
-    return math.nan if ccc is None else float(ccc)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from ...cache.store import Store
 from ...configs.schema import Config
 from ...configs.subject import Subject
 from ...errors import ConfigError, ManifestError, StoreError, shown
+from ...stages.temporal.centring import one_span_each
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.pauses import mixed_lengths
 from ...stages.temporal.scaling import LabelScaling
@@ -119,12 +120,10 @@ def _check_levels_remain(video: Array) -> None:
 
     video: (n,), that of each labelled span.
     """
-    videos, spans = np.unique(video, return_counts=True)
-    single = videos[spans == 1]
-    if len(single) * 2 > len(videos):
+    if single := one_span_each(video.tolist()):
         raise ConfigError(
-            f"clips.centre is 'person', and {len(single)} of {len(videos)} recordings have one labelled span: what "
-            f"differs between recordings would be taken away, such as that of {shown(str(single[0]))}",
+            f"clips.centre is 'person', and {len(single)} of {len(np.unique(video))} recordings have one labelled "
+            f"span: what differs between recordings would be taken away, such as that of {shown(single[0])}",
             hint="--set clips.centre=none",
         )
 

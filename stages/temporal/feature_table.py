@@ -35,7 +35,8 @@ class FeatureTable:
         self.seen_before = values.seen_before if isinstance(values, HeldRows) else frames.seen_before()  # (F + 1,)
         self.pauses = Pauses.of(frames.time_s, frames.first)
         self._values = values
-        self._centres: Tensor | None = None  # (V, D) float32, on the device
+        self.is_centred = False
+        self._means: Tensor | None = None  # (V, D) float32, on the device
         self._number = {name: number for number, name in enumerate(frames.ids)}
 
     @classmethod
@@ -102,19 +103,28 @@ class FeatureTable:
     def centred(self) -> "FeatureTable":
         """The same table with each video's mean feature taken away: that of the person over the whole recording.
 
-        The means are read once, a few thousand frames at a time; the values stay where they are.
+        The values stay where they are.
         """
-        means = torch.zeros(len(self.ids), self.feature_size, device=self.device)
-        for video in range(len(self.ids)):
-            begin, end = int(self.frames.first[video]), int(self.frames.first[video + 1])
-            seen = begin + np.flatnonzero(self.valid[begin:end])
-            total = torch.zeros(self.feature_size, dtype=torch.float64, device=self.device)
-            for piece in np.split(seen, range(READ_FRAMES, len(seen), READ_FRAMES)):
-                total += self.values(torch.from_numpy(piece))[0].double().sum(0)
-            means[video] = (total / max(1, len(seen))).float()
         table = FeatureTable(self.frames, self._values, self.device, self.unread)
-        table._centres = means
+        table._means, table.is_centred = self.means(), True
         return table
+
+    def means(self) -> Tensor:
+        """(V, D) float32, on the device: each video's mean feature, of a centred table too; 0 where nobody was seen.
+
+        Read once, a few thousand frames at a time.
+        """
+        if self._means is None:
+            means = torch.zeros(len(self.ids), self.feature_size, device=self.device)
+            for video in range(len(self.ids)):
+                begin, end = int(self.frames.first[video]), int(self.frames.first[video + 1])
+                seen = begin + np.flatnonzero(self.valid[begin:end])
+                total = torch.zeros(self.feature_size, dtype=torch.float64, device=self.device)
+                for piece in np.split(seen, range(READ_FRAMES, len(seen), READ_FRAMES)):
+                    total += self.values(torch.from_numpy(piece))[0].double().sum(0)
+                means[video] = (total / max(1, len(seen))).float()
+            self._means = means
+        return self._means
 
     def __len__(self) -> int:
         return len(self.frames.row)
@@ -151,9 +161,9 @@ class FeatureTable:
         flat = frames.reshape(-1).cpu().numpy()
         missing = (flat < 0) | ~self.valid[flat]
         values = self._values.gather(np.where(missing, -1, flat)).to(self.device, non_blocking=True)
-        if self._centres is not None:
+        if self.is_centred:
             video = np.searchsorted(self.frames.first, np.where(missing, 0, flat), side="right") - 1
-            values = (values.float() - self._centres[torch.from_numpy(video).to(self.device)]).half()
+            values = (values.float() - self.means()[torch.from_numpy(video).to(self.device)]).half()
         absent = torch.from_numpy(missing).to(self.device, non_blocking=True)
         if missing.any():
             values = values.masked_fill_(absent.unsqueeze(1), 0)

@@ -12,6 +12,7 @@ from .scaling import floored_spread
 MOST_SPANS = 20_000  # that a ridge regression is fitted on
 ALPHAS = tuple(10.0 ** (half / 2) for half in range(-6, 13))  # of the penalty, per standardised feature
 BLOCKS = 5  # in time, left out in turn where there are fewer than three people
+FEWEST_PEOPLE = 3  # to leave out one at a time
 SMALLEST = 1e-10  # of the largest eigenvalue: what lies below is rounding
 
 
@@ -25,6 +26,7 @@ class Ridge:
     bias: Array  # (K,)
     alpha: float
     left_out_ccc: float  # mean CCC of the training spans, each scored by a regression without its person (or block)
+    of_people: bool  # whether that left out people, and not blocks in time, which say nothing of new people
 
     def predict(self, features: Array) -> Array:
         """(n, K) from (n, D)."""
@@ -44,7 +46,7 @@ def fit_ridge(features: Array, labels: Array, people: Sequence[str], alphas: Seq
     # Drawn, as every second row may be all there is of a target.
     kept = np.sort(np.random.default_rng(0).permutation(len(features))[:MOST_SPANS])
     x, labels = features[kept].astype(np.float64), labels[kept].astype(np.float64)
-    groups = _groups([people[row] for row in kept.tolist()])
+    groups, of_people = _groups([people[row] for row in kept.tolist()])
     mean = x.mean(0)
     spread = floored_spread(mean, (x**2).mean(0))
     x = (x - mean) / spread
@@ -61,13 +63,15 @@ def fit_ridge(features: Array, labels: Array, people: Sequence[str], alphas: Seq
     weight, bias = np.zeros((x.shape[1], labels.shape[1])), np.full(labels.shape[1], np.nan)
     for smoother, (rows, targets) in zip(fits, parts, strict=True):
         weight[:, targets], bias[targets] = smoother.weights(labels[np.ix_(rows, targets)], alphas[best])
-    return Ridge(mean, spread, weight, bias, alphas[best], ccc[best])
+    return Ridge(mean, spread, weight, bias, alphas[best], ccc[best], of_people)
 
 
-def _groups(people: Sequence[str]) -> Array:
-    """(n,) numbers of what is left out together: a person, or a fifth of the rows."""
+def _groups(people: Sequence[str]) -> tuple[Array, bool]:
+    """(n,) numbers of what is left out together, and whether that is a person; else it is a fifth of the rows."""
     names, person = np.unique(np.array(people, dtype=str), return_inverse=True)
-    return person if len(names) >= 3 else np.arange(len(people)) * BLOCKS // max(1, len(people))
+    if len(names) >= FEWEST_PEOPLE:
+        return person, True
+    return np.arange(len(people)) * BLOCKS // max(1, len(people)), False
 
 
 def _parts(labels: Array) -> Iterator[tuple[Array, Array]]:

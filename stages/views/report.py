@@ -49,6 +49,7 @@ class Report:
     folds: tuple[FoldHistory, ...]  # those that are done
     failed_folds: int
     origin: Origin
+    offer: str = ""  # a setting that would do better among the training people; empty without
 
 
 def report_html(report: Report) -> str:
@@ -74,11 +75,12 @@ def report_html(report: Report) -> str:
 
 
 def _opening(report: Report) -> str:
-    """The result in a sentence, and links to the sections."""
+    """The result in a sentence, what may be tried next, and links to the sections."""
     links = {"metrics": "Metrics", "agreement": "Agreement", "subjects": "Subjects", "videos": "Over time"}
     links |= {"learning": "Learning", "made-by": "Made by"}
     items = " ".join(f'<a href="#{name}">{words}</a>' for name, words in links.items())
-    return f'{paragraph(verdict(report.metrics), "lead")}<nav aria-label="Sections">{items}</nav>'
+    offer = paragraph(report.offer, "note") if report.offer else ""
+    return f'{paragraph(verdict(report.metrics), "lead")}{offer}<nav aria-label="Sections">{items}</nav>'
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:

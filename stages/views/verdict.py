@@ -3,26 +3,70 @@
 import math
 
 from ...cache.metrics import ALL_TARGETS, LevelMetrics, Metrics, Score
+from ...configs.plain_text import sentence, shortened
 from .rules import METHODS, score_text
 
 LEARNT = ("blend", "model", "ridge")  # what is learnt from features; the training mean is not
+IN_WORDS = {
+    "blend": "the blend (the mean of the networks and ridge regression)",
+    "model": "the model (the mean of the networks)",
+    "ridge": "ridge regression",
+}
+MOST_WORTH = 1200  # characters of it: who sends metrics.json may have written anything into its reasons
 MORE_PEOPLE = "a straight line is as good here: more people would help more than a larger network"
+
+
+def worth(measured: Metrics | str, method: str) -> str:
+    """What scores by a method are worth on people whom a run has never seen: the verdict, and how good this method was.
+
+    measured: the run's metrics, or why they are not known.
+    """
+    by = IN_WORDS.get(method, method)
+    if isinstance(measured, str):
+        return f"How good these scores are for new people is not known: {measured}. They are by {by}."
+    said = f"{verdict(measured)} These scores are by {by}{_own(measured, method)}."
+    return shortened(sentence(said), MOST_WORTH)
+
+
+def _own(metrics: Metrics, method: str) -> str:
+    """How good a method was, where the verdict does not say it since another one was better."""
+    ccc = _of_learnt(metrics.spans)
+    if method == _best(ccc):
+        return ""
+    if method not in ccc:
+        return ", which was not measured"
+    score = ccc[method]
+    if not score.told:
+        return f", whose mean CCC says nothing: {score.reason or 'it is not defined'}" if _best(ccc) else ""
+    return f": {_mean_ccc(metrics, score)}"
+
+
+def _of_learnt(spans: LevelMetrics) -> dict[str, Score]:
+    return {name: spans.averages[name]["ccc"].score for name in LEARNT if name in spans.averages}
+
+
+def _best(ccc: dict[str, Score]) -> str | None:
+    """The method whose CCC is highest; None where none says something."""
+    known = {name: score.value for name, score in ccc.items() if score.told}
+    return max(known, key=lambda name: known[name]) if known else None
+
+
+def _mean_ccc(metrics: Metrics, score: Score) -> str:
+    between = f", {metrics.interval} {_between(score)}" if score.bounded else ""
+    return f"mean CCC {score_text(score.value)}{between}"
 
 
 def verdict(metrics: Metrics) -> str:
     """Which method held out best on labelled spans, by how much with the paired interval, and what that means."""
     spans = metrics.spans
-    ccc = {name: spans.averages[name]["ccc"].score for name in LEARNT if name in spans.averages}
-    known = {name: score for name, score in ccc.items() if math.isfinite(score.value)}
+    ccc = _of_learnt(spans)
+    best = _best(ccc)
     who = "people who are on other sides too" if metrics.shares_people else _people(spans.subjects)
-    if not known:
+    if best is None:
         reasons = dict.fromkeys(score.reason for score in ccc.values() if score.reason)
         return f"Nothing can be said about {who}: {'; '.join(reasons) or 'no method has a CCC'}."
-    best = max(known, key=lambda name: known[name].value)
-    mean = f"mean CCC {score_text(known[best].value)}"
-    if known[best].bounded:
-        mean += f", {metrics.interval} {_between(known[best])}"
-    return f"Held out best on {who}: {METHODS[best]} ({mean}). {_meaning(metrics, best, known[best])}"
+    said = f"Held out best on {who}: {METHODS[best]} ({_mean_ccc(metrics, ccc[best])})."
+    return f"{said} {_meaning(metrics, best, ccc[best])}"
 
 
 def _meaning(metrics: Metrics, best: str, score: Score) -> str:
@@ -37,7 +81,7 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
     over = spans.over_ridge.get(other)
     if over is None or not math.isfinite(over.value):
         return "It cannot be held against ridge regression."
-    said = f"{METHODS[other]} minus ridge regression {score_text(over.value, signed=True)}"
+    said = f"{METHODS[other].capitalize()} minus ridge regression {score_text(over.value, signed=True)}"
     if not over.bounded:
         why = "one person" if spans.subjects == 1 else over.no_interval or "not known"
         return f"{said}, without an interval ({why}): one person tells no method from another."

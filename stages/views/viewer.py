@@ -19,13 +19,18 @@ from ...configs.plain_text import spelled
 from .rules import CLOCK_STEPS_S, COLOURS, JOINED_WITHIN, OUT_OF_RANGE, VALUE_STEPS, escaped
 
 SCRIPTS = ("data.js", "words.js", "curves.js", "player.js", "app.js", "input.js")
+CCC_SCALE = "CCC is agreement with the labels: 1 is complete, 0 is none."
 NOT_LOOKED = 255  # of attention: there was no clip to look at
 ATTENTION_STEPS = 250
 
 
-def page_head(*, with_video: bool = True) -> str:
-    """The page up to its first recording; without video it shows the curves alone."""
+def page_head(worth: str = "", *, with_video: bool = True) -> str:
+    """The page up to its first recording; without video it shows the curves alone.
+
+    worth: what the scores are worth on new people, in words.
+    """
     head = _template().split("@@DATA@@", maxsplit=1)[0]
+    head = head.replace("@@WORTH@@", _worth(worth) if worth else "")
     if not with_video:
         head = head.replace('<html lang="en">', '<html lang="en" data-video="no">')
     colours = {f"--t{number}": colour for number, colour in enumerate(COLOURS)} | {"--odd": OUT_OF_RANGE}
@@ -51,6 +56,12 @@ def video_block(prediction: VideoPrediction, folder: Path, *, with_video: bool =
 def page_tail() -> str:
     """The page behind its last recording."""
     return _template().split("@@DATA@@", maxsplit=1)[1]
+
+
+def _worth(words: str) -> str:
+    """The first words on the page, which need no JavaScript."""
+    scale = f" <small>{CCC_SCALE}</small>" if "CCC" in words else ""
+    return f'<p id="worth" role="note">{escaped(words)}{scale}</p>'
 
 
 def _template() -> str:

@@ -24,9 +24,11 @@ import numpy as np
 import pytest
 
 from affect.cache import Store, create_store, open_store
+from affect.cache.checked import parsed
 from affect.cache.records import DTYPES, FrameFeatures, Recipe, VideoInfo
-from affect.errors import EntryError, StoreError, UnreadableError, VideoError
+from affect.errors import EntryError, RunError, StoreError, UnreadableError, VideoError
 from affect.pipeline.extract.inspect import inspect_store
+from affect.pipeline.runs.files import read_json
 from affect.stages.features.blocks import Progress
 
 Json = Any
@@ -577,3 +579,13 @@ def test_a_root_that_names_descriptions_elsewhere_is_refused(zarr_store: Store, 
     digest = hashlib.sha256(secret.read_bytes()).hexdigest()
     change(zarr_store, lambda said: said["metadata_sha256"].update({"../../secret.txt": digest}))
     assert_one_is_refused(zarr_store, "descriptions of its arrays")
+
+
+@pytest.mark.parametrize("text", ['{"a": "\\ud800"}', '{"\\uDFFF": 1}', '{"a": ["x\\ud83dy"]}'])
+def test_half_a_surrogate_pair_is_refused_where_it_is_read(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        parsed(text.encode())
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(RunError, match="damaged"):
+        read_json(tmp_path / "metrics.json")
+    assert parsed(b'{"a": "\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
 from affect.cache.records import Recipe, Target
+from affect.cache.regular import check_message
 from affect.cli import main
 from affect.configs.load import load_config
 from affect.configs.schema import ClipsConfig, ModelConfig
@@ -508,3 +509,20 @@ def test_a_pickle_in_the_place_of_a_model_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps(Hostile()))
     refused(RunError, read_model, tmp_path / "model.safetensors")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_graph_that_goes_on_as_a_hole_or_is_cut_is_refused_unread(tmp_path: Path) -> None:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in "xy"]
+    data = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:])).SerializeToString()
+    for tail, size in ((b"", 8 << 30), (b"\x00", len(data) + 1), (b"\x0a\xff\xff\xff\x7f", len(data) + 5)):
+        file = tmp_path / "net.onnx"
+        file.write_bytes(data + tail)
+        os.truncate(file, size)
+        with pytest.raises(WeightsError, match="cannot be read as ONNX"):
+            load_backbone(f"onnx:{file}")
+    (tmp_path / "net.onnx").write_bytes(data[:-3])
+    with pytest.raises(WeightsError, match="cannot be read as ONNX"):
+        load_backbone(f"onnx:{tmp_path / 'net.onnx'}")
+    (tmp_path / "net.onnx").write_bytes(data)
+    check_message(tmp_path / "net.onnx")

@@ -17,7 +17,7 @@ from onnx2torch import convert
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode
 
-from ....cache.regular import open_regular, read_regular, regular_size
+from ....cache.regular import check_message, open_regular, read_regular, regular_size
 from ....configs.trust import beside
 from ....errors import ConfigError, WeightsError, first_line, shown
 from .network import IMAGENET_MEAN, IMAGENET_STD, LUMA, Network, Scale
@@ -144,9 +144,10 @@ def build(name: str, weights: str | Path | None) -> Network:
 def _read(file: Path) -> tuple[Any, str]:
     """The model, and the sha256 of its file and of the files it keeps tensors in."""
     refuse_foreign(file, "onnx")
-    data = read_regular(file)
-    digest = hashlib.sha256(data)
     try:
+        check_message(file)
+        data = read_regular(file)
+        digest = hashlib.sha256(data)
         model = onnx.load_model_from_string(data)
         _check_operators(model, file)
         _take_in(_tensors(model.graph), file, digest)

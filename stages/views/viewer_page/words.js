@@ -63,9 +63,9 @@ function fillSummary(page) {
   if (!clips) paragraphs.push("No clip could be formed: the recording is too short, or nobody was seen.");
   else {
     const share = person.coverage.reduce((sum, one) => sum + one, 0) / clips;
-    paragraphs.push(`${person.label}: ${clips} clips over ${clockText(video.duration)}, face in ${Math.round(100 * share)} % of their frames; ` +
+    paragraphs.push(`${person.label}: ${clips} clip${clips === 1 ? "" : "s"} over ${clockText(video.duration)}, face in ${Math.round(100 * share)} % of their frames; ` +
       (said === clips ? "every clip has a score. " : `${clips - said} without a score. `) +
-      (odd === said && odd ? `All ${said} scored clips are unlike the training recordings.` : odd ? `Of the ${said} scored, ${odd} (${odd < said / 100 ? "under 1" : Math.round((100 * odd) / said)} %) are unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said ? "Whether they are like the training recordings is not known." : "") +
+      (odd === said && odd ? `${said === 1 ? "The only scored clip is" : `All ${said} scored clips are`} unlike the training recordings: the scores may mean nothing.` : odd ? `Of the ${said} scored, ${odd} (${odd < said / 100 ? "under 1" : Math.round((100 * odd) / said)} %) are unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said ? "Whether they are like the training recordings is not known." : "") +
       (person.judged && video.range ? ` ${video.range[0].toUpperCase()}${video.range.slice(1)}.` : ""));
   }
   paragraphs.push(...video.warnings.map((text) => "Note: " + text));

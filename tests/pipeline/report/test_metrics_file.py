@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from affect.cache.metrics import Metrics
+from affect.cache.metrics import METHODS, Metrics
 from affect.cache.records import Target
 from affect.pipeline.events import SweepOutcome
 from affect.pipeline.report.report import compare_runs, write_report
 from affect.pipeline.runs.files import write_json
 from affect.pipeline.sweep import SHOWN, SweepSummary
 from affect.pipeline.terminal.text import of_metrics, of_sweep
-from affect.pipeline.train import held_out as tables
 from affect.stages.temporal import metrics as computed
 from affect.stages.temporal.intervals import METHOD
 from affect.stages.views import rules
@@ -68,7 +67,7 @@ def test_a_range_that_is_not_known_is_null_in_the_file(trained_run: Path) -> Non
 
 def test_every_metric_and_method_that_is_computed_has_a_name_to_be_shown_by() -> None:
     assert set(computed.METRICS) == set(rules.METRICS) >= set(SHOWN)
-    assert list(tables.METHODS) == list(rules.METHODS)
+    assert list(METHODS) == list(rules.METHODS)
 
 
 def test_terminal_report_and_comparison_show_the_same_metrics_in_one_order(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def told(
 ])  # fmt: skip
 def test_where_the_blend_is_best_its_difference_to_ridge_says_what_the_networks_add(over: Score, meaning: str) -> None:
     assert told(GOOD, {"blend": over, "model": Score(0.05, 0.01, 0.09)}) == (
-        f"{BLEND}blend minus ridge regression {meaning}"
+        f"{BLEND}Blend minus ridge regression {meaning}"
     )
 
 
@@ -60,7 +60,7 @@ def test_where_the_networks_alone_are_best_it_is_their_difference() -> None:
     over = {"blend": Score(0.1, -0.02, 0.18), "model": Score(0.2, 0.1, 0.3)}
     assert told(ccc, over) == (
         "Held out best on 4 people never seen: model (mean CCC 0.700, 95 % 0.500 to 0.800). "
-        "model minus ridge regression +0.200 (95 % 0.100 to 0.300): the networks add to a straight line."
+        "Model minus ridge regression +0.200 (95 % 0.100 to 0.300): the networks add to a straight line."
     )
 
 
@@ -75,7 +75,7 @@ def test_where_the_networks_alone_are_best_it_is_their_difference() -> None:
 ])  # fmt: skip
 def test_where_ridge_is_best_the_better_of_the_others_is_held_against_it(over: Score, meaning: str) -> None:
     others = {"model": Score(-0.1, -0.2, -0.01), "blend": over, "mean": Score(-0.01, -0.02, 0.02)}
-    assert told(RIDGE_BEST, others) == f"{RIDGE}blend minus ridge regression \N{MINUS SIGN}0.050 {meaning}"
+    assert told(RIDGE_BEST, others) == f"{RIDGE}Blend minus ridge regression \N{MINUS SIGN}0.050 {meaning}"
 
 
 @pytest.mark.parametrize("score", [Score(0.6, -0.1, 0.9), Score(0.6, 0.0, 0.9), Score(0.0, reason="flat"), Score(-0.2)])
@@ -96,7 +96,7 @@ def test_people_who_are_each_followed_well_tell_it_from_a_guess() -> None:
 def test_one_person_tells_no_method_from_another() -> None:
     ccc = {name: Score(score.value, no_interval=ONE) for name, score in GOOD.items()}
     assert told(ccc, {"blend": Score(0.1, no_interval=ONE)}, people=1) == (
-        "Held out best on 1 person never seen: blend (mean CCC 0.600). blend minus ridge regression +0.100, "
+        "Held out best on 1 person never seen: blend (mean CCC 0.600). Blend minus ridge regression +0.100, "
         "without an interval (one person): one person tells no method from another."
     )
 
@@ -104,7 +104,7 @@ def test_one_person_tells_no_method_from_another() -> None:
 def test_what_hangs_on_one_of_several_people_is_not_said_of_one_person() -> None:
     ccc = {name: Score(score.value, no_interval=HANGS) for name, score in GOOD.items()}
     assert told(ccc, {"blend": Score(0.1, no_interval=HANGS)}, people=2) == (
-        "Held out best on 2 people never seen: blend (mean CCC 0.600). blend minus ridge regression +0.100, "
+        "Held out best on 2 people never seen: blend (mean CCC 0.600). Blend minus ridge regression +0.100, "
         f"without an interval ({HANGS}): one person tells no method from another."
     )
 
@@ -154,5 +154,5 @@ def test_without_a_difference_it_cannot_be_held_against_ridge(over: dict[str, Sc
 def test_as_good_as_ridge_to_the_last_digit_is_a_tie() -> None:
     ccc = dict.fromkeys(("blend", "model", "ridge"), GOOD["blend"])
     assert told(ccc, {"blend": Score(0.0, 0.0, 0.0)}) == (
-        f"{BLEND}blend minus ridge regression +0.000 (95 % 0.000 to 0.000): {AS_GOOD}"
+        f"{BLEND}Blend minus ridge regression +0.000 (95 % 0.000 to 0.000): {AS_GOOD}"
     )

@@ -18,9 +18,9 @@ Made = Callable[..., VideoPrediction]
 Open = Callable[..., Any]
 
 
-def write_viewer(predictions: list[VideoPrediction], path: Path, *, with_video: bool = True) -> None:
+def write_viewer(predictions: list[VideoPrediction], path: Path, *, with_video: bool = True, worth: str = "") -> None:
     blocks = [video_block(item, path.parent, with_video=with_video) for item in predictions]
-    path.write_text(page_head(with_video=with_video) + "".join(blocks) + page_tail(), "utf-8")
+    path.write_text(page_head(worth, with_video=with_video) + "".join(blocks) + page_tail(), "utf-8")
 
 
 @pytest.fixture
@@ -114,7 +114,11 @@ def test_the_summary_leads_to_the_least_and_the_greatest_score(page: Any) -> Non
     ("check", "odd", "words"),
     [
         (RangeCheck(6, 0.034), False, "About 3 % of a new person's clips are marked by chance (measured on 6 people)."),
-        (RangeCheck(6, 0.034), True, "All 10 scored clips are unlike the training recordings."),
+        (
+            RangeCheck(6, 0.034),
+            True,
+            "All 10 scored clips are unlike the training recordings: the scores may mean nothing.",
+        ),
         (None, False, "None is unlike the training recordings."),
     ],
 )
@@ -128,6 +132,52 @@ def test_the_summary_says_how_far_the_marks_can_be_trusted(
     said = page.locator("#words").inner_text()
     assert words in said and ("by chance" in said) == (check is not None)
     assert "it does not rank errors" in page.locator("#legend").inner_text()
+    page.close()
+
+
+WORTH = (
+    "Held out best on 6 people never seen: ridge regression (mean CCC 0.884, 95 % 0.721 to 0.947). Blend minus ridge "
+    "regression \N{MINUS SIGN}0.086: <i>a straight line</i> is as good here. " + "x" * 200
+)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_first_words_on_the_page_are_what_the_scores_are_worth(
+    person: Person, prediction: Made, open_page: Open, tmp_path: Path, width: int, scheme: str
+) -> None:
+    write_viewer([prediction(person(1))], tmp_path / "viewer.html", worth=WORTH)
+    page = open_page(tmp_path / "viewer.html", viewport={"width": width, "height": 844}, color_scheme=scheme)
+    first = page.get_by_role("note")
+    assert first.inner_text() == f"{WORTH} CCC is agreement with the labels: 1 is complete, 0 is none."
+    box, screen = first.bounding_box(), page.locator("#screen").bounding_box()
+    title = page.locator("#title").bounding_box()
+    assert title["y"] + title["height"] <= box["y"] and box["y"] + box["height"] <= screen["y"]
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width and page.troubles == []
+    page.close()
+
+
+def test_a_page_that_is_told_nothing_says_nothing_of_its_worth(
+    person: Person, prediction: Made, open_page: Open, tmp_path: Path
+) -> None:
+    write_viewer([prediction(person(1))], tmp_path / "viewer.html")
+    page = open_page(tmp_path / "viewer.html")
+    assert page.get_by_role("note").count() == 0 and "@@" not in page.content()
+    page.close()
+
+
+def test_one_clip_is_counted_and_doubted_in_words(
+    person: Person, prediction: Made, open_page: Open, tmp_path: Path
+) -> None:
+    one = person(1, duration_s=5.0)
+    one.clips.out_of_range[:] = True
+    write_viewer([prediction(one, duration_s=5.0)], tmp_path / "viewer.html")
+    page = open_page(tmp_path / "viewer.html")
+    said = page.locator("#words").inner_text()
+    assert (
+        "1 clip over 0:05" in said and "The only scored clip is unlike the training recordings: the scores may" in said
+    )
     page.close()
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,9 +65,7 @@ def test_a_second_call_extracts_nothing(output: Path, face_video: Path, face_run
     before = pd.read_csv(output / "predictions.csv")
     entry = next((output / "features").glob("*.zarr"))
     written = entry.stat().st_mtime_ns
-    started = time.monotonic()
     _predict(face_video, face_run, output)
-    assert time.monotonic() - started < 5
     assert next((output / "features").glob("*.zarr")).stat().st_mtime_ns == written
     pd.testing.assert_frame_equal(before, pd.read_csv(output / "predictions.csv"))
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +14,7 @@ import click
 
 from .configs.plain_text import sentence, spelled
 from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
-from .errors import UNNAMED, AffectError, named
+from .errors import UNNAMED, AffectError, OutputError, named
 from .pipeline.prepare_labels import DATA_SETS, REDUCTIONS, SPAN_S, TIME_UNITS, Reading
 from .pipeline.workers import Workers, cores
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 MOST_STRIDE = 1_000_000  # kept frames: days of video
 MOST_JOBS = 10_000
+READER_GONE = 141  # as a shell says of a program whose reader has gone: 128 and the number of SIGPIPE
 ONE = Workers()  # one process here: the default of every command
 READING = Reading()  # labels as they are usually read
 
@@ -31,24 +34,50 @@ class AffectGroup(click.Group):
     """Turns our errors into one message, its hint and the right exit code."""
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:
-        with _plain_usage_errors():
+        with _plain_usage_errors(), _our_errors():
             return super().make_context(*arguments, **more)
 
     def invoke(self, context: click.Context) -> Any:
-        try:
-            with _plain_usage_errors():
-                return super().invoke(context)
-        except BrokenPipeError:
-            raise  # who read this has gone; click knows
-        except (AffectError, *UNNAMED) as error:
-            said = named(error)
-            _print(f"Error: {sentence(said.message)}", err=True)
-            if said.hint:
-                _print(f"Hint: {sentence(said.hint)}", err=True)
-            sys.exit(said.exit_code)
-        except KeyboardInterrupt:
-            _print("Stopped. What was committed is kept; the same command goes on from there.", err=True)
-            sys.exit(130)
+        with _our_errors(), _plain_usage_errors():
+            return super().invoke(context)
+
+
+@contextlib.contextmanager
+def _our_errors() -> Iterator[None]:
+    """An error of ours, or one that the system names, ends the command with its message and exit code."""
+    try:
+        yield
+    except BrokenPipeError:  # who read this has gone, as with `| head`
+        _silence()
+        sys.exit(READER_GONE)
+    except (AffectError, *UNNAMED) as error:
+        said = _refused_output(error) or named(error)
+        _print(f"Error: {sentence(said.message)}", err=True)
+        if said.hint:
+            _print(f"Hint: {sentence(said.hint)}", err=True)
+        sys.exit(said.exit_code)
+    except KeyboardInterrupt:
+        _print("Stopped. What was committed is kept; the same command goes on from there.", err=True)
+        sys.exit(130)
+
+
+def _refused_output(error: BaseException) -> OutputError | None:
+    """That standard output was not taken, if the error comes from there; the system's own words name no file."""
+    if not isinstance(error, OSError):
+        return None
+    if not any(frame.f_code is click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return None
+    _silence()
+    return OutputError(
+        f"standard output cannot be written ({error.strerror})",
+        hint="what the command had done is kept; print to a place with room, and run it again",
+    )
+
+
+def _silence() -> None:
+    """Nothing more is printed: at its end, Python would try once more and fail in its own words."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 @contextlib.contextmanager

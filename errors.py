@@ -9,6 +9,7 @@ AffectError
 │   ├── DeviceError           a device this machine does not have
 │   └── RunError              a run folder that is missing, damaged, or made for other features
 ├── DiskError             exit 2: the system refuses a file: no space, no right, a link where none may be
+├── OutputError           exit 1: what a command prints is not taken: a full disk behind `>`
 ├── MemoryLimitError      exit 1: more memory or depth than there is; one video of several, or the command
 ├── VideoError            exit 1: one video cannot be read; the others go on
 ├── EntryError            exit 1: one stored entry is stale or damaged; the others go on
@@ -98,6 +99,10 @@ class DiskError(AffectError):
     """A file that cannot be written or read now. What was there before is kept. It costs one video where it can."""
 
     exit_code = 2
+
+
+class OutputError(AffectError):
+    """What a command prints is not taken; what it had done by then is kept."""
 
 
 class MemoryLimitError(AffectError):

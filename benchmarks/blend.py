@@ -2,9 +2,9 @@
 
     python benchmarks/blend.py STORE LABELS.csv --name NAME [--set KEY=VALUE ...] [--seeds 5]
 
-Every fold is trained as `affect train-temporal` would without any --config. The learnt share is the one of 0, .05, ..., 1
-with the highest mean CCC of training spans whose person was left out, by networks and by ridge regression alike (of fifths
-in time where there are fewer than three people). One network an inner fold, as many as the default outside.
+Every fold is trained as `affect train-temporal` would without any --config. The learnt share is the one of 0, .05, ...,
+1 with the highest mean CCC of training spans whose person was left out, by networks and by ridge regression alike (of
+fifths in time where there are fewer than three people). One network an inner fold, as many as the default outside.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from affect.stages.temporal.ridge import BLOCKS, fit_ridge
 from affect.stages.temporal.score import score_clips
 
 SHARES = np.linspace(0, 1, 21)  # of ridge regression
+NAMES = {0.0: "networks", 0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "ridge"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ def scored(data: TrainingSet, config: Config, train: Array, test: Array, seed: i
     )
     labelled = LabelledClips(clips, data.scaling.to_training(data.labels), data.clips_of(train), mine[:0])
     models = []
-    for number in range(networks):
-        fit = Fit(build_model(spec, seed + 1_000_000 * number, "cpu"), labelled, config.training, config.loss, seed)
+    for member in range(networks):
+        fit = Fit(build_model(spec, seed + 1_000_000 * member, "cpu"), labelled, config.training, config.loss, seed)
         for _ in fit.epochs():
             pass
         models.append(fit.model)
@@ -121,7 +122,7 @@ def measured(store: str, labels: Path, words: Sequence[str], seed: int) -> dict[
         parts.append(scored(data, config, train, test, number, networks=config.training.seeds))
     together = joined(parts)
     learnt = np.concatenate([part.blend(share) for part, share in zip(parts, shares, strict=True)])
-    said = {"networks": together.networks, "ridge": together.ridge, "half": together.blend(0.5), "learnt": learnt}
+    said = {NAMES[share]: together.blend(share) for share in NAMES} | {"learnt": learnt}
     return {"shares": shares, **{name: agreement(score, together.label) for name, score in said.items()}}
 
 
@@ -137,7 +138,7 @@ def main() -> None:
     machine = hardware()
     found = [measured(args.store, args.labels, args.words, seed) for seed in range(args.seeds)]
     rows = {}
-    for name in ("networks", "ridge", "half", "learnt"):
+    for name in (*NAMES.values(), "learnt"):
         for metric in ("ccc", "pcc"):
             values = [one[name][metric] for one in found]
             over = interval([one[name][metric] - one["half"][metric] for one in found]) if len(found) > 1 else None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...cache.foreign import asked_for, foreign
 from ...cache.regular import check_tensors, check_unpacked, regular_size
 from ...configs.schema import ModelConfig
 from ...errors import InputError, WeightsError, first_line, shown
@@ -53,6 +54,8 @@ def read_published(
     """
     try:
         size = regular_size(path)
+        if (found := foreign(path, ("torch",))) is not None:
+            raise WeightsError(f"{path} is {found.what}; nothing in it was executed", hint=found.hint)
         check_unpacked(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         for section in _sections(content, str(path)).values():
@@ -61,9 +64,9 @@ def read_published(
     except InputError:
         raise
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().split("\n")[0]
         raise WeightsError(
-            f"{path} holds more than tensors and numbers, or is damaged; nothing in it was executed ({reason})",
+            f"{path} holds more than tensors and numbers, or is damaged; nothing in it was executed "
+            f"({asked_for(error)})",
             hint="ask its author for the state dicts alone: torch.save of tensors by name",
         ) from error
     except Exception as error:

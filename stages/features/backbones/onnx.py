@@ -22,7 +22,7 @@ from ....configs.trust import beside
 from ....errors import ConfigError, WeightsError, first_line, shown
 from .network import IMAGENET_MEAN, IMAGENET_STD, LUMA, Network, Scale
 from .taps import Place
-from .weights import existing_file
+from .weights import existing_file, refuse_foreign
 
 INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
 OLDER_OPSET = 17
@@ -143,6 +143,7 @@ def build(name: str, weights: str | Path | None) -> Network:
 
 def _read(file: Path) -> tuple[Any, str]:
     """The model, and the sha256 of its file and of the files it keeps tensors in."""
+    refuse_foreign(file, "onnx")
     data = read_regular(file)
     digest = hashlib.sha256(data)
     try:

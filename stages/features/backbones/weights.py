@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ....cache.foreign import asked_for, foreign
 from ....cache.regular import check_tensors, check_unpacked, open_regular, regular_size
 from ....errors import WeightsError, first_line, shown
 
@@ -38,8 +39,12 @@ def existing_file(path: str | Path) -> Path:
     """The path, made absolute. Errors: WeightsError where there is no such file, or a pipe or device in its place."""
     try:
         file = Path(path).expanduser()
+        if file.is_dir():
+            refuse_foreign(file, "")
         regular_size(file)
         return file.resolve()
+    except WeightsError:
+        raise
     except FileNotFoundError as error:
         raise WeightsError(f"weights {shown(str(path))}: the file does not exist", hint="--weights FILE") from error
     except (OSError, ValueError, RuntimeError) as error:
@@ -56,9 +61,11 @@ def read_state_dict(path: Path) -> StateDict:
     Errors: WeightsError for a file that is neither, holds no tensors or more than its size explains, or asks for code
     to be run.
     """
+    safetensors = path.suffix == ".safetensors"
+    refuse_foreign(path, "safetensors" if safetensors else "torch")
     try:
         size = regular_size(path)
-        if path.suffix == ".safetensors":
+        if safetensors:
             state: StateDict = dict(load_file(path))
         else:
             check_unpacked(path)
@@ -70,7 +77,7 @@ def read_state_dict(path: Path) -> StateDict:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"weights {str(path)!r} hold more than tensors and numbers, or are damaged; nothing in them was run "
-            f"({first_line(error)})",
+            f"({asked_for(error)})",
             hint="save the model's state dict alone: safetensors.torch.save_file(model.state_dict(), FILE)",
         ) from error
     except Exception as error:
@@ -78,6 +85,16 @@ def read_state_dict(path: Path) -> StateDict:
             f"weights {str(path)!r} cannot be read as a state dict ({first_line(error)})",
             hint="give a .safetensors file, or a .pth file made with torch.save(model.state_dict(), FILE)",
         ) from error
+
+
+def refuse_foreign(path: Path, own: str) -> None:
+    """Errors: WeightsError where the first bytes tell that the file is another kind than `own`."""
+    try:
+        found = foreign(path, (own,))
+    except OSError:
+        return  # whoever reads it says so
+    if found is not None:
+        raise WeightsError(f"weights {shown(str(path))} are {found.what}; nothing in them was run", hint=found.hint)
 
 
 def _open_nests(content: object, path: Path) -> StateDict:

@@ -48,7 +48,7 @@ def decimal_sign(table: Table, names: Sequence[str]) -> str:
 def numbers(table: Table, name: str, sign: str, *, of_words: str = "", hint: str = "") -> Array:
     """A column as (R,) float64, NaN where it is missing. sign: as `decimal_sign` says.
 
-    of_words: what to say of a column that holds words; hint: of a wrong cell, whatever it is.
+    of_words: what to say of a column that holds words; hint: of any cell of which nothing more is known.
     Errors: ManifestError for the first cell that is no number.
     """
     missing = _missing(table, name)
@@ -56,7 +56,7 @@ def numbers(table: Table, name: str, sign: str, *, of_words: str = "", hint: str
     if row is not None:
         raise ManifestError(
             f"{table.where(row)}: column {name!r} is {_cell(table, name, row)}; expected a number",
-            hint=hint or _advice(table, name, row, of_words),
+            hint=_advice(table, name, row, of_words, hint),
         )
     pointed = pc.replace_substring(table.cells[name], ",", ".") if sign == "," else table.cells[name]
     return _floats(pc.if_else(missing, pa.scalar(None, pa.string()), pointed))
@@ -121,15 +121,18 @@ def _clock_words(table: Table, names: Sequence[str]) -> str:
     return " and ".join(word for word, there in (("hh:mm:ss", long), ("mm:ss", short)) if there) or "hh:mm:ss"
 
 
-def _advice(table: Table, name: str, row: int, of_words: str) -> str:
+def _advice(table: Table, name: str, row: int, of_words: str, hint: str) -> str:
     """What helps with a cell that is no number."""
     cell, cells = table.cells[name][row].as_py(), table.cells[name]
+    comma = pc.match_substring_regex(cell, _number(",")).as_py()
     if cell.startswith("#"):
         return "a formula failed in the spreadsheet: mend it, or leave the cell empty"
-    if pc.match_substring_regex(cell, _number(",")).as_py():
-        return "1,6 is read where columns are separated by ; or tab; else write 1.6"
-    if pc.match_substring_regex(cell, GROUPED).as_py():
+    if not comma and pc.match_substring_regex(cell, GROUPED).as_py():
         return "write nothing between thousands: 1234.5"
+    if hint:
+        return hint
+    if comma:
+        return "1,6 is read where columns are separated by ; or tab; else write 1.6"
     if "\N{MINUS SIGN}" in cell:
         return "write a hyphen for minus: -0.5"
     if cell.lower() in TRUTHS:

@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 
 from ..configs.plain_text import from_cell
 from ..errors import ManifestError, shown
+from .foreign import PYTORCH, foreign
 from .records import Array
+from .regular import open_regular
 from .text_rows import MOST_HEADER, Row, text_form, text_rows
 from .workbook import OLD_OFFICE, SAVE_AS, ZIP, workbook_rows
 
@@ -142,9 +144,15 @@ def _file(path: Path) -> io.BufferedReader:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ManifestError(f"table {path} {what}; expected a CSV file or a workbook", hint="FILE.csv or FILE.xlsx")
     try:
-        return path.open("rb")
+        strange = foreign(path, own=("zip", "broken zip", "empty"))
+        file = open_regular(path)
     except OSError as error:
         raise ManifestError(f"table {path} cannot be read: {error.strerror}") from error
+    if strange is not None:
+        file.close()
+        hint = SAVE_AS if strange.hint == PYTORCH else strange.hint
+        raise ManifestError(f"{path} is {strange.what}; expected a table", hint=hint)
+    return file
 
 
 def _place(path: Path, sheet: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ManifestError
 
-SEPARATORS = {",": "','", ";": "';'", "\t": "tab"}  # and what a sentence calls them
+SEPARATORS = {",": "','", ";": "';'", "\t": "tab", "|": "'|'"}  # and what a sentence calls them
 MOST_HEADER = 1 << 20  # characters of the column names
 LOOKED_AT = 30  # lines, from which the separator is told
 MARKS = (

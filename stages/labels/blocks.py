@@ -40,7 +40,7 @@ class Block:
     origin_s: float  # the time of the first frame on the table's clock
     targets: tuple[Target, ...]  # (K,)
     values: Array  # (n, K) float64, NaN where missing
-    words: bool = False  # whether values tell which word a label is: none is where no label is
+    words: Array  # (K,) bool, whether a target is a word that a label is, or is not
 
 
 def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list[Block]:
@@ -87,10 +87,18 @@ def eaf_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list[B
         media = video, 0.0
     video, origin_s = media
     offset_s = data.clock_offset_s.get(video, 0.0) - origin_s
-    return [block for tier in document.tiers for block in _tier_block(path, tier, video, offset_s, problems)]
+    people = {tier.participant for tier in document.tiers} - {""}
+    nobody = people.pop() if len(people) == 1 else PurePosixPath(video).stem
+    blocks: list[Block] = []
+    for tier in document.tiers:
+        subject = tier.participant or nobody
+        blocks += _tier_block(path, tier, video=video, subject=subject, offset_s=offset_s, problems=problems)
+    return blocks
 
 
-def _tier_block(path: Path, tier: Tier, video: str, offset_s: float, problems: list[Problem]) -> Iterator[Block]:
+def _tier_block(
+    path: Path, tier: Tier, *, video: str, subject: str, offset_s: float, problems: list[Problem]
+) -> Iterator[Block]:
     table = tier.table
     sign = decimal_sign(table, [COLUMNS[2]]) if is_numeric(table, COLUMNS[2]) else "."
     start, end = (numbers(table, name, ".") for name in COLUMNS[:2])
@@ -98,8 +106,8 @@ def _tier_block(path: Path, tier: Tier, video: str, offset_s: float, problems: l
     targets, values, words = _values(table, COLUMNS[2:], sign, problems, name=tier.name)
     if targets:
         yield Block(
-            path, "an ELAN document", video, tier.participant or PurePosixPath(video).stem, None, table.lines, start,
-            end, "ms", True, offset_s, targets, values, words,
+            path, "an ELAN document", video, subject, None, table.lines, start, end, "ms", True, offset_s, targets,
+            values, words,
         )  # fmt: skip
 
 
@@ -150,14 +158,13 @@ def _check_order(table: Table, start: Array, end: Array) -> None:
 
 def _values(
     table: Table, names: Sequence[str], sign: str, problems: list[Problem], name: str = ""
-) -> tuple[tuple[Target, ...], Array, bool]:
-    """K targets, their values (R, K), and whether all of them are words. name: of the one column, in place of its own.
+) -> tuple[tuple[Target, ...], Array, Array]:
+    """K targets, their values (R, K), and which of them are words (K,). name: of the one column, in place of its own.
 
     Errors: ManifestError for a cell that is no number where most are.
     """
     targets: list[Target] = []
     columns: list[Array] = []
-    kinds = set()
     for column in names:
         cells = table.cells[column]
         words = sorted(set(pc.unique(cells).to_pylist()) - {""})
@@ -172,19 +179,17 @@ def _values(
                 raise ManifestError(f"{table.where(row)}: column {column!r} is infinite; expected a finite number")
             targets.append(Target(name or column))
             columns.append(values)
-            kinds.add("numbers")
         elif len(words) > MOST_CATEGORIES:
             detail = f"it has {len(words)} different words; up to {MOST_CATEGORIES} become a target each"
             problems.append(Problem("column is no target", name or column, detail))
         else:
-            kinds.add("words")
             named = {word: _slug(word) for word in words}
             typed = table.texts(column)
             for slug in dict.fromkeys(named.values()):
                 targets.append(Target(f"{name or column}_{slug}", 0, 1))
                 columns.append(np.array([float(named[word] == slug) if word else np.nan for word in typed]))
     values = np.column_stack(columns) if columns else np.zeros((len(table), 0))
-    return tuple(targets), values, kinds == {"words"}
+    return tuple(targets), values, np.array([target.bounded for target in targets], bool)
 
 
 def _slug(word: str) -> str:

@@ -63,7 +63,7 @@ def _find_tables(data_set: str, reader: Reader, root: Path, own: Sequence[Path])
     if not found:
         raise InputError(
             f"{root} holds no annotations of {data_set}; looked into {looked} files for {reader.expected}"
-            + "".join(f"; {words}" for words in [*unread[:NAMED], *_unlisted(walk)[:NAMED]]),
+            + "".join(f"; {words}" for words in [*unread[:NAMED], *_unlisted(walk)[:NAMED], *walk.unusual]),
             hint=HINT,
         )
     if len(found) > 1 and not reader.many:

@@ -92,21 +92,22 @@ def _alike(blocks: Sequence[Block]) -> list[list[Block]]:
 
 def _understood(blocks: Sequence[Block], times: str) -> str:
     """In one line, what alike tables were read as."""
-    names = list(dict.fromkeys(block.path.name for block in blocks))
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    paths = {block.path for block in blocks}
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     what = "points in time" if blocks[0].end is None else "spans"
     count, videos = sum(len(block.lines) for block in blocks), len({block.video for block in blocks})
-    return f"{names[0]}{more}: {count} {what} in {videos} video{'s'[: videos != 1]}; {blocks[0].form}; times {times}"
+    read = f"{count} {what} in {videos} video{'s'[: videos != 1]}"
+    return f"{blocks[0].path.name}{more}: {read}; {blocks[0].form}; times {times}"
 
 
 def _in_seconds(blocks: Sequence[Block], data: ReaderInput) -> tuple[list[Block], str]:
     """The blocks with their times in seconds from the first frame, and in words what the times were."""
     unit = blocks[0].unit
-    if blocks[0].fixed:
-        words = WORDS[unit]
-    else:
+    guessed = False
+    if not blocks[0].fixed:
         place = f"{blocks[0].path}{' and others' if len({block.path for block in blocks}) > 1 else ''}"
-        unit, words = choose_unit([_times(block, data) for block in blocks], unit, place)
+        unit, guessed = choose_unit([_times(block, data) for block in blocks], unit, place)
+    why = f", the only unit that fits the videos (--time-unit {unit} says it)" if guessed else ""
     if unit != "frame":
         scale = 1000.0 if unit == "ms" else 1.0
         return [
@@ -116,7 +117,7 @@ def _in_seconds(blocks: Sequence[Block], data: ReaderInput) -> tuple[list[Block]
                 end=None if block.end is None else block.end / scale - block.origin_s,
             )
             for block in blocks
-        ], words
+        ], f"{WORDS[unit]}{why}"
     base = int(min(block.start.min() for block in blocks) == 1)
     return [
         replace(
@@ -125,7 +126,7 @@ def _in_seconds(blocks: Sequence[Block], data: ReaderInput) -> tuple[list[Block]
             end=None if block.end is None else _time_of_frame(block.end - base, data, block),
         )
         for block in blocks
-    ], f"{words} from {base}"
+    ], f"{WORDS[unit]} from {base}{why}"
 
 
 def _times(block: Block, data: ReaderInput) -> Times:
@@ -208,8 +209,10 @@ def _spans(block: Block, data: ReaderInput, problems: list[Problem]) -> Iterator
 def _on_frames(block: Block, start: Array, end: Array, values: Array, data: ReaderInput) -> tuple[Array, Array]:
     """The times of a video's frames (F,) and the labels (F, K) of the spans that each lies in; the later one stands."""
     time_s = _frames_s(data, block.video)
-    labels = np.full((len(time_s), values.shape[1]), 0.0 if block.words else np.nan)
+    labels = np.full((len(time_s), values.shape[1]), np.nan)
     first, behind = (np.searchsorted(time_s, edge - 1e-6) for edge in (start, end))
+    if len(start):  # from the first span to the last, no word is said where there is none
+        labels[first.min() : behind.max()] = np.where(block.words, 0.0, np.nan)
     for number in range(len(start)):
         labels[first[number] : behind[number]] = values[number]
     return time_s, labels

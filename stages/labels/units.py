@@ -36,26 +36,24 @@ class Times:
         return shares
 
 
-def choose_unit(found: Sequence[Times], said: TimeUnit, place: str) -> tuple[TimeUnit, str]:
-    """The unit of all these times and, in words, what it is and why. said: by their column's name, or `auto`.
+def choose_unit(found: Sequence[Times], said: TimeUnit, place: str) -> tuple[TimeUnit, bool]:
+    """The unit of all these times, and whether it was guessed. said: by their column's name, or `auto`.
 
     Errors: ManifestError where no unit fits the videos, or several do.
     """
-    if not found or said == "hms":
-        return said, WORDS.get(said, "")
     whole = all(_whole(times.start) and (times.end is None or _whole(times.end)) for times in found)
     units: tuple[TimeUnit, ...] = ("s", "ms", "frame") if whole else ("s", "ms")
     shares = {unit: np.concatenate([times.shares(unit) for times in found]) for unit in units}
     inside = {unit: float((share <= 1 + 1e-6).mean()) for unit, share in shares.items()}
     if said != "auto" and inside.get(said, 0.0) >= 0.5:
-        return said, WORDS[said]
+        return said, False
     covered = {unit: float(np.median([times.shares(unit).max() for times in found])) for unit in units}
     fitting = [unit for unit in units if inside[unit] >= INSIDE]
     good = [unit for unit in fitting if covered[unit] >= COVERS]
     if "s" in good and said == "auto" and not (whole and _may_be_ms(found)):
-        return "s", WORDS["s"]
+        return "s", True
     if len(good) == 1 and good != ["s"]:
-        return good[0], f"{WORDS[good[0]]}, the only unit that fits the videos"
+        return good[0], True
     if not fitting:
         raise ManifestError(
             f"{place}: times up to {max(float(times.last.max()) for times in found):g}, in videos of up to "

@@ -74,7 +74,10 @@ def read_words(table: Table, name: str) -> list[str]:
     words = table.texts(name)
     plain = {word: from_cell(word) for word in set(words)}  # a million rows name few videos
     if "" in plain:
-        raise ManifestError(f"{table.where(words.index(''))}: column {name!r} is empty; expected a {name}")
+        raise ManifestError(
+            f"{table.where(words.index(''))}: column {name!r} is empty; expected a {name}",
+            hint=f"write a {name}, or take the row out",
+        )
     _check_lengths(words, name, table)
     return [plain[word] for word in words]
 
@@ -102,7 +105,8 @@ def _check_finite(table: Table, name: str, values: Array) -> None:
     infinite = np.isinf(values)
     if infinite.any():
         raise ManifestError(
-            f"{table.where(int(infinite.argmax()))}: column {name!r} is infinite; expected a finite number"
+            f"{table.where(int(infinite.argmax()))}: column {name!r} is infinite; expected a finite number",
+            hint="leave the cell empty where there is no value",
         )
 
 

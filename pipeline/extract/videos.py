@@ -57,7 +57,7 @@ def search_videos(words: Sequence[str]) -> Search:
 
 def _expand(path: Path) -> tuple[list[tuple[Path, str]], tuple[str, ...]]:
     if not path.is_dir():
-        if not path.exists():
+        if not os.path.lexists(path):  # a link that leads nowhere fails as a video would
             raise InputError(f"{path} does not exist; expected a video file or a folder of videos")
         return [(path, path.name)], ()
     walk = Walk.of(path, VIDEO_SUFFIXES)

@@ -40,6 +40,7 @@ class Block:
     origin_s: float  # the time of the first frame on the table's clock
     targets: tuple[Target, ...]  # (K,)
     values: Array  # (n, K) float64, NaN where missing
+    clock: str  # how the times are written, as mm:ss; empty where they are numbers
     words: Array  # (K,) bool, whether a target is a word that a label is, or is not
 
 
@@ -54,7 +55,7 @@ def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list
             hint="time,TARGET,... or start,end,TARGET,... or video,time,TARGET,...",
         )
     sign = decimal_sign(table, [*roles.time, *(name for name in roles.values if is_numeric(table, name))])
-    start, end, unit = _edges(table, roles, data.reading.time_unit, sign)
+    start, end, unit, clock = _edges(table, roles, data.reading.time_unit, sign)
     targets, values, words = _values(table, roles.values, sign, problems)
     form = "; ".join(filter(None, (
         f"columns {few(table.names)}", *table.layout, "decimal comma" if sign == "," else "",
@@ -70,7 +71,8 @@ def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list
         if video is not None and len(kept):
             blocks.append(Block(
                 path, form, video, subject or PurePosixPath(video).stem, split, table.lines[kept], start[kept],
-                None if end is None else end[kept], unit, asked or unit == "hms", 0.0, targets, values[kept], words,
+                None if end is None else end[kept], unit, asked or bool(clock), 0.0, targets, values[kept],
+                clock, words,
             ))  # fmt: skip
     return blocks
 
@@ -107,7 +109,7 @@ def _tier_block(
     if targets:
         yield Block(
             path, "an ELAN document", video, subject, None, table.lines, start, end, "ms", True, offset_s, targets,
-            values, words,
+            values, "", words,
         )  # fmt: skip
 
 
@@ -130,11 +132,15 @@ def _video_of(path: Path, name: str | None, videos: VideoFiles, problems: list[P
     return video_named(files[0] if len(files) == 1 else path.stem, videos, problems)
 
 
-def _edges(table: Table, roles: Roles, asked: TimeUnit, sign: str) -> tuple[Array, Array | None, TimeUnit]:
-    """Starts, ends (None for points) and their unit. Errors: ManifestError for a time that cannot be."""
+def _edges(table: Table, roles: Roles, asked: TimeUnit, sign: str) -> tuple[Array, Array | None, TimeUnit, str]:
+    """Starts, ends (None for points), their unit and, where they are a clock's, how they are written.
+
+    Errors: ManifestError for a time that cannot be.
+    """
     wanted = asked if asked != "auto" else "hms" if roles.unit == "hms" else "auto"
     columns, written = times(table, roles.time, wanted, sign)
-    unit = "hms" if written != "number" else roles.unit if asked == "auto" else asked
+    clock = "" if written == "number" else written
+    unit = "hms" if clock else roles.unit if asked == "auto" else asked
     start = columns[0]
     negative = start < 0
     if negative.any():
@@ -143,10 +149,10 @@ def _edges(table: Table, roles: Roles, asked: TimeUnit, sign: str) -> tuple[Arra
     if unit == "frame" and any((column != np.round(column)).any() for column in columns if not np.isnan(column).any()):
         raise ManifestError(f"{table.place}: column {roles.time[0]!r} has numbers of frames that are not whole")
     if not roles.spans:
-        return start, None, unit
+        return start, None, unit, clock
     end = start + columns[1] if roles.duration else columns[1]
     _check_order(table, start, end)
-    return start, end, unit
+    return start, end, unit, clock
 
 
 def _check_order(table: Table, start: Array, end: Array) -> None:

@@ -22,8 +22,8 @@ def _in_units(*words: str) -> dict[str, TimeUnit]:
 
 
 TIME: dict[str, TimeUnit] = {
-    **{name: unit for name, unit in _UNITS.items() if name},
     **_in_units("time", "timestamp", "t", "timecode"),
+    **{name: unit for name, unit in _UNITS.items() if name},
     "frameno": "frame", "framenr": "frame", "framenumber": "frame", "frameindex": "frame", "frameid": "frame",
 }  # fmt: skip
 START = _in_units("start", "starttime", "onset", "begin", "begintime", "from", "tstart", "tmin")

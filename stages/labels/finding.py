@@ -32,26 +32,29 @@ def find(
     and that an earlier one may have left.
     Errors: InputError for no annotation file, or too many to tell.
     """
-    walk = Walk.of(folder, VIDEO_SUFFIXES)
+    walk = Walk.of(
+        folder, {*VIDEO_SUFFIXES, *reader.suffixes, ".yaml"}
+    )  # the last beside a manifest, as of an older call
+    recordings = [file for file in sorted(walk.files) if file.suffix.lower() in VIDEO_SUFFIXES]
     paths = {
         file.relative_to(folder).as_posix(): Path(os.path.relpath(file.resolve(), start.resolve())).as_posix()
-        for file in sorted(walk.files)
+        for file in recordings
         if file.is_file()
     }
-    broken = [f"{file} is a link that leads nowhere" for file in walk.files if not file.is_file()]
-    notes = [*_unlisted(walk), *walk.unusual, *broken]
+    broken = [f"{file} is a link that leads nowhere" for file in recordings if not file.is_file()]
+    notes = [*_unlisted(walk), *walk.other_endings(), *walk.unusual, *broken]
     if table is not None:
         return Found([table], VideoFiles(paths), tuple(notes))
-    tables, passed = _find_tables(data_set, reader, root, own)
+    below = walk if root == folder else Walk.of(root, reader.suffixes)
+    tables, passed = _find_tables(data_set, reader, below, own)
     return Found(tables, VideoFiles(paths), tuple(dict.fromkeys([*notes, *passed])))
 
 
-def _find_tables(data_set: str, reader: Reader, root: Path, own: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    walk = Walk.of(root, reader.suffixes)
-    mine = {file.resolve() for file in own}
+def _find_tables(data_set: str, reader: Reader, walk: Walk, own: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    root, mine = walk.folder, {file.resolve() for file in own}
     notes = [*_unlisted(walk), *walk.unusual]
     found, unread, looked = [], [], 0
-    for file in sorted(walk.files):
+    for file in sorted(file for file in walk.files if file.suffix.lower() in reader.suffixes):
         if file.is_file() and file.resolve() in mine:
             continue
         looked += 1

@@ -84,9 +84,9 @@ def _is_eaf(path: Path) -> bool:
 
 def _alike(blocks: Sequence[Block]) -> list[list[Block]]:
     """Blocks of tables that were read in the same way, so that their times are in one unit."""
-    groups: dict[tuple[str, TimeUnit, bool], list[Block]] = {}
+    groups: dict[tuple[str, TimeUnit, str, bool], list[Block]] = {}
     for block in blocks:
-        groups.setdefault((block.form, block.unit, block.end is None), []).append(block)
+        groups.setdefault((block.form, block.unit, block.clock, block.end is None), []).append(block)
     return list(groups.values())
 
 
@@ -117,7 +117,7 @@ def _in_seconds(blocks: Sequence[Block], data: ReaderInput) -> tuple[list[Block]
                 end=None if block.end is None else block.end / scale - block.origin_s,
             )
             for block in blocks
-        ], f"{WORDS[unit]}{why}"
+        ], f"{blocks[0].clock or WORDS[unit]}{why}"
     base = int(min(block.start.min() for block in blocks) == 1)
     return [
         replace(

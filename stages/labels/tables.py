@@ -116,7 +116,7 @@ class VideoFiles:
         if name in self.paths:
             return [name]
         stem = wanted.name[: -len(wanted.suffix)] if wanted.suffix.lower() in VIDEO_SUFFIXES else wanted.name
-        same = self._names.get(wanted.name, []) or self.with_stem(stem)
+        same = self._names.get(wanted.name) or self.with_stem(stem) or self.with_stem(wanted.stem)
         key = folded(stem)
         if same or key in self._folded:
             return same or self._folded[key]

@@ -193,7 +193,7 @@ def test_milliseconds_are_read_where_they_are_said(tmp_path: Path) -> None:
 
 def test_a_workbook_is_read_as_its_cells_are_shown(tmp_path: Path) -> None:
     clock = datetime.time(0, 1, 5, 500_000)
-    rows = [[*NAMES, None, None], ["a.mp4", "007", datetime.time(0, 0, 1), clock, 0.25], [None] * 5,
+    rows: list[list[Any]] = [[*NAMES, None, None], ["a.mp4", "007", datetime.time(0, 0, 1), clock, 0.25], [None] * 5,
             ["b.mp4", 7.0, "00:01:30", datetime.timedelta(seconds=100), None, None, "a remark"]]  # fmt: skip
     manifest = read_manifest(workbook(tmp_path / "labels.xlsx", Ratings=rows))
     assert manifest.subjects == ["007", "7"]

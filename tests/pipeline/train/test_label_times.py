@@ -14,6 +14,7 @@ from affect.errors import ManifestError
 from affect.pipeline.events import FoldsPlanned, Step
 from affect.pipeline.train.train import train
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
+from affect.tests.generated import GeneratedData, generated_features
 
 from .conftest import Data
 
@@ -95,6 +96,15 @@ def test_spans_that_fit_in_seconds_stay_seconds_and_what_else_would_fit_is_said(
     assert long.manifest.end_s.max() == 50 and long.manifest.times == "seconds"
     some = read(data, table(tmp_path / "b.csv", data, [(0, 10), (10, 20), (20, 30), (60, 70)]))
     assert some.manifest.times == "seconds" and len(some.skipped) == len(set(data.manifest.videos))
+
+
+def test_whole_seconds_that_would_be_milliseconds_too_are_seconds_and_that_is_said(tmp_path: Path) -> None:
+    shape = GeneratedData(subjects=2, videos=1, video_frames=(4000, 4000), feature_size=4)  # 1280 s
+    made = generated_features(tmp_path / "store", tmp_path / "made.csv", shape)
+    long = Data(str(tmp_path / "store"), tmp_path / "made.csv", made.manifest)
+    manifest = read(long, table(tmp_path / "labels.csv", long, [(0, 400), (400, 800), (800, 1200)])).manifest
+    assert manifest.end_s.max() == 1200
+    assert "times seconds, as start_s says; milliseconds would fit too (labels.time_unit=ms)" in manifest.understood
 
 
 def test_where_a_part_fits_in_seconds_and_all_of_it_in_milliseconds_the_unit_is_asked_for(

@@ -22,7 +22,7 @@ from ...configs.schema import Config
 from ...configs.trust import allowed
 from ...errors import AffectError, RunError, shown
 from ...stages.features.recipe import settings_of
-from ..events import EpochDone, FoldOutcome, FoldsPlanned, Step
+from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
 from .fold import FoldTask, run_fold, spec_of
@@ -53,7 +53,7 @@ class TrainingSummary:
         return [outcome for outcome in self.outcomes if outcome.reason]
 
 
-Event = Step | FoldsPlanned | EpochDone | FoldOutcome | TrainingSummary
+Event = FoldsPlanned | EpochDone | FoldOutcome | TrainingSummary
 
 
 def train(
@@ -98,8 +98,7 @@ def train(
         done = folder.finished_folds()
         left = [fold for fold in folds if fold.name not in done]
         epochs = config.loss.contrastive_epochs + config.training.epochs
-        yield Step(data.manifest.understood)
-        yield FoldsPlanned(len(left), epochs * config.training.seeds)
+        yield FoldsPlanned(len(left), epochs * config.training.seeds, data.manifest.understood)
         devices = spread_devices(place, workers.jobs)
         tasks = [
             FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)

@@ -1,5 +1,6 @@
 """In which unit a label table has its times: said, told by the videos, or asked for."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from affect.cache.manifest import read_manifest
 from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.errors import ManifestError
-from affect.pipeline.events import FoldsPlanned, Step
+from affect.pipeline.events import FoldsPlanned
+from affect.pipeline.terminal.bars import bars
 from affect.pipeline.train.train import train
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
 from affect.tests.generated import GeneratedData, generated_features
@@ -119,13 +121,14 @@ def test_where_a_part_fits_in_seconds_and_all_of_it_in_milliseconds_the_unit_is_
 
 
 def test_what_was_understood_is_said_first_and_kept_with_the_run(
-    data: Data, tmp_path: Path, settings: Callable[..., Config]
+    data: Data, tmp_path: Path, settings: Callable[..., Config], capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = rewritten(data, tmp_path / "labels.csv", clock)
     config = settings("evaluation.protocol=k-fold", "evaluation.folds=2", "training.epochs=1")
     events = train(data.store, labels, tmp_path / "run", config, device="cpu")
-    first, second = next(events), next(events)
-    events.close()
-    assert isinstance(first, Step) and isinstance(second, FoldsPlanned)
-    assert first.words == read_manifest(labels).understood and "times hh:mm:ss" in first.words
-    assert json.loads((tmp_path / "run" / "environment.json").read_text())["labels_read"] == first.words
+    with contextlib.closing(bars(events)) as drawn:
+        first = next(drawn)
+    assert isinstance(first, FoldsPlanned) and "times hh:mm:ss" in first.labels
+    assert first.labels == read_manifest(labels).understood
+    assert first.labels in " ".join(capsys.readouterr().err.split())
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["labels_read"] == first.labels

@@ -1,8 +1,8 @@
 """The `affect` command: what a user types, words in, words out, exit codes. No arrays, no torch at import."""
 
 import contextlib
+import io
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -76,8 +76,7 @@ def _refused_output(error: BaseException) -> OutputError | None:
 
 def _silence() -> None:
     """Nothing more is printed: at its end, Python would try once more and fail in its own words."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    sys.stdout = io.StringIO()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_perso
 from ...cache.store import Store
 from ...configs.schema import Method
 from ...configs.subject import MAIN, Subject
-from ...errors import EntryError, InputError, RunError
+from ...errors import EntryError, InputError, RunError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
+from ...stages.temporal.pauses import other_length, recording_s, usual_step_s
 from ...stages.temporal.score import in_units, pool_scores, score_blocks
 from ..events import ClipsScored
 from ..runs.folder import Run
@@ -107,10 +109,13 @@ class Scorer:
             faces = layout.time_s[row >= 0], layout.box_px[row[row >= 0]]
             persons.append((yield from self._score_person(stores, entry, track, subject, faces)))
         notes = [f"{brief} more people were seen too briefly to be scored"] if brief else []
+        fps = self.runs[0].config.features.sample_fps
+        if said := other_length(usual_step_s(layout.time_s), self.clips.length, fps):
+            notes.append(said)
         yield VideoPrediction(
             video=entry,
             source=source,
-            duration_s=_duration_s(layout.time_s),
+            duration_s=recording_s(layout.time_s, infos[0].duration_s),
             width_px=infos[0].width_px,
             height_px=infos[0].height_px,
             targets=self.targets,
@@ -146,7 +151,8 @@ class Scorer:
         self, stores: Sequence[Store], entry: str, track: int, subject: Subject, faces: tuple[Array, Array]
     ) -> Generator[ClipsScored, None, PersonPrediction]:
         tables = [self._table(run, store, entry, subject) for run, store in zip(self.runs, stores, strict=True)]
-        start_s, end_s = tables[0].start_s, tables[0].end_s
+        over = recording_s(tables[0].table.frames.time_s, stores[0].info(entry).duration_s)
+        start_s, end_s = tables[0].start_s, np.minimum(tables[0].end_s, over)
         if any(not np.array_equal(table.start_s, start_s) for table in tables):
             raise EntryError(f"{entry} has other frames in one run's store than in another's; extract it again in both")
         models = [len(run.models) for run in self.runs]
@@ -173,7 +179,12 @@ class Scorer:
 
 
 def _method(runs: Sequence[Run], asked: Method | None) -> Method:
-    """Whose scores are taken: what is asked for, or what all runs say. Errors: RunError where the runs cannot."""
+    """Whose scores are taken: what is asked for, or what all runs say.
+
+    Errors: InputError for a method that does not exist, RunError where the runs cannot.
+    """
+    if asked is not None and asked not in get_args(Method):
+        raise InputError(f"--method is {shown(asked)}; expected blend, model or ridge", hint="--method blend")
     without = next((run for run in runs if not run.has_ridge), None)
     if asked in ("blend", "ridge") and without is not None:
         raise RunError(
@@ -217,10 +228,3 @@ def _check_alike(first: Run, run: Run) -> None:
                 f"runs {first.path} and {run.path} differ in {what}: {mine} and {theirs}",
                 hint="only runs of the same targets, clips and faces can be one",
             )
-
-
-def _duration_s(time_s: Array) -> float:
-    """End of the last kept frame: its time and one mean interval; what a header claims is not asked."""
-    if len(time_s) == 0:
-        return 0.0
-    return float(time_s[-1] + (time_s[-1] - time_s[0]) / max(1, len(time_s) - 1))

@@ -16,6 +16,7 @@ from ...configs.schema import Config
 from ...configs.subject import Subject
 from ...errors import ConfigError, ManifestError, StoreError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
+from ...stages.temporal.pauses import mixed_lengths
 from ...stages.temporal.scaling import LabelScaling
 from ...stages.temporal.time_units import in_fitting_unit
 from .splits import people_by_row
@@ -76,12 +77,12 @@ def build_training_set(
     subject = Subject.parse(config.clips.subject)
     centre = config.clips.centre
     table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True, centre=centre)
+    labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
     if centre == "person":
-        _check_levels_remain(manifest)
+        _check_levels_remain(np.array(ids)[labelled])
         warnings += (LEVELS_LOST,)
     manifest = in_fitting_unit(manifest, table, ids, lambda name: store.info(name).decoded_frames)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
-    labelled: Array = np.any(np.isfinite(manifest.labels), axis=1)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
     warnings += tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
     clips = clips.subset(labelled[clips.span])
@@ -90,6 +91,7 @@ def build_training_set(
             f"{labels}: none of the {len(manifest)} spans has a label and a frame with the person in it",
             hint=f"{skipped[0][0]}: {skipped[0][2]}" if skipped else None,
         )
+    warnings += mixed_lengths(table.pauses.step_s, config.clips.length, store.recipe.fields.get("sample_fps"))
     longest = int(clips.length.max())
     if longest < config.clips.length:
         # A model that has only ever seen short clips says nothing of longer ones, and padding costs time.
@@ -115,9 +117,12 @@ def build_training_set(
     )
 
 
-def _check_levels_remain(manifest: Manifest) -> None:
-    """Errors: ConfigError where a recording has one score: without its mean, nothing would be left to learn from."""
-    videos, spans = np.unique(np.array(manifest.videos), return_counts=True)
+def _check_levels_remain(video: Array) -> None:
+    """Errors: ConfigError where a recording has one score: without its mean, nothing would be left to learn from.
+
+    video: (n,), that of each labelled span.
+    """
+    videos, spans = np.unique(video, return_counts=True)
     single = videos[spans == 1]
     if len(single) * 2 > len(videos):
         raise ConfigError(

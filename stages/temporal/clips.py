@@ -67,13 +67,13 @@ class ClipTable:
 
     @property
     def end_s(self) -> Array:
-        """(C,) float64: time of the frame that follows the last; at a video's end one mean frame interval later."""
-        frames = self.table.frames
-        begin, end = frames.first[self.video], frames.first[self.video + 1]
+        """(C,) float64: time of the frame that follows the last; before a pause and at a video's end one mean frame
+        interval later."""
+        frames, pauses = self.table.frames, self.table.pauses
         after = self._frame(self.first) + self.length
-        last = frames.time_s[end - 1]
-        interval = (last - frames.time_s[begin]) / np.maximum(1, end - begin - 1)
-        ends: Array = np.where(after < end, frames.time_s[np.minimum(after, len(frames.time_s) - 1)], last + interval)
+        follows = (after < frames.first[self.video + 1]) & ~pauses.follow(after)
+        alone = frames.time_s[after - 1] + pauses.step_s[self.video]
+        ends: Array = np.where(follows, frames.time_s[np.minimum(after, len(frames.time_s) - 1)], alone)
         return ends
 
     @property
@@ -112,7 +112,7 @@ class ClipTable:
             if self.context_edges == "wrap":
                 place, inside = place % whole, np.ones_like(inside)
             frame, lengths = begin[video] + np.where(inside, grid + place * length, first), length
-        inside &= self._seen(frame, lengths) > 0
+        inside &= (self._seen(frame, lengths) > 0) & (self.table.pauses.inside(frame, lengths) == 0)
         inside[:, self.context] = True
         middle = begin[video] + first
         return np.where(inside, self.pack(frame, lengths), self.pack(middle, length)), inside
@@ -185,6 +185,7 @@ def index_clips(
 
     videos: (S,) ids; start_s, end_s: (S,) seconds, a NaN or infinite end means to the
     video's end. A kept frame belongs to [start, end) by its time. A span shorter than a clip becomes one short clip.
+    A clip reaches across no pause (`Pauses`): what lies between pauses has clips of its own.
     Clips in which the person is seen in no frame, or in a smaller share than `min_valid`, are left out.
     """
     video = table.number(videos)
@@ -211,8 +212,11 @@ def dense_clips(
 
 
 def _clips_of(table: FeatureTable, video: Array, low: Array, high: Array, config: ClipsConfig) -> ClipTable:
-    """Clips of spans of frames [low, high) of videos, all (S,)."""
+    """Clips of spans of frames [low, high) of videos, all (S,); each piece of a span between pauses has its own."""
     length, hop = config.length, config.hop or config.length
+    begin, spans = table.frames.first[video], len(video)
+    piece, low, high = table.pauses.parts(begin + low, begin + high)
+    low, high, video = low - begin[piece], high - begin[piece], video[piece]
     spare = np.maximum(high - low - length, 0)
     count = np.where(high > low, -(-spare // hop) + 1, 0)
     span = np.repeat(np.arange(len(video)), count)
@@ -229,10 +233,10 @@ def _clips_of(table: FeatureTable, video: Array, low: Array, high: Array, config
         video=video[span],
         first=first,
         length=np.minimum(length, high[span] - first),
-        span=span,
+        span=piece[span],
         span_first=low[span],
         span_end=high[span],
-        empty_spans=np.flatnonzero(count == 0),
+        empty_spans=np.flatnonzero(np.bincount(piece, count, spans) == 0),
         unseen_spans=np.zeros(0, np.int64),
     )
 

@@ -12,6 +12,7 @@ from ...cache.store import Store
 from ...configs.subject import MAIN, Subject
 from ...errors import EntryError, InputError
 from .held import READ_FRAMES, FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
+from .pauses import Pauses
 
 
 class FeatureTable:
@@ -32,6 +33,7 @@ class FeatureTable:
         self.device = device
         self.valid = frames.row >= 0  # (F,) bool
         self.seen_before = values.seen_before if isinstance(values, HeldRows) else frames.seen_before()  # (F + 1,)
+        self.pauses = Pauses.of(frames.time_s, frames.first)
         self._values = values
         self._centres: Tensor | None = None  # (V, D) float32, on the device
         self._number = {name: number for number, name in enumerate(frames.ids)}

@@ -39,7 +39,8 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
         return "It cannot be held against ridge regression."
     said = f"{METHODS[other]} minus ridge regression {score_text(over.value, signed=True)}"
     if not over.bounded:
-        return f"{said}, without an interval ({over.reason or 'one person'}): one person tells no method from another."
+        why = "one person" if spans.subjects == 1 else over.no_interval or "not known"
+        return f"{said}, without an interval ({why}): one person tells no method from another."
     said = f"{said} ({metrics.interval} {_between(over)})"
     if over.low > 0:
         return f"{said}: the networks add to a straight line."

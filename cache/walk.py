@@ -109,7 +109,7 @@ class Walk:
         wanted, broken = path.suffix.lower() in self.suffixes, False
         try:
             usual = path.is_file()
-            broken = path.is_symlink() and not path.exists()
+            broken = not usual and path.is_symlink() and not path.exists()
         except OSError:
             usual = True  # whoever opens it will say why it cannot be read
         if path.name.startswith((".", "~$")):  # the second: what Excel leaves beside a workbook that is open

@@ -74,6 +74,7 @@ def prepare_labels(
 
     root, output, folder = Path(root), Path(output), Path(videos or root)
     reader, reading = reader_of(data_set), reading or Reading(span_s)
+    reading.check_used_by(data_set)
     for place in (root, folder):
         if not place.is_dir():
             raise InputError(f"{place} is not a folder; expected the data set's", hint="affect prepare-labels --help")

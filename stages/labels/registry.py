@@ -52,6 +52,18 @@ class Reading:
             if word not in words:
                 raise InputError(f"--{name} is {word!r}; expected {', '.join(words)}")
 
+    def check_used_by(self, data_set: str) -> None:
+        """Errors: InputError where something is said that is of no use to a data set."""
+        if data_set == "spans":
+            return
+        usual = Reading(self.span_s, sheet=self.sheet)
+        names = {"step-s": "step_s", "reduce": "reduction", "time-unit": "time_unit"}
+        unused = [name for name, own in names.items() if getattr(self, own) != getattr(usual, own)]
+        if unused:
+            raise InputError(
+                f"--{unused[0]} is of no use to {data_set}", hint="it is an option of prepare-labels spans"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class ReaderInput:

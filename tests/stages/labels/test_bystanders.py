@@ -148,6 +148,12 @@ def test_the_sheet_of_a_data_set_is_found_or_named(place: Path) -> None:
     assert "sheet 'Retest'" in summary.understood[0]
 
 
+@pytest.mark.parametrize("reading", [Reading(step_s=1.0), Reading(reduction="last"), Reading(time_unit="ms")])
+def test_an_option_that_a_data_set_has_no_use_for_is_refused(place: Path, reading: Reading) -> None:
+    with pytest.raises(InputError, match="is of no use to panss"):
+        prepare_labels("panss", place, place / "out.csv", reading=reading)
+
+
 def test_decimal_commas_are_numbers_only_where_all_of_the_table_has_them(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("name;a;b\n1,5;0,5;2\nx,5;1,5;NA\n")

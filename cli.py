@@ -15,10 +15,11 @@ import click
 from .configs.plain_text import sentence, spelled
 from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import UNNAMED, AffectError, OutputError, named
-from .pipeline.prepare_labels import DATA_SETS, SPAN_S
+from .pipeline.prepare_labels import DATA_SETS, REDUCTIONS, SPAN_S, TIME_UNITS, Reading
 from .pipeline.workers import Workers, cores
 
 if TYPE_CHECKING:
+    from .pipeline.extract.videos import Source
     from .pipeline.terminal.text import Text
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -26,6 +27,7 @@ MOST_STRIDE = 1_000_000  # kept frames: days of video
 MOST_JOBS = 10_000
 READER_GONE = 141  # as a shell says of a program whose reader has gone: 128 and the number of SIGPIPE
 ONE = Workers()  # one process here: the default of every command
+READING = Reading()  # labels as they are usually read
 
 
 class AffectGroup(click.Group):
@@ -185,14 +187,13 @@ def extract_features(
     from .pipeline.events import summary_of
     from .pipeline.extract.extract import ExtractionSummary, extract
     from .pipeline.extract.plan import plan_only
-    from .pipeline.extract.videos import find_videos
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
     flags = {"faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
     settings = _load(config, [*_typed(backbone, weights), *given, *overrides]).features
-    sources = find_videos(videos)
+    sources = _found(videos)
     if dry_run:
         rows = plan_only(sources, store, overwrite=overwrite)
         sys.exit(_say(text.Text(tuple(text.table(["video", "would be"], rows))), as_json, {"videos": rows}))
@@ -205,6 +206,16 @@ def extract_features(
     sys.exit(
         _say(text.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
     )
+
+
+def _found(words: Sequence[str]) -> "list[Source]":
+    """The videos that are meant; what lies beside them and is left out is said."""
+    from .pipeline.extract.videos import search_videos
+
+    search = search_videos(words)
+    for left_out in search.left_out:
+        _print(f"note: {left_out}", err=True)
+    return search.sources
 
 
 def _load(config: str | None, words: Sequence[str]) -> Config:
@@ -277,11 +288,10 @@ def check_videos_command(
     """
     from .pipeline.events import Planned
     from .pipeline.extract.check import check_videos
-    from .pipeline.extract.videos import find_videos
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    sources = find_videos(videos)
+    sources = _found(videos)
     settings = _load(config, overrides).features
     events = check_videos(sources, settings, workers=_workers(jobs, "loky", None))
     with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
@@ -314,7 +324,7 @@ def check_backbone_command(
 
 @main.command("train-temporal")
 @click.option("--store", required=True, metavar="DIR|s3://...", help="The features, from extract-features.")
-@click.option("--labels", required=True, metavar="FILE.csv", help="The label table: video, subject, span, targets.")
+@click.option("--labels", required=True, metavar="FILE", help="The label table (CSV or .xlsx): who, when, targets.")
 @click.option("--run", required=True, metavar="DIR", help="A new folder for the run.")
 @click.option("--mirrored", metavar="DIR", help="Train also on this store, made with features.view=hflip.")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
@@ -533,14 +543,34 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
 @click.option("--output", required=True, metavar="FILE.csv", help="The label table; ranges and units go beside it.")
 @click.option("--videos", metavar="DIR", help="The folder of recordings; ROOT by default.")
 @click.option("--table", metavar="FILE", help="The annotation file; searched for under ROOT by default.")
+@click.option("--sheet", default="", metavar="NAME", help="Of a workbook; by default the one with the right columns.")
 @click.option(
-    "--span-s", default=SPAN_S, show_default=True, metavar="S", help="Span length, if every frame has a label."
+    "--span-s", type=float, metavar="S", help=f"Span length, if every frame has a label; {SPAN_S:g} by default."
+)
+@click.option("--step-s", type=float, metavar="S", help="From span to span; its length by default. Of `spans` alone.")
+@click.option(
+    "--reduce",
+    type=click.Choice(REDUCTIONS),
+    default=READING.reduction,
+    show_default=True,
+    help="What a span gets of its labels. Of `spans` alone.",
+)
+@click.option(
+    "--time-unit",
+    type=click.Choice(TIME_UNITS),
+    default=READING.time_unit,
+    show_default=True,
+    help="Of times. auto: as their column says, or the only one that fits. Of `spans` alone.",
 )
 @json_option
 def prepare_labels_command(
-    *, data_set: str, root: str, output: str, videos: str | None, table: str | None, span_s: float, as_json: bool
-) -> None:
+    *, data_set: str, root: str, output: str, videos: str | None, table: str | None, sheet: str, span_s: float | None,
+    step_s: float | None, reduce: str, time_unit: str, as_json: bool,
+) -> None:  # fmt: skip
     """Make a label table from the annotation files of a data set, and list what is missing on disk.
+
+    `spans` takes labels of your own in time: tables of time,TARGET,... or start,end,TARGET,... (one for each video,
+    named after it, or with a column video), and ELAN documents (.eaf).
 
     `ness` writes one for each instrument where the table holds PANSS and CAINS: FILE-panss.csv and FILE-cains.csv.
 
@@ -549,5 +579,6 @@ def prepare_labels_command(
     from .pipeline.prepare_labels import prepare_labels
     from .pipeline.terminal import text
 
-    summary = prepare_labels(data_set, root, output, videos=videos, table=table, span_s=span_s)
+    reading = Reading(span_s, step_s, reduce, time_unit, sheet)  # type: ignore[arg-type]  # click checked the words
+    summary = prepare_labels(data_set, root, output, videos=videos, table=table, reading=reading)
     sys.exit(_say(text.of_labels(summary), as_json, asdict(summary)))

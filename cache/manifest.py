@@ -10,24 +10,27 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ManifestError
+from .cell_values import TimeUnit, decimal_sign, missing_words
 from .csv_cells import to_cells
 from .files import write_whole
 from .ids import entry_id
 from .manifest_csv import (
     FIRST_LINE,
+    IN_MS,
     REQUIRED,
     SPLITS,
+    check_required,
     choose_targets,
-    read_header,
-    read_numbers,
+    is_manifest,
+    manifest_names,
+    read_labels,
     read_spans,
     read_splits,
-    read_table,
-    read_text,
     read_words,
 )
 from .manifest_sidecar import read_sidecar, sidecar_path, sidecar_text, write_sidecar
 from .records import Array, Target
+from .tables import few, read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Manifest:
     labels: Array  # (M, K) float64, NaN where missing
     path: Path | None = None
     lines: Array | None = None  # (M,) int64, line of the file
+    time_unit: TimeUnit = "s"  # in which the file has its times; auto: nobody has said that its numbers are seconds
+    times: str = "seconds"  # the same in words, as a clock's hh:mm:ss
+    layout: tuple[str, ...] = ()  # how the file was read, where that is not the usual way, in words
 
     def __post_init__(self) -> None:
         rows = len(self.videos)
@@ -66,40 +72,55 @@ class Manifest:
         """`FILE, line N` of a row, for messages."""
         return f"{self.path or 'manifest'}, line {self.line(row)}"
 
+    @property
+    def understood(self) -> str:
+        """In one line, what the file was read as."""
+        count, videos = len(self), len(set(self.videos))
+        spans = f"{count} span{'s' if count != 1 else ''} of {videos} video{'s' if videos != 1 else ''}"
+        words = (spans, f"targets {few(self.target_names)}", *self.layout, f"times {self.times}")
+        return f"{self.path.name if self.path else 'labels'}: {'; '.join(words)}"
+
 
 def read_manifest(
-    path: str | Path, targets: Sequence[str] = (), ranges: Mapping[str, tuple[float, float]] | None = None
+    path: str | Path,
+    targets: Sequence[str] = (),
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    time_unit: TimeUnit = "auto",
+    sheet: str = "",
 ) -> Manifest:
-    """The manifest in a CSV file, with the ranges and units of `<stem>.yaml` beside it when there is one.
+    """The manifest in a CSV file or a workbook, with the ranges and units of `<stem>.yaml` beside it if there is one.
 
     `targets` empty: every column that is not one of the manifest's own. `ranges` overrides the sidecar's.
+    time_unit: of the spans; auto: numbers are taken as seconds, or as what their column's name says.
     Errors: ManifestError naming file, line, column, value and what was expected.
     """
     path = Path(path)
-    text = read_text(path)
-    header = read_header(text, path)
-    names = choose_targets(header, tuple(targets), path)
-    table = read_table(text, header, names, path)
-    lines = np.arange(len(table), dtype=np.int64) + FIRST_LINE
-    blank = table.isna().all(axis=1).to_numpy()
-    table, lines = table[~blank], lines[~blank]
-    if table.empty:
-        raise ManifestError(f"{path} has column names but no rows", hint="one row per labelled span")
-    described = read_sidecar(path, header)
+    table = read_table(path, is_manifest, sheet)
+    check_required(table.names, table.place, table.header_line)
+    names = choose_targets(table, tuple(targets))
+    if not len(table):
+        raise ManifestError(f"{table.place} has column names but no rows", hint="one row per labelled span")
+    described = read_sidecar(path, table.names)
     known = [described.get(name, Target(name)) for name in names]
     for name, (low, high) in (ranges or {}).items():
         known = [replace(target, low=low, high=high) if target.name == name else target for target in known]
-    start_s, end_s = read_spans(table, lines, path)
+    sign = decimal_sign(table, [name for name in table.names if name in {*IN_MS, *IN_MS.values(), *names}])
+    spans = read_spans(table, time_unit, sign)
+    layout = (*table.layout, "decimal comma" if sign == "," else "", missing_words(table, names))
     manifest = Manifest(
-        videos=read_words(table, "video", lines, path),
-        subjects=read_words(table, "subject", lines, path),
-        start_s=start_s,
-        end_s=end_s,
-        splits=read_splits(table, lines, path),
+        videos=read_words(table, "video"),
+        subjects=read_words(table, "subject"),
+        start_s=spans.start_s,
+        end_s=spans.end_s,
+        splits=read_splits(table),
         targets=tuple(known),
-        labels=np.column_stack([read_numbers(table, name, lines, path) for name in names]),
+        labels=read_labels(table, names, sign),
         path=path,
-        lines=lines,
+        lines=table.lines,
+        time_unit=spans.unit,
+        times=spans.words,
+        layout=tuple(filter(None, layout)),
     )
     _check_values(manifest)
     _check_duplicates(manifest)
@@ -134,7 +155,7 @@ def check_replaced(manifest: Manifest, path: Path) -> None:
     columns = {*REQUIRED, *manifest.target_names}
     if path.exists():
         try:
-            header = [name for name in read_header(read_text(path), path) if name != "split"]
+            header = [name for name in manifest_names(path) if name != "split"]
         except ManifestError:
             header = []
         if set(header) != columns and not _written_here(path, header):

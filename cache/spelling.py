@@ -18,13 +18,14 @@ def people_of(names: Iterable[str]) -> dict[str, str]:
     Between two digits punctuation does count, since 1-11 is not 11-1; unless the same digits also stand without any,
     as 12-34 and 1234.
     """
-    keys = {name: _folded(name) for name in names}
+    keys = {name: folded(name) for name in names}
     whole = {key for key in keys.values() if " " not in key}
     joined = {name: ZEROS.sub("", key.replace(" ", "")) for name, key in keys.items()}
     return {name: joined[name] if joined[name] in whole else key for name, key in keys.items()}
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name without what does not count, with a blank where words of it part: `S_01 (a)` is `s1 a`."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = "".join(map(_plain, UNSEEN.sub("", text))).strip()
     if number := FLOAT.fullmatch(text):

@@ -243,10 +243,14 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, slots=True)
 class LabelsConfig:
-    """Which columns of the manifest are targets, and their ranges."""
+    """Which columns of the manifest are targets, their ranges, and how the table is to be read."""
 
     targets: tuple[str, ...] = ()  # names of columns; empty: every column that is not one of the manifest's own
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)  # target -> [low, high], in its own unit
+    # Of start_s and end_s. hms: hh:mm:ss.fff or mm:ss. auto: hms where a time has a colon; else seconds, or
+    # milliseconds where only these fit the videos, which is said
+    time_unit: Literal["auto", "s", "ms", "hms"] = "auto"
+    sheet: str = ""  # of a workbook; empty: the one with the columns of a label table
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.ranges.items():

@@ -136,6 +136,7 @@ class FoldsPlanned:
 
     folds: int  # that are not done yet
     epochs: int  # of each, at most
+    labels: str = field(default="", compare=False)  # what the label table was read as, in one line
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,26 +4,24 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
-from ..stages.labels.registry import READERS, ReaderInput, reader_of
+from ..stages.labels.registry import READERS, REDUCTIONS, SPAN_S, TIME_UNITS, ReaderInput, Reading, reader_of
 
 if TYPE_CHECKING:
     from ..cache.manifest import Manifest
     from ..cache.records import Array
-    from ..stages.labels.registry import Reader
-    from ..stages.labels.tables import Prepared, Problem, VideoFiles
+    from ..stages.labels.tables import Prepared, Problem
 
+__all__ = ["DATA_SETS", "REDUCTIONS", "SPAN_S", "TIME_UNITS", "Reading", "prepare_labels"]
 # The command line offers these names, so this file imports what is heavy only where it is used.
 DATA_SETS = tuple(READERS)
 PROBLEMS = "problem,name,detail"  # the columns of a list of problems
-MOST_SPAN_S = 86400.0
-SPAN_S = 2.0  # length of a labelled span where a data set labels every frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,8 @@ class LabelsSummary:
 
     tables: tuple[Path, ...]
     manifests: tuple[ManifestSummary, ...]
+    understood: tuple[str, ...] = ()  # a line for each table, or for all that are alike: what it was read as
+    notes: tuple[str, ...] = ()  # what lies beside them and was passed over
 
 
 def prepare_labels(
@@ -58,62 +58,38 @@ def prepare_labels(
     *,
     videos: str | Path | None = None,
     table: str | Path | None = None,
-    span_s: float = SPAN_S,
+    span_s: float | None = None,
+    reading: Reading | None = None,
 ) -> LabelsSummary:
     """What was written: the manifest of a data set under `root`, at `output`, with ranges and units beside it.
 
     Where a table holds labels that are not for one run (PANSS and CAINS), a manifest is written for each, named after
     `output`: labels-panss.csv and labels-cains.csv for labels.csv.
     data_set: one of `DATA_SETS`; videos: the folder of recordings, `root` unless said; table: the annotation file,
-    found under `root` unless said; span_s: the length of a labelled span where a data set labels every frame.
+    found under `root` unless said; span_s: that of `reading`, and nothing else of it.
     Errors: InputError or ManifestError where there are no tables, more than one fits, no label is left, or a file that
     is no older manifest would be replaced; nothing is written then.
     """
+    from ..stages.labels.finding import find
+
     root, output, folder = Path(root), Path(output), Path(videos or root)
-    reader = reader_of(data_set)
+    reader, reading = reader_of(data_set), reading or Reading(span_s)
+    reading.check_used_by(data_set)
     for place in (root, folder):
         if not place.is_dir():
             raise InputError(f"{place} is not a folder; expected the data set's", hint="affect prepare-labels --help")
-    if not 0 < span_s <= MOST_SPAN_S:  # also for what is no number
-        raise InputError(f"--span-s is {span_s:g}; expected seconds, above 0 to {MOST_SPAN_S:g}")
-    files = find_files(folder, output)
-    tables = [Path(table)] if table else find_tables(data_set, reader, root, output)
-    times = {path: _times_of(folder / path) for path in reader.timed(tables, files)}
-    prepared = reader.read(ReaderInput(tables, files, times, span_s))
+    own = (output, _problems_path(output))
+    given = Path(table) if table else None
+    found = find(data_set, reader, root, folder=folder, start=output.parent, table=given, own=own)
+    tables = found.tables
+    times = {path: _times_of(folder / path) for path in reader.timed(tables, found.videos)}
+    offsets = _clock_offsets_s(folder, times) if reader.on_clock(tables) else {}
+    prepared = reader.read(ReaderInput(tables, found.videos, times, reading, offsets))
     made = [(_place(part, output), part, part.manifest()) for part in prepared]
     for place, _, manifest in made:
         _check_place(place, manifest, tables)
-    return LabelsSummary(tuple(tables), tuple(_write(*one) for one in made))
-
-
-def find_files(folder: Path, output: Path) -> "VideoFiles":
-    """Every video below the folder, by its path there, with its path from the manifest's own folder."""
-    from ..stages.labels.tables import VideoFiles
-    from .extract.videos import VIDEO_SUFFIXES
-
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
-    start = output.parent.resolve()
-    relative = {file: Path(os.path.relpath(file.resolve(), start)).as_posix() for file in found}
-    return VideoFiles({file.relative_to(folder).as_posix(): path for file, path in relative.items()})
-
-
-def find_tables(data_set: str, reader: "Reader", root: Path, output: Path) -> list[Path]:
-    """The data set's annotation files below `root`, sorted. Errors: InputError for none, or too many to tell."""
-    mine = {output.resolve(), _problems_path(output).resolve()}
-    candidates = sorted(file for file in root.rglob("*") if file.suffix.lower() in reader.suffixes and file.is_file())
-    candidates = [file for file in candidates if file.resolve() not in mine and not file.name.startswith("~$")]
-    found = [file for file in candidates if reader.fits(file)]
-    if not found:
-        raise InputError(
-            f"{root} holds no annotations of {data_set}; looked into {len(candidates)} files for {reader.expected}",
-            hint="--table FILE names the annotation file",
-        )
-    if len(found) > 1 and not reader.many:
-        raise InputError(
-            f"{root} holds {len(found)} tables that may be meant: {', '.join(str(file) for file in found[:4])}",
-            hint="--table FILE names the annotation file",
-        )
-    return found
+    understood = dict.fromkeys(line for part in prepared for line in part.understood)
+    return LabelsSummary(tuple(tables), tuple(_write(*one) for one in made), tuple(understood), found.notes)
 
 
 def _times_of(path: Path) -> "Array | VideoError":
@@ -123,6 +99,12 @@ def _times_of(path: Path) -> "Array | VideoError":
         return frame_times_s(path)
     except VideoError as error:
         return error
+
+
+def _clock_offsets_s(folder: Path, times: "Mapping[str, Array | VideoError]") -> dict[str, float]:
+    from ..stages.features.video.choice import clock_offset_s
+
+    return {path: clock_offset_s(folder / path) for path, found in times.items() if not isinstance(found, VideoError)}
 
 
 def _place(part: "Prepared", output: Path) -> Path:

@@ -1,33 +1,13 @@
 """Which files are meant by the words a user typed, and the id each has in a store."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...cache.ids import entry_id
+from ...cache.walk import VIDEO_SUFFIXES, Walk
 from ...errors import InputError
-
-# Only decides what a folder's walk picks up; a file named on the command line is always tried.
-VIDEO_SUFFIXES = {
-    *(".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mxf", ".webm", ".wmv"),
-    *(
-        ".264",
-        ".h264",
-        ".h265",
-        ".hevc",
-        ".m2ts",
-        ".m2v",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".ogm",
-        ".ogv",
-        ".ts",
-        ".vob",
-        ".y4m",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +18,32 @@ class Source:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the words of a call mean."""
+
+    sources: list[Source]  # sorted by id
+    left_out: tuple[str, ...]  # in sentences: what lies in their folders and is not among the sources
+
+
 def find_videos(words: Sequence[str]) -> list[Source]:
-    """Videos of files and folders, sorted by id. In a folder: every file with a video's suffix, at any depth, and every
-    folder that does not say what is in it, which then fails as a video would.
+    """The sources of `search_videos`."""
+    return search_videos(words).sources
+
+
+def search_videos(words: Sequence[str]) -> Search:
+    """Videos of files and folders. In a folder: every file with a video's suffix, at any depth, and every folder that
+    does not say what is in it, which then fails as a video would.
 
     Ids are paths relative to the folder given, or a file's own name.
     Errors: InputError for a path that is missing, a folder without videos, or two files with one id.
     """
     found: dict[str, Source] = {}
+    left_out: dict[str, None] = {}
     for word in words:
-        for path, relative in _expand(Path(word)):
+        files, sentences = _expand(Path(word))
+        left_out |= dict.fromkeys(sentences)
+        for path, relative in files:
             source = Source(path, entry_id(relative))
             other = found.setdefault(source.id, source)
             # realpath, since a link that leads to itself makes Path.resolve fail
@@ -56,45 +52,22 @@ def find_videos(words: Sequence[str]) -> list[Source]:
                     f"{other.path} and {path} would both be stored as {source.id}",
                     hint="give the folder above both, so that their paths tell them apart",
                 )
-    return sorted(found.values(), key=lambda source: source.id)
+    return Search(sorted(found.values(), key=lambda source: source.id), tuple(left_out))
 
 
-def _expand(path: Path) -> list[tuple[Path, str]]:
-    if path.is_dir():
-        found = [(file, file.relative_to(path).as_posix()) for file in _walk(path)]
-        if not found:
-            raise InputError(
-                f"{path} holds no video; looked at any depth for files ending in {' '.join(sorted(VIDEO_SUFFIXES))}"
-            )
-        return found
-    if not path.exists():
-        raise InputError(f"{path} does not exist; expected a video file or a folder of videos")
-    return [(path, path.name)]
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[tuple[int, int]] = set()  # a symlink may lead back to a folder above it
-    unread: list[OSError] = []
-    for name, folders, files in os.walk(folder, onerror=unread.append, followlinks=True):
-        identity = Path(name).stat()
-        if (identity.st_dev, identity.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((identity.st_dev, identity.st_ino))
-        folders[:] = sorted(item for item in folders if not item.startswith("."))
-        for file in sorted(files):
-            path = Path(name, file)
-            if _is_file(path) and path.suffix.lower() in VIDEO_SUFFIXES and not file.startswith("."):
-                yield path
-    for error in unread:
-        if Path(error.filename) == folder:
-            raise InputError(f"{folder} cannot be listed ({error.strerror}); expected a folder of videos")
-        yield Path(error.filename)
-
-
-def _is_file(path: Path) -> bool:
-    """Whether a file is there, or something that a user expects to be one: that is listed as failed, not left out."""
-    try:
-        return path.is_file() or (path.is_symlink() and not path.exists())
-    except OSError:
-        return True
+def _expand(path: Path) -> tuple[list[tuple[Path, str]], tuple[str, ...]]:
+    if not path.is_dir():
+        if not os.path.lexists(path):  # a link that leads nowhere fails as a video would
+            raise InputError(f"{path} does not exist; expected a video file or a folder of videos")
+        return [(path, path.name)], ()
+    walk = Walk.of(path, VIDEO_SUFFIXES)
+    for folder in walk.unlisted:
+        if folder.path == path:
+            raise InputError(f"{path} cannot be listed ({folder.reason}); expected a folder of videos")
+    found = [*walk.files, *(folder.path for folder in walk.unlisted)]
+    if not found:
+        raise InputError(
+            f"{path} holds no video; looked at any depth for files ending in {' '.join(sorted(VIDEO_SUFFIXES))}",
+            hint="; ".join(walk.left_out) or None,
+        )
+    return [(file, file.relative_to(path).as_posix()) for file in found], walk.left_out

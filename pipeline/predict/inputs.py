@@ -10,9 +10,10 @@ from ...cache.files import PARTIAL
 from ...cache.ids import entry_id
 from ...cache.opening import open_store, store_exists
 from ...cache.records import Json
+from ...cache.walk import VIDEO_SUFFIXES
 from ...configs.schema import Method
 from ...errors import InputError, RunError
-from ..extract.videos import VIDEO_SUFFIXES, Source, find_videos
+from ..extract.videos import Search, Source, search_videos
 from ..runs.files import read_json
 
 LOCK = ".predict.lock"  # in an output's folder while a call writes there
@@ -45,6 +46,7 @@ class Inputs:
     sources: list[Source]
     stored: list[str]  # ids in the store, without their recording
     missing: list[str]
+    left_out: tuple[str, ...] = ()  # in sentences, as of `Search`
 
     @property
     def all_ids(self) -> list[str]:
@@ -58,13 +60,16 @@ def find_inputs(words: Sequence[str], location: str) -> Inputs:
     Errors: InputError where nothing at all is there, and as `find_videos`.
     """
     known = set(open_store(location).ids()) if location != MEMORY and store_exists(location) else set()
-    files, stored, missing = [], [], []
+    files, stored, missing, other = [], [], [], []
     for word in words:
         matches = [] if Path(word).exists() else sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - a pattern may be absolute
         if Path(word).exists():
             files.append(word)
         elif matches:
-            files += [match for match in matches if Path(match).suffix.lower() in VIDEO_SUFFIXES]
+            videos = [match for match in matches if Path(match).suffix.lower() in VIDEO_SUFFIXES]
+            files += videos
+            if len(videos) < len(matches):
+                other.append(f"{word}: {len(matches) - len(videos)} of {len(matches)} are left out by their ending")
         elif word in known or entry_id(word) in known:
             stored.append(word if word in known else entry_id(word))
         else:
@@ -75,7 +80,8 @@ def find_inputs(words: Sequence[str], location: str) -> Inputs:
             f"{', '.join(missing)}: no such file, folder or pattern{place}",
             hint="affect inspect-cache STORE lists the ids of a store; a pattern needs quotes",
         )
-    return Inputs(find_videos(files) if files else [], list(dict.fromkeys(stored)), missing)
+    search = search_videos(files) if files else Search([], ())
+    return Inputs(search.sources, list(dict.fromkeys(stored)), missing, (*other, *search.left_out))
 
 
 def default_store(output: Path) -> str:

@@ -17,7 +17,7 @@ from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
 from ...configs.schema import Method
 from ...errors import UNNAMED, AffectError, InputError, named
-from ..events import ClipsScored, Moved, Planned, ScoresPlanned, VideoFailed, VideoOutcome, within
+from ..events import ClipsScored, Moved, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
 from ..extract.plan import Todo, plan
 from ..extract.videos import Source
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed
-PredictEvent = ScoresPlanned | Planned | Moved | VideoOutcome | Scoring
+PredictEvent = ScoresPlanned | Step | Planned | Moved | VideoOutcome | Scoring
 
 
 def predict(
@@ -150,6 +150,8 @@ def _predict(
         warnings=scorer.warnings,
         range_check=scorer.range_check,
     )
+    if options.key_file is None:  # else names are not shown
+        yield from (Step(f"note: {words}") for words in inputs.left_out)
     for where, run in dict(zip(locations, runs, strict=True)).items():
         if where != locations[0]:
             # A video that fails here has no entry in this store, so it fails again where it is scored.

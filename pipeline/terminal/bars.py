@@ -62,7 +62,7 @@ class _Drawing:
     def show(self, event: Any) -> None:
         match event:
             case Step(words):
-                self.progress.console.print(spelled(words), highlight=False, markup=False, emoji=False)
+                self._say(words)
             case Planned(videos):
                 self._begin("videos", videos)
             case Moved(name, position_s, duration_s, frames):
@@ -77,7 +77,9 @@ class _Drawing:
                     self._end(name, "scores of ", counts=False)
             case VideoCheck():
                 self._end("")
-            case FoldsPlanned(folds, epochs):
+            case FoldsPlanned(folds, epochs, labels):
+                if labels:
+                    self._say(labels)
                 self._begin("folds", folds)
                 self.epochs = epochs
             case EpochDone(name, record, epochs):
@@ -90,6 +92,9 @@ class _Drawing:
                 self._begin("settings", settings)
             case FoldOutcome(name) | SweepOutcome(name):
                 self._end(name)
+
+    def _say(self, words: str) -> None:
+        self.progress.console.print(spelled(words), highlight=False, markup=False, emoji=False)
 
     def _begin(self, what: str, total: int) -> None:
         if self.whole is not None:

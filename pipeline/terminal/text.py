@@ -263,7 +263,8 @@ def of_prediction(summary: "PredictSummary") -> Text:
 
 def of_labels(summary: "LabelsSummary") -> Text:
     """What was written, and what is missing or wrong, counted and listed."""
-    lines = [line for made in summary.manifests for line in _of_manifest(made)]
+    lines = [*summary.understood[:SPANS_SHOWN], *(f"note: {note}" for note in summary.notes)]
+    lines += [line for made in summary.manifests for line in _of_manifest(made)]
     if parts := [made.part for made in summary.manifests if made.part]:
         lines.append(f"{' and '.join(parts)} stand in one table: a manifest each, for a run each")
     return Text(tuple(lines))

@@ -37,6 +37,7 @@ def describe_environment(
         "recipe_digest": data.recipe.digest,
         "store_digest": data.store_digest,
         "labels": labels.name,
+        "labels_read": data.manifest.understood,
         "labels_sha256": labels_sha256(labels),
         "features_held_in": data.clips.table.place,
     }

@@ -99,7 +99,7 @@ def train(
         done = folder.finished_folds()
         left = [fold for fold in folds if fold.name not in done]
         epochs = config.loss.contrastive_epochs + config.training.epochs
-        yield FoldsPlanned(len(left), epochs * config.training.seeds)
+        yield FoldsPlanned(len(left), epochs * config.training.seeds, data.manifest.understood)
         devices = spread_devices(place, workers.jobs)
         tasks = [
             FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)

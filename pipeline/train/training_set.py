@@ -19,6 +19,7 @@ from ...stages.temporal.centring import one_span_each
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.pauses import mixed_lengths
 from ...stages.temporal.scaling import LabelScaling
+from ...stages.temporal.time_units import in_fitting_unit
 from .splits import people_by_row
 
 LEVELS_LOST = (
@@ -68,7 +69,8 @@ def build_training_set(
     Errors: ManifestError for a table that cannot be read, an unknown video, a constant target, or no usable span;
     StoreError for a store that cannot be opened, or a mirrored one that does not go with it.
     """
-    manifest = read_manifest(labels, config.labels.targets, config.labels.ranges)
+    said = config.labels
+    manifest = read_manifest(labels, said.targets, said.ranges, time_unit=said.time_unit, sheet=said.sheet)
     check_targets_vary(manifest, np.ones(len(manifest), bool), "labelled")
     manifest, warnings = _with_ranges(manifest)
     store = open_store(store_location)
@@ -80,6 +82,7 @@ def build_training_set(
     if centre == "person":
         _check_levels_remain(np.array(ids)[labelled])
         warnings += (LEVELS_LOST,)
+    manifest = in_fitting_unit(manifest, table, ids, lambda name: store.info(name).decoded_frames)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
     warnings += tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ...cache.records import Array, Target
+from ...cache.tables import read_bounded
+from ...cache.text_rows import Row, text_form, text_rows
 from ...errors import ManifestError, VideoError
-from .registry import Reader, ReaderInput
+from .registry import SPAN_S, Reader, ReaderInput
 from .tables import SPLIT_WORDS, LabelRow, Prepared, Problem, VideoFiles, header
 
 TARGETS = (Target("valence", -1, 1), Target("arousal", -1, 1))
@@ -56,11 +58,12 @@ def read(data: ReaderInput) -> list[Prepared]:
             continue
         name, split = data.videos.paths[video], split_of(table)
         more, wrong = span_rows(
-            read_annotations(table), time_s, data.span_s, video=name, subject=table.stem, split=split
+            read_annotations(table), time_s, data.reading.span_s or SPAN_S, video=name, subject=table.stem, split=split
         )
         rows += more
         problems += wrong
-    return [Prepared(tuple(rows), TARGETS, (*problems, *data.videos.unused(used)))]
+    read_as = f"{len(data.tables)} text files: valence, arousal of every frame, a line each"
+    return [Prepared(tuple(rows), TARGETS, (*problems, *data.videos.unused(used)), understood=(read_as,))]
 
 
 def _person(table: Path) -> str | None:
@@ -77,25 +80,25 @@ def read_annotations(path: Path) -> Array:
 
     Errors: ManifestError for a file without the header or with a line that is no pair of numbers.
     """
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path} cannot be read: {error}") from error
-    if lines[0].strip().lower().replace(" ", "") != "valence,arousal":
-        raise ManifestError(f"{path}, line 1 is {lines[0].strip()!r}; expected valence,arousal")
-    values = np.full((len(lines) - 1, 2), np.nan)
-    for line, words in enumerate(lines[1:], 2):
-        if not words.strip():
-            values[line - 2] = INVALID
+    data = read_bounded(path)
+    rows = list(text_rows(data, text_form(data, path, _fits_rows), path))
+    if not rows or not _fits_rows(rows[:1]):
+        raise ManifestError(f"{path}, line 1 is {','.join(rows[0][1] if rows else [])!r}; expected valence,arousal")
+    values = np.full((len(rows) - 1, 2), INVALID)
+    for number, (line, words) in enumerate(rows[1:]):
+        if not any(word.strip() for word in words):
             continue
         try:
-            values[line - 2] = [float(word) for word in words.split(",")]
+            valence, arousal = map(float, words)
         except ValueError as error:
-            raise ManifestError(f"{path}, line {line} is {words.strip()!r}; expected valence,arousal") from error
-    if not lines[-1].strip():
-        values = values[:-1]
+            raise ManifestError(f"{path}, line {line} is {','.join(words)!r}; expected valence,arousal") from error
+        values[number] = valence, arousal
     values[(values == INVALID).any(axis=1)] = np.nan
     return values
+
+
+def _fits_rows(rows: Sequence[Row]) -> bool:
+    return any([word.strip().lower() for word in words] == ["valence", "arousal"] for _, words in rows)
 
 
 def span_rows(

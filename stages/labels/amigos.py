@@ -25,14 +25,18 @@ from .tables import (
     records,
     require_columns,
     text,
+    understood,
 )
 
 ANNOTATORS = (1, 2, 3)
 TARGETS = (Target("valence", -1, 1), Target("arousal", -1, 1))
 COLUMNS = {target.name: [f"{target.name.title()}_Annotator_{a}" for a in ANNOTATORS] for target in TARGETS}
+NEEDED = ["UserID", "VideoID", "Segment_Index", *COLUMNS["valence"], *COLUMNS["arousal"]]
 SEGMENT_S = 20.0
 SECOND_START_S = 5.0
-NAME = re.compile(r"P0*(?P<user>\d+)_(?P<video>[A-Za-z0-9]+)(?:_.*)?", re.IGNORECASE)
+USER = r"[A-Za-z]{0,12}[ _-]?0*(?P<user>\d+)"  # P01, p1, 01, user_1
+NAME = re.compile(rf"{USER}_0*(?P<video>[A-Za-z0-9]+)(?:_.*)?")
+USER_ID = re.compile(rf"{USER}(?:[.,]0+)?")  # also what a spreadsheet makes of a whole number
 
 
 def segments(duration_s: float) -> list[tuple[float, float]]:
@@ -51,6 +55,12 @@ def video_key(path: str) -> str | None:
     """`P{user}_{video}` of a recording's file name, as `P01_18_face.mov` -> `P1_18`; None for another kind of name."""
     found = NAME.fullmatch(PurePosixPath(path).stem)
     return f"P{found['user']}_{found['video']}".upper() if found else None
+
+
+def user_of(cell: str) -> str:
+    """The number of a participant, however a table writes it; the cell itself where it is none."""
+    found = USER_ID.fullmatch(cell)
+    return found["user"] if found else cell
 
 
 def duration_s(time_s: Array) -> float:
@@ -75,8 +85,8 @@ def read(data: ReaderInput) -> list[Prepared]:
     Annotations are clamped to [-1, 1], as published, and averaged over those annotators that gave one.
     """
     path = data.tables[0]
-    table = read_cells(path)
-    require_columns(table, ["UserID", "VideoID", "Segment_Index", *COLUMNS["valence"], *COLUMNS["arousal"]], path)
+    table = read_cells(path, lambda names: set(NEEDED) <= set(names), data.reading.sheet)
+    require_columns(table, NEEDED, path)
     errors = {name: found for name, found in data.times.items() if isinstance(found, VideoError)}
     durations_s = {name: duration_s(found) for name, found in data.times.items() if not isinstance(found, VideoError)}
     videos = VideoFiles({name: path for name, path in data.videos.paths.items() if name not in errors})
@@ -88,7 +98,8 @@ def read(data: ReaderInput) -> list[Prepared]:
     used: set[str] = set()
     absent: dict[str, int] = {}
     for cells in records(table):
-        user, key = text(cells["UserID"]), f"P{text(cells['UserID'])}_{text(cells['VideoID'])}"
+        user = user_of(text(cells["UserID"]))
+        key = f"P{user}_{text(cells['VideoID']).lstrip('0')}"
         file = files.get(key.upper())
         segment = number(cells["Segment_Index"], key, "Segment_Index", problems)
         if file is None:
@@ -107,7 +118,8 @@ def read(data: ReaderInput) -> list[Prepared]:
             continue
         rows.append(LabelRow(videos.paths[file], f"P{user}", *spans[int(segment) - 1], values))
     problems += [Problem("labels without a video", key, f"{count} segments") for key, count in absent.items()]
-    return [Prepared(drop_repeats(rows, problems), TARGETS, (*problems, *videos.unused(used)))]
+    kept = drop_repeats(rows, problems)
+    return [Prepared(kept, TARGETS, (*problems, *videos.unused(used)), understood=(understood(table),))]
 
 
 def _mean(cells: Cells, target: Target, name: str, problems: list[Problem]) -> float:

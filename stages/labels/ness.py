@@ -7,15 +7,15 @@ Source: Kay, Fiszbein & Opler, Schizophrenia Bulletin 1987 (PANSS, items 1 to 7,
 Kring et al., American Journal of Psychiatry 2013 (CAINS, items 0 to 4, four expression items).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ...cache.records import Target
+from ...cache.tables import Fits, Table
 from ...errors import ManifestError
 from .registry import Reader, ReaderInput
 from .tables import (
@@ -32,6 +32,8 @@ from .tables import (
     records,
     scaled,
     text,
+    understood,
+    video_named,
 )
 
 VIDEO_COLUMNS = ("video", "file", "interview", "recording")
@@ -89,9 +91,12 @@ def instruments_in(columns: Sequence[str]) -> list[Instrument]:
 
 def fits(wanted: Sequence[Instrument], file: Path) -> bool:
     """Whether a table holds one of these instruments; a manifest has such columns too and is none."""
-    if file.suffix.lower() == ".csv" and "start_s" in header(file):
-        return False
-    return any(instrument in wanted for instrument in instruments_in(list(read_cells(file).columns)))
+    names, holds = header(file, _holds(wanted)), _holds(wanted)
+    return "start_s" not in names and holds(names)
+
+
+def _holds(wanted: Sequence[Instrument]) -> Fits:
+    return lambda names: any(instrument in wanted for instrument in instruments_in(names))
 
 
 def read(wanted: Sequence[Instrument], data: ReaderInput) -> list[Prepared]:
@@ -100,30 +105,31 @@ def read(wanted: Sequence[Instrument], data: ReaderInput) -> list[Prepared]:
     Errors: ManifestError naming the columns that a table of none of them lacks.
     """
     path = data.tables[0]
-    table = read_cells(path)
-    held = instruments_in(list(table.columns))
+    table = read_cells(path, _holds(wanted), data.reading.sheet)
+    held = instruments_in(table.names)
+    ignored: set[str] = set()
     unclear: list[Problem] = []
     if len(held) > 1:
-        totals = [column for column in table.columns if plain(column) == TOTAL_OF_ONE]
-        table = table.drop(columns=totals)
+        ignored = {column for column in table.names if plain(column) == TOTAL_OF_ONE}
         names = [instrument.name for instrument in held]
         detail = f"of {' or '.join(names)}? call it {' total or '.join(names)} total; left out"
-        unclear = [Problem("column is ambiguous", column, detail) for column in totals]
+        unclear = [Problem("column is ambiguous", column, detail) for column in table.names if column in ignored]
     chosen = [instrument for instrument in wanted if instrument in held] or wanted[:1]
-    found = [(instrument, read_instrument(table, path, instrument, data.videos)) for instrument in chosen]
+    found = [(instrument, read_instrument(table, instrument, data.videos, ignored)) for instrument in chosen]
     return [
-        replace(part, problems=(*unclear, *part.problems), part=instrument.name if len(chosen) > 1 else "")
+        replace(part, problems=(*unclear, *part.problems), part=instrument.name if len(chosen) > 1 else "",
+                understood=(understood(table),))
         for instrument, part in found
-    ]
+    ]  # fmt: skip
 
 
-def read_instrument(table: pd.DataFrame, path: Path, instrument: Instrument, videos: VideoFiles) -> Prepared:
+def read_instrument(table: Table, instrument: Instrument, videos: VideoFiles, ignored: Collection[str]) -> Prepared:
     """A row per interview whose video is there, spanning all of it, in the instrument's own units.
 
-    The total is the table's own, and where it has none the sum of all items. A value outside its scale is left out.
-    Errors: ManifestError naming the columns a table lacks.
+    ignored: columns that are not looked at. The total is the table's own, and where it has none the sum of all items.
+    A value outside its scale is left out. Errors: ManifestError naming the columns a table lacks.
     """
-    columns = list(table.columns)
+    columns, path = [name for name in table.names if name not in ignored], table.path
     video_column = _required(columns, VIDEO_COLUMNS, "video", path)
     subject_column = _required(columns, SUBJECT_COLUMNS, "subject", path)
     for item in instrument.rated:
@@ -133,9 +139,8 @@ def read_instrument(table: pd.DataFrame, path: Path, instrument: Instrument, vid
     used: set[str] = set()
     for cells in records(table):
         name = text(cells[video_column])
-        file = _file(name, videos)
+        file = video_named(name, videos, problems)
         if file is None:
-            problems.append(Problem("labels without a video", name))
             continue
         used.add(file)
         values = _ratings(cells, columns, instrument, name, problems)
@@ -158,13 +163,6 @@ def _ratings(
     column = _column(columns, instrument.total)
     total = sum(items.values()) if column is None else number(cells[column], name, column, problems)
     return (*(items[item] for item in instrument.rated), scaled(total, instrument.targets[-1], name, problems))
-
-
-def _file(name: str, videos: VideoFiles) -> str | None:
-    """The video an interview's row names: a path, a file name, or one without suffix."""
-    wanted = PurePosixPath(name)
-    matching = [path for path in videos.paths if PurePosixPath(path) == wanted or PurePosixPath(path).name == name]
-    return next(iter(matching or videos.with_stem(wanted.stem if wanted.suffix else name)), None) if name else None
 
 
 def _column(columns: Sequence[str], names: Sequence[str]) -> str | None:

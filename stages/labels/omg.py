@@ -24,9 +24,11 @@ from .tables import (
     require_columns,
     scaled,
     text,
+    understood,
 )
 
 COLUMNS = ("link", "start", "end", "video", "utterance", "arousal", "valence", "EmotionMaxVote")
+KNOWN_BY = ("utterance", "arousal", "valence")
 TARGETS = (Target("valence", -1, 1), Target("arousal", -1, 1))
 GIVEN = {"valence": Target("valence", -1, 1), "arousal": Target("arousal", 0, 1)}  # as the tables have them
 
@@ -38,7 +40,7 @@ def split_of(path: Path) -> str | None:
 
 def fits(file: Path) -> bool:
     """Whether a CSV file has the columns of a table with labels; the test set's published table has none."""
-    return {"utterance", "arousal", "valence"} <= set(header(file))
+    return set(KNOWN_BY) <= set(header(file))
 
 
 def read(data: ReaderInput) -> list[Prepared]:
@@ -50,9 +52,10 @@ def read(data: ReaderInput) -> list[Prepared]:
     rows: list[LabelRow] = []
     problems: list[Problem] = []
     used: set[str] = set()
-    videos = data.videos
+    videos, read_as = data.videos, []
     for path in data.tables:
-        table, split = read_cells(path), split_of(path)
+        table, split = read_cells(path, lambda names: set(KNOWN_BY) <= set(names), data.reading.sheet), split_of(path)
+        read_as.append(understood(table))
         require_columns(table, [name for name in COLUMNS if name not in ("link", "EmotionMaxVote")], path)
         for cells in records(table):
             video, utterance = text(cells["video"]), text(cells["utterance"])
@@ -70,7 +73,8 @@ def read(data: ReaderInput) -> list[Prepared]:
                 problems.append(Problem("no usable value", name))
                 continue
             rows.append(LabelRow(videos.paths[file], video, start_s, end_s, (valence, 2 * arousal - 1), split))
-    return [Prepared(drop_repeats(rows, problems), TARGETS, (*problems, *videos.unused(used)))]
+    kept = drop_repeats(rows, problems)
+    return [Prepared(kept, TARGETS, (*problems, *videos.unused(used)), understood=tuple(read_as))]
 
 
 def _place(cells: Cells, videos: VideoFiles, name: str, problems: list[Problem]) -> tuple[str, float, float] | None:

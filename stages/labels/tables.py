@@ -1,20 +1,23 @@
 """What every data set's reader starts from and ends in: a table of cells, rows of labels, and what was wrong."""
 
-import io
 import re
-import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from ...cache.cell_values import MISSING_WORDS, is_numeric
 from ...cache.manifest import Manifest
-from ...cache.manifest_csv import MOST_BYTES, MOST_COLUMNS, MOST_HEADER, read_bounded, too_large
 from ...cache.records import Target
+from ...cache.spelling import folded
+from ...cache.tables import Fits, Table, few, read_header, read_table
+from ...cache.walk import VIDEO_SUFFIXES
 from ...errors import ManifestError
 
 Cells = Mapping[str, object]
@@ -29,7 +32,10 @@ Kind = Literal[
     "one of several people",
     "video cannot be read",
     "column is ambiguous",
+    "column is no target",
+    "name is ambiguous",
 ]
+PANDAS_WORDS = ("NaN", "<NA>", "#NA", "#N/A N/A", "-NaN", "-nan", "1.#QNAN", "1.#IND", "-1.#QNAN", "-1.#IND")
 SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}  # as data sets say them -> as manifests do
 
 
@@ -62,6 +68,7 @@ class Prepared:
     targets: tuple[Target, ...]
     problems: tuple[Problem, ...]
     part: str = ""  # tells the manifests of one data set apart where there are several
+    understood: tuple[str, ...] = ()  # a line for each table, or for all that are alike: what it was read as
 
     def manifest(self) -> Manifest:
         """The rows as a manifest, in order. Errors: ManifestError where no row is left."""
@@ -87,7 +94,7 @@ class Prepared:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VideoFiles:
     """The data set's videos: path below its root -> path to write into the manifest."""
 
@@ -95,72 +102,135 @@ class VideoFiles:
 
     def with_stem(self, stem: str) -> list[str]:
         """Paths whose file name without suffix is `stem`, whatever its case."""
-        return [path for path in self.paths if PurePosixPath(path).stem.lower() == stem.lower()]
+        return self._stems.get(stem.lower(), [])
+
+    def named(self, name: str) -> list[str]:
+        """Paths of the file that a data set calls `name`: its path, its file name, or that without suffix.
+
+        Where there is none, of those whose name differs only in case, zeros and punctuation; and then in a prefix that
+        one of both has, as P01 for 1. Several of these cannot be told apart.
+        """
+        wanted = PurePosixPath(name.replace("\\", "/"))
+        if not wanted.name:
+            return []
+        if name in self.paths:
+            return [name]
+        stem = wanted.name[: -len(wanted.suffix)] if wanted.suffix.lower() in VIDEO_SUFFIXES else wanted.name
+        same = self._names.get(wanted.name) or self.with_stem(stem) or self.with_stem(wanted.stem)
+        key = folded(stem)
+        if same or key in self._folded:
+            return same or self._folded[key]
+        return self._bare.get(key, []) or self._folded.get(bare(key), [])
 
     def unused(self, used: set[str]) -> tuple[Problem, ...]:
         """A problem for each video that no row names."""
         return tuple(Problem("video without labels", path) for path in sorted(set(self.paths) - used))
 
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        return _by(self.paths, lambda path: path.name)
 
-def read_cells(path: Path) -> pd.DataFrame:
+    @cached_property
+    def _stems(self) -> dict[str, list[str]]:
+        return _by(self.paths, lambda path: path.stem.lower())
+
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        return _by(self.paths, lambda path: folded(path.stem))
+
+    @cached_property
+    def _bare(self) -> dict[str, list[str]]:
+        return _by(self.paths, lambda path: bare(folded(path.stem)))
+
+
+def video_named(name: str, videos: VideoFiles, problems: list[Problem]) -> str | None:
+    """The one video that a data set calls `name`; None and a problem where there is none, or it may be several."""
+    files = videos.named(name)
+    if len(files) == 1:
+        return files[0]
+    if files:
+        problems.append(Problem("name is ambiguous", name, f"it may be {' or '.join(files[:4])}"))
+    else:
+        problems.append(Problem("labels without a video", name))
+    return None
+
+
+def _by(paths: Iterable[str], key: Callable[[PurePosixPath], str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(key(PurePosixPath(path)), []).append(path)
+    return found
+
+
+def bare(key: str) -> str:
+    """A folded name without the letters before its first number: `p1 a` is `1 a`."""
+    return re.sub(r"^[^\W\d]+ ?(?=\d)", "", key)
+
+
+def read_cells(path: Path, fits: Fits | None = None, sheet: str = "") -> Table:
     """The cells of a CSV or Excel table as they were typed, so that subject 007 stays that.
 
     Errors: ManifestError for a file that is neither.
     """
-    try:
-        data = io.BytesIO(read_bounded(path))
-        if path.suffix.lower() in {".xlsx", ".xlsm"}:
-            with zipfile.ZipFile(data) as parts:  # it gives no more of a part than its size says
-                if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
-                    raise too_large(path)
-            table = pd.read_excel(data, engine="openpyxl", dtype=object)
-        else:
-            if (columns := len(header(path))) > MOST_COLUMNS:
-                raise ManifestError(f"{path} has {columns} columns or more; expected at most {MOST_COLUMNS}")
-            table = pd.read_csv(data, encoding="utf-8-sig", skipinitialspace=True, dtype=object)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ManifestError(f"{path} cannot be read as a table: {error}", hint="CSV UTF-8 or .xlsx") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    return table.dropna(how="all")
+    return read_table(path, fits, sheet)
 
 
-def header(path: Path) -> list[str]:
-    """The words of a text file's first line, between commas, in lower case; of a very long line those at its start."""
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        return [word.strip().lower() for word in lines.readline(MOST_HEADER).split(",", MOST_COLUMNS + 1)]
+def header(path: Path, fits: Fits | None = None) -> list[str]:
+    """The names of a table's columns, in lower case. Errors: ManifestError for what is no table."""
+    return [name.lower() for name in read_header(path, fits)]
 
 
-def records(table: pd.DataFrame) -> list[Cells]:
-    """The rows of a table, column -> cell."""
-    return [{str(name): cell for name, cell in cells.items()} for cells in table.to_dict("records")]
+def understood(table: Table) -> str:
+    """In one line, what a table was read as."""
+    rows = f"{len(table)} row{'s' if len(table) != 1 else ''}"
+    comma = ["decimal comma"] if _comma_columns(table) else []
+    return f"{table.path.name}: {'; '.join([rows, f'columns {few(table.names)}', *table.layout, *comma])}"
 
 
-def require_columns(table: pd.DataFrame, names: Sequence[str], path: Path) -> None:
+def records(table: Table) -> list[Cells]:
+    """The rows of a table, column -> cell; empty where a cell says that it is missing."""
+    missing = pa.array(["", *MISSING_WORDS, *PANDAS_WORDS])
+    comma = _comma_columns(table)
+    columns = []
+    for name in table.names:
+        cells = pc.if_else(pc.is_in(table.cells[name], missing), "", table.cells[name])
+        columns.append((pc.replace_substring(cells, ",", ".") if name in comma else cells).to_pylist())
+    return [dict(zip(table.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _comma_columns(table: Table) -> set[str]:
+    """Columns of numbers with a decimal comma; none where other numbers of the table have a point."""
+    if table.points_only:
+        return set()
+    numeric = [name for name in table.names if is_numeric(table, name)]
+    with_sign = [
+        {name for name in numeric if pc.any(pc.match_substring(table.cells[name], sign)).as_py()} for sign in ",."
+    ]
+    return set() if with_sign[1] else with_sign[0]
+
+
+def require_columns(table: Table, names: Sequence[str], path: Path) -> None:
     """Refuse a table without these columns. Errors: ManifestError naming what is missing and what is there."""
-    missing = [name for name in names if name not in table]
+    missing = [name for name in names if name not in table.names]
     if missing:
         raise ManifestError(
-            f"{path}: no column {', '.join(map(repr, missing))}; the columns are {', '.join(map(str, table.columns))}",
+            f"{path}: no column {', '.join(map(repr, missing))}; the columns are {few(table.names)}",
             hint=f"expected {','.join(names)}",
         )
 
 
 def text(cell: object) -> str:
-    """A cell as words: Excel's 7.0 is the 7 that was typed; empty for an empty cell."""
-    if isinstance(cell, float | np.floating):
-        if np.isnan(cell):
-            return ""
-        if float(cell).is_integer():
-            return str(int(cell))
+    """A cell as words; empty for an empty cell."""
     return str(cell).strip()
 
 
 def number(cell: object, name: str, column: str, problems: list[Problem]) -> float:
     """A cell as a number, NaN where empty; NaN and a problem where it is something else."""
+    words = text(cell)
     try:
-        return float(text(cell)) if text(cell) else float("nan")
+        return float(words.replace("_", " ")) if words else float("nan")  # Python's own numbers may have _ in them
     except ValueError:
-        problems.append(Problem("value is no number", name, f"{column} is {cell!r}"))
+        problems.append(Problem("value is no number", name, f"{column} is {words!r}"))
         return float("nan")
 
 

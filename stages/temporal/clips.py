@@ -189,8 +189,8 @@ def index_clips(
     Clips in which the person is seen in no frame, or in a smaller share than `min_valid`, are left out.
     """
     video = table.number(videos)
-    low = _first_frame_from(table, video, np.nan_to_num(start_s, nan=0.0))
-    high = _first_frame_from(table, video, np.where(np.isnan(end_s), np.inf, end_s))
+    low = first_frame_from(table, video, np.nan_to_num(start_s, nan=0.0))
+    high = first_frame_from(table, video, np.where(np.isnan(end_s), np.inf, end_s))
     clips = _clips_of(table, video, low, np.maximum(low, high), config)
     kept = clips.coverage >= max(config.min_valid, np.finfo(float).tiny)
     had, has = np.zeros((2, len(video)), bool)
@@ -241,7 +241,7 @@ def _clips_of(table: FeatureTable, video: Array, low: Array, high: Array, config
     )
 
 
-def _first_frame_from(table: FeatureTable, video: Array, time_s: Array) -> Array:
+def first_frame_from(table: FeatureTable, video: Array, time_s: Array) -> Array:
     """(S,) int64: the first kept frame of each video at or after each time; a binary search of all spans at once."""
     begin, times = table.frames.first[video], table.frames.time_s
     low, high = begin, table.frames.first[video + 1]

@@ -1,0 +1,132 @@
+"""The sheet of a workbook as rows of cells, each cell as its text in a CSV would be."""
+
+import datetime
+import io
+import math
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AffectError, ManifestError, first_line, shown
+from .text_rows import Row
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
+
+ZIP = b"PK\x03\x04"
+OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # .xls, also a workbook under a password
+MOST_ROWS = 1 << 20  # of a sheet, as Excel has it
+HEAD = 1 << 16  # bytes of a part in which a document type would stand
+SHEETS_NAMED = 6
+SAVE_AS = "save it as .xlsx or as CSV UTF-8"
+
+
+def workbook_rows(
+    data: bytes, path: Path, holds: Callable[[Sequence[Row]], bool], sheet: str, *, most: tuple[int, int], head: int
+) -> tuple[str, Iterator[Row]]:
+    """The name of a sheet and its rows, a line being a row's number.
+
+    holds: whether the first `head` rows of a sheet are those of the table that is meant; sheet: its name, empty where
+    it has to be found; most: bytes of all parts, unpacked, and columns.
+    Errors: ManifestError for what is no workbook, grows far beyond its size, or has not one such sheet.
+    """
+    book = _guarded(path, lambda: _opened(data, path, most[0]))
+    names = [one.title for one in book.worksheets]
+    if sheet:
+        if sheet not in names:
+            raise ManifestError(f"{path} has no sheet {shown(sheet)}; its sheets are {_some(names)}")
+        return sheet, _rows(book, sheet, path, most[1])
+    shown_sheets = [one.title for one in book.worksheets if one.sheet_state == "visible"]
+    first = {name: list(islice(_rows(book, name, path, most[1]), head)) for name in shown_sheets}
+    filled = [name for name, rows in first.items() if any(any(cells) for _, cells in rows)]
+    fitting = [name for name in filled if holds(first[name])]
+    if len(fitting) > 1:
+        raise ManifestError(
+            f"{path} has {len(fitting)} sheets that may be meant: {_some(fitting)}",
+            hint="name one: --set labels.sheet=NAME, or --sheet NAME of prepare-labels",
+        )
+    if not filled:
+        raise ManifestError(f"{path} is empty; expected a sheet with the names of columns in its first row")
+    chosen = (fitting or filled)[0]
+    return chosen, _rows(book, chosen, path, most[1])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHEETS_NAMED} more" if len(names) > SHEETS_NAMED else ""
+    return ", ".join(shown(name, 60) for name in names[:SHEETS_NAMED]) + more
+
+
+def _opened(data: bytes, path: Path, most_bytes: int) -> "Workbook":
+    from openpyxl import load_workbook
+
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:  # it gives no more of a part than its size says
+        if sum(part.file_size for part in parts.infolist()) > most_bytes:
+            raise ManifestError(f"{path} has more than {most_bytes >> 20} MiB; expected a label table")
+        for part in parts.infolist():
+            with parts.open(part) as file:
+                if b"<!DOCTYPE" in file.read(HEAD).replace(b"\0", b"").upper():
+                    raise ManifestError(f"{path}: its part {shown(part.filename)} has a document type, as no sheet has")
+    return load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+
+
+def _rows(book: "Workbook", name: str, path: Path, most_columns: int) -> Iterator[Row]:
+    sheet: Any = book[name]
+    sheet.reset_dimensions()  # as the file says, not as it is
+    rows = sheet.iter_rows()
+    end: tuple[Any, ...] | None = None
+    number = 0
+    while (row := _guarded(path, lambda: next(rows, end))) is not None:
+        number += 1
+        if number > MOST_ROWS or len(row) > most_columns:
+            what = f"{len(row)} columns" if number <= MOST_ROWS else "a row"
+            raise ManifestError(
+                f"{path}, sheet {shown(name)}, line {number}: {what}; expected at most {most_columns} columns "
+                f"and {MOST_ROWS} rows"
+            )
+        cells = _guarded(path, lambda row=row: [_text(cell) for cell in row])  # type: ignore[misc]  # as a default
+        yield number, cells
+
+
+def _guarded(path: Path, act: Callable[[], Any]) -> Any:
+    """What the library gives. Errors: ManifestError for whatever it says of a file that is no workbook."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions, which no cell's value depends on
+            return act()
+    except (AffectError, MemoryError, RecursionError):
+        raise
+    except Exception as error:  # a damaged or forged workbook makes it raise nearly anything
+        raise ManifestError(f"{path} cannot be read as a table: {first_line(error)}", hint=SAVE_AS) from error
+
+
+def _text(cell: Any) -> str:
+    """A cell as it would stand in a CSV: 7.0 is the 7 that was typed, a time of day hh:mm:ss, or h:mm if shown so."""
+    value = cell.value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime.time):
+        day = datetime.timedelta(
+            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
+        )
+        return _clock(day, cell.number_format or "")
+    if isinstance(value, datetime.timedelta) and value >= datetime.timedelta(0):
+        return _clock(value, cell.number_format or "")
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return str(value).encode("utf-8", "replace").decode().strip()
+
+
+def _clock(time: datetime.timedelta, shown_as: str) -> str:
+    seconds = time.total_seconds()
+    minutes, hours = int(seconds // 60) % 60, int(seconds // 3600)
+    if "s" not in shown_as.lower() and seconds % 60 == 0:
+        return f"{hours}:{minutes:02d}"  # somebody typed 0:01, and means what a CSV would say: a second
+    rest = math.fmod(seconds, 60)
+    return f"{hours:02d}:{minutes:02d}:{rest:06.3f}" if rest % 1 else f"{hours:02d}:{minutes:02d}:{int(rest):02d}"

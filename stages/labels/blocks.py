@@ -1,0 +1,232 @@
+"""Tables and ELAN documents as blocks: the labels in time of one video and one person, before they become spans."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pyarrow.compute as pc
+
+from ...cache.cell_values import TimeUnit, decimal_sign, is_numeric, missing_words, numbers, times
+from ...cache.manifest_csv import SPLITS
+from ...cache.records import Array, Target
+from ...cache.tables import Table, few
+from ...errors import ManifestError, shown
+from .columns import Roles, fits, roles_of
+from .elan import COLUMNS, Tier, read_eaf
+from .registry import ReaderInput
+from .tables import SPLIT_WORDS, Problem, VideoFiles, read_cells, video_named
+
+MOST_CATEGORIES = 20  # words of a column that become a target each
+NO_SUBJECT = "no column for the subject: each video counts as a person"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The labels of one video and person in one table, n of them."""
+
+    path: Path
+    form: str  # what its table was read as, in words: the same for tables that are alike
+    video: str
+    subject: str
+    split: str | None
+    lines: Array  # (n,) of the table
+    start: Array  # (n,) in `unit`
+    end: Array | None  # (n,); None for points in time
+    unit: TimeUnit  # auto: nobody has said it
+    fixed: bool  # whether that stands, whatever the videos say
+    origin_s: float  # the time of the first frame on the table's clock
+    targets: tuple[Target, ...]  # (K,)
+    values: Array  # (n, K) float64, NaN where missing
+    clock: str  # how the times are written, as mm:ss; empty where they are numbers
+    words: Array  # (K,) bool, whether a target is a word that a label is, or is not
+
+
+def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list[Block]:
+    """The blocks of a table of points or spans. Errors: ManifestError naming file, line and column."""
+    table = read_cells(path, fits, data.reading.sheet)
+    roles = roles_of(table.names)
+    if roles is None:
+        raise ManifestError(
+            f"{table.place}, line {table.header_line}: no column for a time, or none beside it; the columns are "
+            f"{few(table.names)}",
+            hint="time,TARGET,... or start,end,TARGET,... or video,time,TARGET,...",
+        )
+    sign = decimal_sign(table, [*roles.time, *(name for name in roles.values if is_numeric(table, name))])
+    start, end, unit, clock = _edges(table, roles, data.reading.time_unit, sign)
+    targets, values, words = _values(table, roles.values, sign, problems)
+    form = "; ".join(filter(None, (
+        f"columns {few(table.names)}", *table.layout, "decimal comma" if sign == "," else "",
+        "" if roles.subject else NO_SUBJECT, missing_words(table, roles.values),
+    )))  # fmt: skip
+    asked = data.reading.time_unit != "auto"
+    blocks = []
+    for (name, subject, split), rows in _by_video(table, roles).items():
+        video = _video_of(path, name if roles.video else None, data.videos, problems)
+        kept = rows[~np.isnan(start[rows]) & (True if end is None else ~np.isnan(end[rows]))]
+        if len(kept) < len(rows):
+            problems.append(Problem("no usable value", name or path.name, f"{len(rows) - len(kept)} rows have no time"))
+        if video is not None and len(kept):
+            blocks.append(Block(
+                path, form, video, subject or PurePosixPath(video).stem, split, table.lines[kept], start[kept],
+                None if end is None else end[kept], unit, asked or bool(clock), 0.0, targets, values[kept],
+                clock, words,
+            ))  # fmt: skip
+    return blocks
+
+
+def eaf_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list[Block]:
+    """The blocks of an ELAN document, one for each tier. Errors: ManifestError naming file and line."""
+    document = read_eaf(path)
+    found = [(data.videos.named(name), origin_s) for name, origin_s in document.media]
+    media = next(((files[0], origin_s) for files, origin_s in found if len(files) == 1), None)
+    if media is None:
+        video = _video_of(path, None, data.videos, problems)
+        if video is None:
+            return []
+        media = video, 0.0
+    video, origin_s = media
+    offset_s = data.clock_offset_s.get(video, 0.0) - origin_s
+    people = {tier.participant for tier in document.tiers} - {""}
+    nobody = people.pop() if len(people) == 1 else PurePosixPath(video).stem
+    blocks: list[Block] = []
+    for tier in document.tiers:
+        subject = tier.participant or nobody
+        blocks += _tier_block(path, tier, video=video, subject=subject, offset_s=offset_s, problems=problems)
+    return blocks
+
+
+def _tier_block(
+    path: Path, tier: Tier, *, video: str, subject: str, offset_s: float, problems: list[Problem]
+) -> Iterator[Block]:
+    table = tier.table
+    sign = decimal_sign(table, [COLUMNS[2]]) if is_numeric(table, COLUMNS[2]) else "."
+    start, end = (numbers(table, name, ".") for name in COLUMNS[:2])
+    _check_order(table, start, end)
+    targets, values, words = _values(table, COLUMNS[2:], sign, problems, name=tier.name)
+    if targets:
+        yield Block(
+            path, "an ELAN document", video, subject, None, table.lines, start, end, "ms", True, offset_s, targets,
+            values, "", words,
+        )  # fmt: skip
+
+
+def named_after(path: Path, videos: VideoFiles) -> list[str]:
+    """Videos whose name a table bears, alone or with further words before or behind it: `S01_valence.csv`."""
+    if found := videos.named(path.stem):
+        return found
+    parts = [found.start() for found in re.finditer(r"[ _.\-]", path.stem)]
+    for end in reversed(parts):
+        if found := videos.with_stem(path.stem[:end]):
+            return found
+    return next((found for begin in parts if (found := videos.with_stem(path.stem[begin + 1 :]))), [])
+
+
+def _video_of(path: Path, name: str | None, videos: VideoFiles, problems: list[Problem]) -> str | None:
+    """The video that a row names, or where there is no such column, the one that the table is named after."""
+    if name is not None:
+        return video_named(name, videos, problems)
+    files = named_after(path, videos)
+    return video_named(files[0] if len(files) == 1 else path.stem, videos, problems)
+
+
+def _edges(table: Table, roles: Roles, asked: TimeUnit, sign: str) -> tuple[Array, Array | None, TimeUnit, str]:
+    """Starts, ends (None for points), their unit and, where they are a clock's, how they are written.
+
+    Errors: ManifestError for a time that cannot be.
+    """
+    wanted = asked if asked != "auto" else "hms" if roles.unit == "hms" else "auto"
+    columns, written = times(table, roles.time, wanted, sign)
+    clock = "" if written == "number" else written
+    unit = "hms" if clock else roles.unit if asked == "auto" else asked
+    start = columns[0]
+    negative = start < 0
+    if negative.any():
+        row = int(negative.argmax())
+        raise ManifestError(f"{table.where(row)}: column {roles.time[0]!r} is {start[row]:g}; expected at least 0")
+    if unit == "frame" and any((column != np.round(column)).any() for column in columns if not np.isnan(column).any()):
+        raise ManifestError(f"{table.place}: column {roles.time[0]!r} has numbers of frames that are not whole")
+    if not roles.spans:
+        return start, None, unit, clock
+    end = start + columns[1] if roles.duration else columns[1]
+    _check_order(table, start, end)
+    return start, end, unit, clock
+
+
+def _check_order(table: Table, start: Array, end: Array) -> None:
+    wrong = end <= start
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ManifestError(f"{table.where(row)}: from {start[row]:g} to {end[row]:g}; expected an end after the start")
+
+
+def _values(
+    table: Table, names: Sequence[str], sign: str, problems: list[Problem], name: str = ""
+) -> tuple[tuple[Target, ...], Array, Array]:
+    """K targets, their values (R, K), and which of them are words (K,). name: of the one column, in place of its own.
+
+    Errors: ManifestError for a cell that is no number where most are.
+    """
+    targets: list[Target] = []
+    columns: list[Array] = []
+    for column in names:
+        cells = table.cells[column]
+        words = sorted(set(pc.unique(cells).to_pylist()) - {""})
+        digits = pc.sum(pc.match_substring_regex(cells, r"^[+-]?[\d.,]+([eE][+-]?\d+)?$")).as_py() or 0
+        if is_numeric(table, column) or 2 * digits > len(table):
+            values = numbers(table, column, sign)
+            if np.isnan(values).all():
+                problems.append(Problem("column is no target", name or column, "it has no value"))
+                continue
+            if np.isinf(values).any():
+                row = int(np.isinf(values).argmax())
+                raise ManifestError(f"{table.where(row)}: column {column!r} is infinite; expected a finite number")
+            targets.append(Target(name or column))
+            columns.append(values)
+        elif len(words) > MOST_CATEGORIES:
+            detail = f"it has {len(words)} different words; up to {MOST_CATEGORIES} become a target each"
+            problems.append(Problem("column is no target", name or column, detail))
+        else:
+            named = {word: _slug(word) for word in words}
+            typed = table.texts(column)
+            for slug in dict.fromkeys(named.values()):
+                targets.append(Target(f"{name or column}_{slug}", 0, 1))
+                columns.append(np.array([float(named[word] == slug) if word else np.nan for word in typed]))
+    values = np.column_stack(columns) if columns else np.zeros((len(table), 0))
+    return tuple(targets), values, np.array([target.bounded for target in targets], bool)
+
+
+def _slug(word: str) -> str:
+    """A word as the end of a column's name."""
+    return re.sub(r"\W+", "_", word.lower()).strip("_") or "other"
+
+
+def _by_video(table: Table, roles: Roles) -> dict[tuple[str, str, str | None], Array]:
+    """(video, subject, split) -> rows, the first two empty where the table does not say them."""
+    rows = np.arange(len(table))
+    videos, subjects, splits = (
+        table.texts(name) if name else [""] * len(table) for name in (roles.video, roles.subject, roles.split)
+    )
+    known = {word: _split(word, table, splits.index(word)) for word in set(splits)}
+    keys = [(video, subject, known[word] or "") for video, subject, word in zip(videos, subjects, splits, strict=True)]
+    order = sorted(rows.tolist(), key=keys.__getitem__)  # stable: rows keep their order
+    found = {}
+    for key, group in groupby(order, key=keys.__getitem__):
+        member = np.array(list(group))
+        for name, word in zip((roles.video, roles.subject), key, strict=False):
+            if name and not word:
+                raise ManifestError(f"{table.where(int(member[0]))}: column {name!r} is empty")
+        found[key[0], key[1], key[2] or None] = member
+    return found
+
+
+def _split(word: str, table: Table, row: int) -> str | None:
+    if not word:
+        return None
+    known = next((split for start, split in SPLIT_WORDS.items() if word.lower().startswith(start[:3])), None)
+    known = "validation" if word.lower().startswith("dev") else known
+    if known is None:
+        raise ManifestError(f"{table.where(row)}: split is {shown(word)}; expected {', '.join(SPLITS)}")
+    return known

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream as VideoTrack
 from ....errors import VideoError
 from .choice import Choice, Stream, choose_track, open_container
 from .clock import Clock
+from .colour import colour_note
 from .damage import Damage
 from .frame import Frame, Shape
 
@@ -48,6 +49,7 @@ class Video:
         self._clock = Clock(track, container.format.name)
         self._damage = Damage()
         self._sizes: set[tuple[int, int]] = set()
+        self._colours: set[tuple[int, int]] = set()
         self._encrypted = False
         self.decoded_frames = 0
         self.damaged_frames = 0
@@ -130,6 +132,7 @@ class Video:
         if self._choice_note:
             found.append(self._choice_note)
         found += self._clock.notes()
+        found += [note for colour in sorted(self._colours) if (note := colour_note(*colour))]
         if len(self._sizes) > 1:
             found.append(f"the picture size changes within the file: {sorted(self._sizes)}")
         return found
@@ -137,6 +140,7 @@ class Video:
     def _frame(self, picture: VideoFrame) -> Frame:
         shape = Shape.of(picture, self.pixel_aspect)
         self._sizes.add(shape.upright_px)
+        self._colours.add((picture.color_trc, picture.color_primaries))
         time_s = self._clock.read(picture, self._ahead)
         corrupt = bool(picture.is_corrupt)
         whole = bool(picture.key_frame) and not corrupt

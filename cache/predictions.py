@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -155,6 +156,7 @@ class VideoPrediction:
     training_means: tuple[float | None, ...]  # (K,) of the training labels: what a model that learnt nothing would say
     persons: tuple[PersonPrediction, ...]
     clock_offset_s: float = 0.0  # what a player's clock shows at the first video frame
+    stream: int | Literal["auto"] = "auto"  # of the recording, as features.stream
     models: int = 1
     warnings: tuple[str, ...] = ()
     range_check: RangeCheck | None = None  # None: nothing is known of it

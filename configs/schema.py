@@ -74,12 +74,14 @@ class FeaturesConfig:
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
     # Kept frames a second, above 0 to 1000; source: every frame
     sample_fps: float | Literal["source"] = number(5.0, 0, 1000, above=True)
+    # Number of the video stream in files that hold several, 0 to 1000, as check-videos lists them; auto: the one that
+    # is the recording, by its length and number of frames
+    stream: int | Literal["auto"] = count("auto", 0, 1000)
     faces: FacesConfig = field(default_factory=FacesConfig)
 
     def __post_init__(self) -> None:
         check_taps(self.taps)
-        if self.sample_fps != "source":
-            check_ranges(self, "features")
+        check_ranges(self, "features")
 
 
 @dataclass(frozen=True, slots=True)

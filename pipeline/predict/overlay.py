@@ -16,6 +16,7 @@ from ...cache.files import NewFile, sweep
 from ...cache.predictions import VideoPrediction
 from ...errors import InputError, VideoError, named
 from ...stages.features.video.choice import open_container
+from ...stages.features.video.sound import joined_sound
 from ...stages.views.overlay_picture import OverlayPicture
 from ..workers import cores
 
@@ -76,7 +77,7 @@ def write_overlay(
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"--overlay {path} cannot be written ({error})", hint="--overlay scores.mp4") from error
         out.metadata["comment"] = MARK
-        video = open_video(prediction.source)
+        video = open_video(prediction.source, prediction.stream)
         stack.callback(video.close)
         drawing = OverlayPicture(prediction, *video.shape.upright_px)
         track = _video_track(out, drawing, video.average_fps)
@@ -134,7 +135,7 @@ class _Sound:
 
     def _read(self, file: Any, track: Any, copied: bool) -> Iterator[Any]:
         try:
-            for packet in file.demux(track):
+            for packet in joined_sound(file.demux(track)):
                 if copied and packet.dts is not None:
                     shift = round(self._start_s / packet.time_base)
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift

@@ -220,7 +220,7 @@ def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | N
     try:
         for event in scorer.score(stores, entry, source):
             if isinstance(event, VideoPrediction) and source is not None:
-                yield replace(event, clock_offset_s=clock_offset_s(source))
+                yield replace(event, clock_offset_s=clock_offset_s(source, event.stream))
             else:
                 yield event
     except (AffectError, *UNNAMED) as error:

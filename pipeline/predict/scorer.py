@@ -127,6 +127,7 @@ class Scorer:
             duration_s=recording_s(layout.time_s, infos[0].duration_s),
             width_px=infos[0].width_px,
             height_px=infos[0].height_px,
+            stream=stores[0].recipe.fields.get("stream", "auto"),
             targets=self.targets,
             training_means=self.training_means,
             persons=tuple(persons),
@@ -231,6 +232,7 @@ def _check_alike(first: Run, run: Run) -> None:
         ("targets", first.card.targets, run.card.targets),
         ("clips", first.card.clips, replace(run.card.clips, context_edges=first.card.clips.context_edges)),
         ("sample_fps", first.config.features.sample_fps, run.config.features.sample_fps),
+        ("stream", first.config.features.stream, run.config.features.stream),
         ("faces", first.config.features.faces, run.config.features.faces),
     ):
         if mine != theirs:

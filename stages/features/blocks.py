@@ -21,8 +21,8 @@ from .faces.points import PointsOf
 from .faces.whole import WholeFrame
 from .one_thread import compute_alone
 from .recipe import ALGORITHM
-from .video.clock import Sampler
 from .video.decode import Video
+from .video.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What would become of a video before ten hours are spent on it."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from .embed import Embedder
 from .faces.detect import CenterFace, few_faces
 from .faces.follow import LOOK_EVERY_S
 from .one_thread import one_thread
-from .video.clock import Sampler
 from .video.decode import Video, open_video
+from .video.sampler import Sampler
 
 _SAMPLES = 24  # frames in which faces are sought, spread through the video
 _MOST_SAMPLES = 4 * _SAMPLES  # where it is longer than its container claims
+_MORE_FACES = 0.2  # share of the frames searched by which another stream has to lead, to be recommended
 _VARIABLE = 0.1  # of the mean step; steps that differ more make a variable rate
 _RAM_BASE_BYTES = 700 << 20  # Python, torch, the detector and a backbone's activations, measured
 _ROW_BYTES = 4 + 8 + 16 + 4 + 40  # everything of a row but its values
@@ -53,7 +55,7 @@ class VideoChecker:
         """What is known of the video at `path` once every frame has been decoded; never raises for a bad video."""
         started = time.perf_counter()
         try:
-            with one_thread(), contextlib.closing(open_video(path)) as video:
+            with one_thread(), contextlib.closing(open_video(path, self._config.stream)) as video:
                 return self._examine(video, started)
         except VideoError as error:
             return VideoCheck(str(path), readable=False, problems=(error.message,))
@@ -61,7 +63,7 @@ class VideoChecker:
     def _examine(self, video: Video, started: float) -> VideoCheck:
         fps = self._config.sample_fps
         sampler = Sampler(fps)
-        faces = _FaceSample(self._detector, self._config, video.duration_s)
+        faces = _FaceSample(self._detector, self._config, video)
         times, kept = [], 0
         for frame in video.frames():
             times.append(frame.time_s)
@@ -75,12 +77,13 @@ class VideoChecker:
         face_rate = faces.rate
         rows = kept if face_rate is None else round(kept * faces.per_frame)
         decode_s = time.perf_counter() - started - faces.spent_s
+        stream_problems, stream_notes = self._other_streams(video, faces)
         looks = 0 if self._detector is None else min(kept, int(video.last_time_s / LOOK_EVERY_S) + 1)
         return VideoCheck(
             path=str(video.path),
             readable=True,
-            problems=(*video.problems(), *faces.problems()),
-            notes=(*video.notes(), *_rate_notes(variable, fps, video.average_fps)),
+            problems=(*video.problems(), *faces.problems(), *stream_problems),
+            notes=(*video.notes(), *stream_notes, *_rate_notes(variable, fps, video.average_fps)),
             codec=video.codec,
             pixel_format=video.pixel_format,
             width_px=width,
@@ -102,23 +105,51 @@ class VideoChecker:
             projected_disk_bytes=rows * self._costs.row_bytes + kept * _FRAME_BYTES,
         )
 
+    def _other_streams(self, video: Video, read: "_FaceSample") -> tuple[list[str], list[str]]:
+        """Problems and notes on the faces that the file's other video streams show, where faces are sought."""
+        problems, notes = [], []
+        for other in video.others if self._detector is not None else ():
+            try:
+                faces = self._faces_in(video.path, other.index)
+            except VideoError as error:
+                notes.append(f"stream {other.index} cannot be read: {error.message}")
+                continue
+            words = f"stream {other.index} shows faces in {faces}, stream {video.stream}, which is read, in {read}"
+            if (faces.rate or 0) > (read.rate or 0) + _MORE_FACES:
+                problems.append(f"{words}; --set features.stream={other.index} reads it")
+            else:
+                notes.append(words)
+        return problems, notes
+
+    def _faces_in(self, path: Path, stream: int) -> "_FaceSample":
+        with contextlib.closing(open_video(path, stream)) as video:
+            faces = _FaceSample(self._detector, self._config, video)
+            for frame in video.frames():
+                if not frame.damaged:
+                    faces.offer(frame.time_s, frame.rgb)
+        return faces
+
 
 class _FaceSample:
     """The detector on a few frames, spread through the video by time."""
 
-    def __init__(self, detector: CenterFace | None, config: FeaturesConfig, duration_s: float | None) -> None:
+    def __init__(self, detector: CenterFace | None, config: FeaturesConfig, video: Video) -> None:
         self._detector = detector
         self._score = config.faces.start_score
-        self._step_s = max((duration_s or 60.0) / _SAMPLES, 0.04)
-        self._next_s = 0.0
+        self._video = video
+        self._last_s = -math.inf
         self._found: list[int] = []  # faces in each frame searched
         self.spent_s = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.with_face} of {len(self._found)} sampled frames"
+
     def offer(self, time_s: float, image: Callable[[], Array]) -> None:
         """A frame, which is searched if its time has come."""
-        if self._detector is None or time_s < self._next_s or len(self._found) >= _MOST_SAMPLES:
+        step_s = max((self._video.duration_s or 60.0) / _SAMPLES, 0.04)
+        if self._detector is None or time_s < self._last_s + step_s or len(self._found) >= _MOST_SAMPLES:
             return
-        self._next_s = time_s + self._step_s
+        self._last_s = time_s
         start = time.perf_counter()
         found = self._detector.detect([image()])[0]
         self.spent_s += time.perf_counter() - start

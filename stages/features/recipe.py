@@ -13,7 +13,7 @@ from ...configs.trust import received, recorded
 from ...errors import ConfigError, shown
 
 # Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled.
-NAMES = ("backbone", "taps", "preprocessing", "precision", "view", "sample_fps")
+NAMES = ("backbone", "taps", "preprocessing", "precision", "view", "sample_fps", "stream")
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers
 
 
@@ -27,10 +27,13 @@ def make_recipe(
     faces: dict[str, Json] = {"detector": "none"}
     if detector_sha256 is not None:
         faces = {**config_to_dict(config.faces), "detector_sha256": detector_sha256}
+    # A recipe without a stream is of the one that `choose_track` chooses.
+    stream: dict[str, Json] = {} if config.stream == "auto" else {"stream": config.stream}
     return Recipe(
         {
             "algorithm": ALGORITHM,
             "sample_fps": config.sample_fps if config.sample_fps == "source" else float(config.sample_fps),
+            **stream,
             "faces": faces,
             **backbone,
             "precision": precision,

@@ -23,9 +23,9 @@ from .faces.whole import WholeFrame
 from .heap import return_free_memory
 from .one_thread import one_thread
 from .recipe import make_recipe
-from .video.clock import Sampler
 from .video.decode import open_video
 from .video.frame import Shape
+from .video.sampler import Sampler
 
 _QUEUE_BYTES = 64 << 20  # of decoded pictures waiting, at most
 _PACKAGES = ("affect", "av", "numpy", "onnx2torch", "opencv-python", "torch", "torchvision")
@@ -80,7 +80,7 @@ class VideoStream:
         config = extractor.config
         self._extractor = extractor
         self._stat = path.stat() if path.exists() else None
-        self._video = open_video(path)
+        self._video = open_video(path, config.stream)
         self._frames, self._with_face = start.frames, start.with_face  # of the blocks handed out
         self.duration_s = self._video.duration_s  # as the container claims
         self.position_s = 0.0  # of the last frame handed out

@@ -1,17 +1,28 @@
 """The one place that opens a recording, and that says which of its streams is the picture."""
 
 import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.container
 import av.error
 from av.video.stream import VideoStream as VideoTrack
 
-from ....errors import VideoError
+from ....errors import VideoError, shown
+
+Stream = int | Literal["auto"]  # number of a stream in its file, from 0
 
 _STILL_BRANDS = ("avif", "heic", "heix", "mif1")
+# A stream that shows something for less than this share of the time that another one does, or has less than this share
+# of its frames, is a thumbnail or a few slides.
+_LASTS = 0.5
+_FRAMES = 0.1
+_MOST_STEP_S = 1.0  # no frame counts for longer: a thumbnail may be said to last as long as the film
 
 
 # Kinds whose one file holds all that is read of it. Others name further files, hosts or devices, which FFmpeg opens.
@@ -66,20 +77,105 @@ def open_container(path: Path) -> av.container.InputContainer:
     return container
 
 
-def choose_track(path: Path, container: av.container.InputContainer) -> VideoTrack:
-    """The video stream to read: the default one, among equals the largest; never album art.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A video stream that can be read; not counted where it is the only one."""
 
-    Errors: VideoError for a still picture, and where no stream is a video that can be decoded.
+    index: int  # its number in the file
+    codec: str
+    width_px: int
+    height_px: int
+    default: bool  # as the file calls it
+    frames: int = 0
+    lasts_s: float = 0.0  # no frame counts for longer than _MOST_STEP_S
+
+    @classmethod
+    def of(cls, track: VideoTrack, frames: int = 0, lasts_s: float = 0.0) -> "Candidate":
+        """What is known of a stream; it may be kept when the file is closed, where the stream itself may not."""
+        context, disposition = track.codec_context, track.disposition
+        default = bool(disposition & type(disposition).default)
+        return cls(track.index, context.name, context.width, context.height, default, frames, lasts_s)
+
+    def __str__(self) -> str:
+        frames = f"{self.frames} frame{'s' if self.frames != 1 else ''}"
+        return f"{self.index} ({self.codec} {self.width_px}x{self.height_px}, {frames})"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The video stream that is read, among those that could be."""
+
+    track: VideoTrack  # of the open file
+    others: tuple[Candidate, ...] = ()  # recordings that are not read
+    note: str = ""  # what is to be said where there are several
+
+
+def choose_track(path: Path, container: av.container.InputContainer, stream: Stream = "auto") -> Choice:
+    """The video stream to read: the one with that number, or with `auto` the one that is the recording.
+
+    Never an attached picture or thumbnails of the file. Streams that last for less than half as long as another one, or
+    have less than a tenth of its frames, are none; among the others it is the one called the default, then the one of
+    most frames, then the first.
+    Errors: VideoError for a still picture, where no stream is a video that can be decoded, or none has that number.
     """
+    tracks = _readable(path, container)
+    every = _counted(path, tracks) if len(tracks) > 1 else [Candidate.of(track) for track in tracks]
+    films = _recordings(every)
+    if stream == "auto":
+        read = max(films, key=lambda item: (item.default, item.frames, -item.index))
+    else:
+        named = [item for item in every if item.index == stream]
+        if not named:
+            raise VideoError(
+                f"{path} has no video stream {shown(stream)}; expected one of {', '.join(map(str, every))}",
+                hint="--set features.stream=auto",
+            )
+        read = named[0]
+    unread = [item for item in every if item is not read]
+    note = ""
+    if unread:
+        why = "" if stream == "auto" else " as features.stream says"
+        note = f"{len(every)} video streams; read{why}: {read}; not read: {', '.join(map(str, unread))}"
+    track = next(track for track in tracks if track.index == read.index)
+    return Choice(track, tuple(item for item in films if item is not read), note)
+
+
+def _recordings(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are no thumbnails and no few slides beside the others."""
+    longest_s = max(item.lasts_s for item in candidates)
+    lasting = [item for item in candidates if item.lasts_s >= _LASTS * longest_s]
+    most = max(item.frames for item in lasting)
+    return [item for item in lasting if item.frames >= _FRAMES * most]
+
+
+def _counted(path: Path, tracks: Sequence[VideoTrack]) -> list[Candidate]:
+    """The streams with their frames and time, out of all packets: headers hold neither in half of all containers."""
+    stamps: dict[int, list[int]] = {track.index: [] for track in tracks}
+    frames = dict.fromkeys(stamps, 0)
+    with open_container(path) as container:
+        try:
+            for packet in container.demux([container.streams[index] for index in stamps]):
+                if packet.size:
+                    frames[packet.stream_index] += 1
+                    if packet.pts is not None:
+                        stamps[packet.stream_index].append(packet.pts)
+        except (av.error.FFmpegError, IndexError):
+            pass  # what was counted up to a damaged place tells them apart
+    return [Candidate.of(track, frames[track.index], _lasts_s(stamps[track.index], track)) for track in tracks]
+
+
+def _lasts_s(stamps: list[int], track: VideoTrack) -> float:
+    unit_s = float(track.time_base or 0)
+    stamps.sort()
+    return sum(min((after - before) * unit_s, _MOST_STEP_S) for before, after in pairwise(stamps))
+
+
+def _readable(path: Path, container: av.container.InputContainer) -> list[VideoTrack]:
+    """Every stream that is a video and can be decoded. Errors: VideoError for none."""
     brand = container.metadata.get("major_brand", "").strip()
     if container.format.name.endswith("_pipe") or container.format.name == "image2" or brand in _STILL_BRANDS:
         raise VideoError(f"{path} is a still picture ({container.format.name}); expected a video")
-    disposition = type(container.streams[0].disposition) if container.streams else None
-    tracks = [
-        stream
-        for stream in container.streams.video
-        if disposition is not None and not stream.disposition & disposition.attached_pic
-    ]
+    tracks = [stream for stream in container.streams.video if not _is_art(stream)]
     if not tracks:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
         raise VideoError(
@@ -91,21 +187,21 @@ def choose_track(path: Path, container: av.container.InputContainer) -> VideoTra
             f"{path}: its video stream is of a codec this FFmpeg does not know; expected one it can decode",
             hint="convert it where it plays: ffmpeg -i IN -c:v libx264 OUT.mp4",
         )
-    assert disposition is not None
-    default = disposition.default
-    return max(
-        readable,
-        key=lambda s: (bool(s.disposition & default), s.codec_context.width * s.codec_context.height, -s.index),
-    )
+    return readable
 
 
-def clock_offset_s(path: Path) -> float:
+def _is_art(track: VideoTrack) -> bool:
+    kind = type(track.disposition)
+    return bool(track.disposition & (kind.attached_pic | kind.timed_thumbnails))
+
+
+def clock_offset_s(path: Path, stream: Stream = "auto") -> float:
     """What a player's clock shows at the first video frame: how much later the picture begins than the file does.
 
-    Errors: VideoError where the file cannot be read, or holds no video.
+    Errors: VideoError where the file cannot be read, or holds no video, or not that stream.
     """
     with open_container(path) as container:
-        track = choose_track(path, container)
+        track = choose_track(path, container, stream).track
         if track.start_time is None or track.time_base is None or container.start_time is None:
             return 0.0
         return max(0.0, float(track.start_time * track.time_base) - container.start_time / av.time_base)

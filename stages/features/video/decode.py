@@ -5,7 +5,9 @@ that gives the same pixels twice. Interlaced frames stay woven, as the decoder g
 """
 
 import re
+from collections import deque
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +21,35 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream as VideoTrack
 
 from ....errors import VideoError
-from .choice import choose_track, open_container
-from .clock import Clock, Damage
+from .choice import Choice, Stream, choose_track, open_container
+from .clock import Clock
+from .colour import colour_note
+from .damage import Damage
 from .frame import Frame, Shape
 
 _CUT_SHORT = 0.98  # share of the container's duration that must come out
 _MAX_READ_ERRORS = 32  # in a row, before a file is given up at that place
-_WITHOUT_PRESENTATION_TIMES = ("avi",)
 _DURATION_TAG = re.compile(r"([0-9]+):([0-9]+):([0-9]+(?:\.[0-9]+)?)", re.ASCII)  # of a Matroska stream
 
 
 class Video:
     """An open video file. `frames()` may be read once; the counts are final when it has ended."""
 
-    def __init__(self, path: Path, container: av.container.InputContainer, track: VideoTrack) -> None:
+    def __init__(self, path: Path, container: av.container.InputContainer, choice: Choice) -> None:
         self.path = path
+        self.stream = choice.track.index
+        self.others = choice.others  # video streams of the file that are not read
+        self._choice_note, track = choice.note, choice.track
         self._container = container
         self._track = track
         self._context = track.codec_context
         self._context.thread_type = ThreadType.NONE
         self._context.thread_count = 1
         self._reformatter = VideoReformatter()
-        self._clock = Clock(track, decoding_times=container.format.name in _WITHOUT_PRESENTATION_TIMES)
+        self._clock = Clock(track, container.format.name)
         self._damage = Damage()
         self._sizes: set[tuple[int, int]] = set()
+        self._colours: set[tuple[int, int]] = set()
         self._encrypted = False
         self.decoded_frames = 0
         self.damaged_frames = 0
@@ -52,26 +59,38 @@ class Video:
         self.codec = self._context.name
         self.pixel_format = self._context.pix_fmt or "unknown"
         self.header_frames: int | None = track.frames or None
-        rate = track.average_rate or track.guessed_rate
-        self.average_fps = float(rate) if rate else None
         self.pixel_aspect = _pixel_aspect(track)
         self._pictures = self._read_pictures()
-        first = next(self._pictures, None)
+        self._bad: list[Fraction | None] = []  # times of the bad packets since the last picture that was decoded
+        # Decoded and not handed out yet, each with the times of the bad packets before it
+        self._upcoming: deque[tuple[VideoFrame, list[Fraction | None]]] = deque()
+        first = self._ahead(1)
         if first is None:
             why = "is encrypted" if self._encrypted else f"gave no frame ({self.bad_packets} packets refused)"
             raise VideoError(
                 f"{path}: its {self.codec} stream {why}; expected a video that plays",
                 hint="open it in a player; if it plays, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4",
             )
-        self._ahead: VideoFrame | None = first  # decoded, not handed out yet
+        self._note_damage()
         self.shape = Shape.of(first, self.pixel_aspect)
-        self.duration_s = _duration_s(container, track, float(self._clock.stamp(first) or 0))
-        self._clock.start(first)
+        self._clock.begin(first, lambda count: self._ahead(count + 1))
+        self._announced_s = _duration_s(container, track, self._clock.origin_s)
+        if self._announced_s is not None:
+            self._announced_s /= self._clock.faults.slip
+        rated = track.average_rate or track.guessed_rate
+        self.average_fps = float(1 / self._clock.step) if rated else None
+
+    @property
+    def duration_s(self) -> float | None:
+        """As the container claims, but for the jumps of its clock that were closed; None where it claims nothing."""
+        return None if self._announced_s is None else max(0.0, self._announced_s - self._clock.closed_s)
 
     def frames(self) -> Iterator[Frame]:
         """Every frame that can be decoded, damaged ones too, with non-decreasing times."""
-        while self._ahead is not None:
-            picture, self._ahead = self._ahead, next(self._pictures, None)
+        while self._ahead(1) is not None:
+            picture, _ = self._upcoming.popleft()
+            self._ahead(1)
+            self._note_damage()
             yield self._frame(picture)
         self.finished = True
 
@@ -83,8 +102,10 @@ class Video:
     @property
     def cut_short(self) -> bool:
         """Whether decoding ended before the container said it would."""
-        end = self.last_time_s + float(self._clock.step)
-        return self.finished and self.duration_s is not None and end < _CUT_SHORT * self.duration_s
+        end, announced = self.last_time_s + float(self._clock.step), self.duration_s
+        if not self.finished or announced is None or end >= _CUT_SHORT * announced:
+            return False
+        return not self._clock.explains(announced, end)
 
     def problems(self) -> list[str]:
         """What is lost, in sentences; complete once `frames()` has ended."""
@@ -108,10 +129,10 @@ class Video:
         found = []
         if self.finished and self.header_frames not in (None, self.decoded_frames):
             found.append(f"the container lists {self.header_frames} frames, {self.decoded_frames} were decoded")
-        if self._clock.restarts:
-            found.append(f"the clock restarts {self._clock.restarts} times; times go on from the frame before")
-        if self._clock.invented:
-            found.append(f"{self._clock.invented} frames carry no time of their own; theirs is counted from the rate")
+        if self._choice_note:
+            found.append(self._choice_note)
+        found += self._clock.notes()
+        found += [note for colour in sorted(self._colours) if (note := colour_note(*colour))]
         if len(self._sizes) > 1:
             found.append(f"the picture size changes within the file: {sorted(self._sizes)}")
         return found
@@ -119,7 +140,8 @@ class Video:
     def _frame(self, picture: VideoFrame) -> Frame:
         shape = Shape.of(picture, self.pixel_aspect)
         self._sizes.add(shape.upright_px)
-        time_s = float(self._clock.read(picture))
+        self._colours.add((picture.color_trc, picture.color_primaries))
+        time_s = self._clock.read(picture, self._ahead)
         corrupt = bool(picture.is_corrupt)
         whole = bool(picture.key_frame) and not corrupt
         damaged = self._damage.reaches(self._clock.stamp(picture), time_s, key_frame=whole) or corrupt
@@ -130,10 +152,27 @@ class Video:
         self.last_time_s = time_s
         return frame
 
+    def _ahead(self, count: int) -> VideoFrame | None:
+        """The first, second ... picture that is not handed out yet, decoded by now; None behind the last one."""
+        while len(self._upcoming) < count:
+            picture = next(self._pictures, None)
+            if picture is None:
+                return None
+            self._upcoming.append((picture, self._bad))
+            self._bad = []
+        return self._upcoming[count - 1][0]
+
+    def _note_damage(self) -> None:
+        """Take into account what was bad in front of the next picture, or behind the last one."""
+        bad = self._upcoming[0][1] if self._upcoming else self._bad
+        for stamp in bad:
+            self._damage.note(stamp, self.last_time_s)
+        bad.clear()
+
     def _read_pictures(self) -> Generator[VideoFrame, None, None]:
         for packet in self._packets():
             if packet is not None and packet.has_sidedata("encryption_info"):
-                self._note_damage(packet)  # decoding it would show noise, now and then without an error
+                self._note_bad(packet)  # decoding it would show noise, now and then without an error
                 self._encrypted = True
                 continue
             try:
@@ -141,10 +180,10 @@ class Video:
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
-                self._note_damage(packet)
+                self._note_bad(packet)
                 continue
             if packet is not None and packet.is_corrupt:
-                self._note_damage(packet)
+                self._note_bad(packet)
             yield from pictures
 
     def _packets(self) -> "Iterator[Packet[Any] | None]":
@@ -168,19 +207,19 @@ class Video:
                 continue
         yield None
 
-    def _note_damage(self, packet: "Packet[Any] | None") -> None:
+    def _note_bad(self, packet: "Packet[Any] | None") -> None:
         self.bad_packets += 1
-        self._damage.note(None if packet is None else self._clock.stamp(packet), self.last_time_s)
+        self._bad.append(None if packet is None else self._clock.stamp(packet))
 
 
-def open_video(path: Path) -> Video:
-    """The video at `path`, its first frame already decoded.
+def open_video(path: Path, stream: Stream = "auto") -> Video:
+    """The video at `path`, its first frame already decoded. stream: which one to read, where there are several.
 
     Errors: VideoError for a file that is missing, empty, no video, a still picture, or has no decodable frame.
     """
     container = open_container(path)
     try:
-        return Video(path, container, choose_track(path, container))
+        return Video(path, container, choose_track(path, container, stream))
     except VideoError:
         container.close()
         raise

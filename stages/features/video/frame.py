@@ -10,6 +10,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from ....cache.records import Array
 from ....errors import VideoError
+from .colour import HDR, UNCONVERTED, to_sdr
 
 THUMBNAIL_PX = (32, 24)  # width, height
 _SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -68,7 +69,7 @@ class Frame:
 
     def rgb(self) -> Array:
         """(H, W, 3) uint8, upright, square pixels."""
-        return self._upright(self._convert(self.shape.width_px, self.shape.height_px, "rgb24"))
+        return self._upright(self._colours(self.shape.width_px, self.shape.height_px))
 
     def square(self, size_px: int) -> Array:
         """(S, S, 3) uint8: the upright frame, its short side scaled to S and its long side cut at the centre."""
@@ -76,12 +77,19 @@ class Frame:
         ratio = size_px / min(width, height)
         width, height = max(size_px, round(width * ratio)), max(size_px, round(height * ratio))
         left, top = (width - size_px) // 2, (height - size_px) // 2
-        image = self._convert(width, height, "rgb24")[top : top + size_px, left : left + size_px]
+        image = self._colours(width, height)[top : top + size_px, left : left + size_px]
         return self._upright(image)
 
     def thumbnail(self) -> Array:
         """(24, 32) uint8 grey, as decoded (not turned): for finding cuts."""
         return self._convert(*THUMBNAIL_PX, "gray")
+
+    def _colours(self, width: int, height: int) -> Array:
+        """(height, width, 3) uint8, not turned."""
+        picture = self._picture
+        if picture.color_trc in HDR:
+            return to_sdr(self._convert(width, height, "rgb48le"), picture.color_trc, picture.color_primaries)
+        return self._convert(width, height, "rgb24")
 
     def _convert(self, width: int, height: int, pixel_format: str) -> Array:
         picture = self._picture
@@ -91,6 +99,12 @@ class Frame:
                 picture, width, height, pixel_format, interpolation=_COLOUR if same else _SCALING, threads=1
             )
         except av.error.FFmpegError as error:
+            if picture.colorspace in UNCONVERTED:
+                raise VideoError(
+                    f"frame {self.index}: its colours are coded as {UNCONVERTED[picture.colorspace]}, which is not "
+                    "converted; expected Y'CbCr or RGB",
+                    hint="convert it where it plays, to an ordinary mp4",
+                ) from error
             raise VideoError(
                 f"frame {self.index}, {picture.width}x{picture.height} {picture.format.name}, cannot be scaled to "
                 f"{width}x{height} ({error.strerror}); expected a picture of usual proportions"

@@ -1,32 +1,68 @@
-"""When each frame of a video is shown, out of its packets alone: for labels that are given frame by frame."""
+"""When each frame of a video is shown: for labels that are given frame by frame."""
 
+from collections.abc import Sequence
+from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
+import av.container
 import av.error
 import numpy as np
+from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.records import Array
-from ....errors import VideoError
 from .choice import choose_track, open_container
+from .clock import MOST_FPS, SLIPPED_STEP_S, WITHOUT_PRESENTATION_TIMES
+from .decode import open_video
+
+_EVEN = (0.6, 1.4)  # of the middle step; a frame that stands elsewhere leaves a double step behind
 
 
 def frame_times_s(path: Path) -> Array:
-    """Presentation time of every frame, (F,) float64 from the first, sorted; nothing is decoded.
+    """Presentation time of every frame, (F,) float64 from the first, on the clock that features have too.
 
-    The stream is the one that features are made of. Errors: VideoError for a file without video, or without times.
+    Packets of an even clock say them, in a small part of the time that decoding takes, and also those of frames that
+    turn out to be damaged; else every frame is decoded. Errors: VideoError for a file without video.
     """
+    with open_container(path) as container:
+        track = choose_track(path, container).track
+        time_s = _times_of_packets(container, track)
+    if time_s is not None:
+        return time_s
+    with closing(open_video(path)) as video:
+        return np.array([frame.time_s for frame in video.frames()])
+
+
+def _times_of_packets(container: av.container.InputContainer, track: VideoTrack) -> Array | None:
+    """The times, sorted, where no frame can be missing, early or late; None where decoding has to tell."""
+    if container.format.name in WITHOUT_PRESENTATION_TIMES:
+        return None
+    unit = Fraction(track.time_base or 1)
+    stamps: list[int] = []
+    first = None
     try:
-        with open_container(path) as container:
-            track = choose_track(path, container)
-            unit_s = float(track.time_base or 0)
-            stamps = [
-                packet.pts * unit_s
-                for packet in container.demux(track)
-                if packet.size and packet.pts is not None and not packet.is_discard
-            ]
-    except (av.error.FFmpegError, OSError) as error:
-        raise VideoError(f"{path} cannot be read: {error}") from error
-    if not stamps:
-        raise VideoError(f"{path} says no times of its frames")
-    time_s = np.sort(np.array(stamps, np.float64))
-    return np.asarray(time_s - time_s[0])
+        for packet in container.demux(track):
+            if not packet.size:
+                continue
+            if packet.pts is None or packet.is_corrupt or not (first is not None or packet.is_keyframe):
+                return None
+            first = packet.pts if first is None else first
+            if packet.pts < first:  # shown before the first key frame: a decoder may leave it out
+                return None
+            if not packet.is_discard:
+                stamps.append(packet.pts)
+    except (av.error.FFmpegError, IndexError):
+        return None
+    stamps.sort()
+    if not _even(stamps, float(unit)):
+        return None
+    return np.array([(stamp - stamps[0]) * unit.numerator / unit.denominator for stamp in stamps])
+
+
+def _even(stamps: Sequence[int], unit_s: float) -> bool:
+    steps = np.diff(stamps)
+    if len(steps) == 0:
+        return False
+    middle = np.median(steps)
+    usual = 1 / MOST_FPS <= middle * unit_s < SLIPPED_STEP_S
+    return bool(usual and steps.min() >= _EVEN[0] * middle and steps.max() <= _EVEN[1] * middle)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -78,3 +79,60 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(
     with pytest.raises(InputError, match="is the recording itself"):
         write_overlay(made, face_video)
     assert not list(tmp_path.iterdir())
+
+
+def _with_sound(path: Path, start_s: float) -> Path:
+    """Two seconds of picture and sound, whose clock begins there."""
+    with av.open(str(path), "w") as out:
+        track: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        track.width, track.height, track.pix_fmt = 240, 180, "yuv420p"
+        sound: Any = out.add_stream("aac", rate=16000)
+        for number in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((180, 240, 3), 4 * number, np.uint8), "rgb24")
+            frame.pts, frame.time_base = round((start_s + number / 25) * 25), Fraction(1, 25)
+            out.mux(track.encode(frame))
+        out.mux(track.encode())
+        for number in range(2 * 16000 // 1024):
+            tone = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            tone.sample_rate, tone.pts = 16000, round(start_s * 16000) + 1024 * number
+            tone.time_base = Fraction(1, 16000)
+            out.mux(sound.encode(tone))
+        out.mux(sound.encode())
+    return path
+
+
+@pytest.mark.parametrize("later_s", [0.0, 36_000.0])
+def test_recordings_that_were_joined_have_an_overlay_as_long_as_both_and_sound_all_through(
+    person: Person, prediction: Made, tmp_path: Path, later_s: float
+) -> None:
+    joined = tmp_path / "joined.ts"
+    parts = [_with_sound(tmp_path / f"{n}.ts", start_s) for n, start_s in enumerate((0.0, later_s))]
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    write_overlay(prediction(person(1), source=joined), tmp_path / "scores.mp4")
+    times = _times_s(tmp_path / "scores.mp4")
+    assert len(times) == 100 and times[-1] - times[0] == pytest.approx(3.96, abs=0.05)
+    with av.open(str(tmp_path / "scores.mp4")) as file:
+        heard = [float((packet.pts or 0) * packet.time_base) for packet in file.demux(audio=0) if packet.size]
+    assert heard[-1] - heard[0] == pytest.approx(3.9, abs=0.3)
+    assert max(np.diff(heard)) < 0.3
+
+
+@pytest.mark.parametrize("stream", [0, 1])
+def test_the_overlay_is_of_the_stream_that_was_scored(
+    person: Person, prediction: Made, tmp_path: Path, stream: int
+) -> None:
+    two = tmp_path / "two.mkv"
+    with av.open(str(two), "w") as out:
+        tracks: list[Any] = [out.add_stream("libx264", rate=25, options={"preset": "ultrafast"}) for _ in range(2)]
+        for track in tracks:
+            track.width, track.height, track.pix_fmt = 240, 180, "yuv420p"
+        for track, grey in zip(tracks, (40, 220), strict=True):
+            for number in range(20):
+                frame = av.VideoFrame.from_ndarray(np.full((180, 240, 3), grey, np.uint8), "rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, 25)
+                out.mux(track.encode(frame))
+            out.mux(track.encode())
+    write_overlay(replace(prediction(person(1), source=two), stream=stream), tmp_path / "scores.mp4")
+    with av.open(str(tmp_path / "scores.mp4")) as file:
+        picture = next(file.decode(video=0)).to_ndarray(format="rgb24")
+    assert abs(int(np.median(picture[:100, :100])) - (40, 220)[stream]) < 8

@@ -329,3 +329,16 @@ def test_a_run_that_does_not_fit_is_refused_clearly(
         write_predictions(videos, where, tmp_path / "out", asked, options=CPU)
     assert caught.value.hint
     assert not (tmp_path / "out").exists()
+
+
+def test_a_prediction_says_which_stream_of_the_recording_its_features_are_of(
+    made_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    for stream in ("auto", 1):
+        recipe = Recipe({"backbone": "made", "precision": "fp32"} | ({} if stream == "auto" else {"stream": stream}))
+        store = create_store(tmp_path / f"{stream}", recipe)
+        store_features(store, "alone.mp4", made_features(np.ones((1, 20), bool), 12))
+        run = made_run(tmp_path / f"run-{stream}", recipe, 12)
+        events = predict(["alone.mp4"], run, tmp_path / "out", str(tmp_path / f"{stream}"), options=CPU)
+        made = [event for event in events if isinstance(event, VideoPrediction)]
+        assert [prediction.stream for prediction in made] == [stream]

@@ -1,7 +1,9 @@
 """What a check says of a video before ten hours are spent on it."""
 
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from affect.cache.records import Array
@@ -54,3 +56,37 @@ def test_a_check_and_an_extraction_call_the_same_share_of_faces_few(videos: dict
     assert found.problems == ("few faces: 0 of 19 sampled frames (0%) show one; expected at least 20%",)
     without = VideoChecker(FeaturesConfig(faces=FacesConfig(detector="none"))).check(videos["constant"])
     assert (without.face_rate, without.problems) == (None, ())
+
+
+def test_several_recordings_in_a_file_are_listed_with_their_faces_and_the_better_one_is_recommended(
+    meeting: Path, videos: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "call.mkv"
+    words = ["-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "default", "-disposition:v:1", "0"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(videos["ntsc"]), "-i", str(meeting)]
+    subprocess.run([*command, *words, str(path)], check=True, capture_output=True, timeout=60)
+    found = VideoChecker(FeaturesConfig()).check(path)
+    assert found.readable and found.face_rate == 0
+    assert "2 video streams; read: 0 (h264 160x120, 90 frames); not read: 1 (h264 320x240, 125 frames)" in found.notes
+    advice = found.problems[-1]
+    assert advice.startswith("stream 1 shows faces in 1") and advice.endswith("--set features.stream=1 reads it")
+    chosen = VideoChecker(FeaturesConfig(stream=1)).check(path)
+    assert (chosen.width_px, chosen.decoded_frames, chosen.problems) == (320, 125, ())
+    assert any("stream 0 shows faces in 0 of" in note for note in chosen.notes)
+
+
+def test_faces_are_sought_all_through_a_recording_whose_clock_jumps_by_hours(
+    videos: dict[str, Path], tmp_path: Path
+) -> None:
+    later, joined = tmp_path / "later.ts", tmp_path / "joined.ts"
+    words = ["-c", "copy", "-output_ts_offset", "36000"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(videos["transport"])]
+    subprocess.run([*command, *words, str(later)], check=True, capture_output=True, timeout=60)
+    joined.write_bytes(videos["transport"].read_bytes() + later.read_bytes())
+    found = VideoChecker(FeaturesConfig()).check(joined)
+    assert found.decoded_s == pytest.approx(5.96, abs=0.05)
+    assert found.duration_s == pytest.approx(6, abs=0.1)
+    assert not found.cut_short
+    assert any("ahead at 3.00 s; closed" in note for note in found.notes)
+    few = next(problem for problem in found.problems if problem.startswith("few faces"))
+    assert int(few.split(" of ")[1].split()[0]) > 10

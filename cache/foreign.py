@@ -16,6 +16,8 @@ _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?
 
 _ASKED = re.compile(r"GLOBAL ([\w.]+)")
 
+_TORCH_PART = re.compile(r"/(?:data/[0-9]+|version)$")  # also of an archive that lacks its pickle
+
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
@@ -111,7 +113,7 @@ def _zipped(path: Path) -> Foreign:
     parts = {name.rpartition("/")[2] for name in names}
     if "constants.pkl" in parts and "data.pkl" in parts:
         return TORCHSCRIPT
-    if "data.pkl" in parts:
+    if "data.pkl" in parts or any(_TORCH_PART.search(name) for name in names):
         return TORCH
     if any(name.endswith(".weights.h5") for name in names):
         return KERAS

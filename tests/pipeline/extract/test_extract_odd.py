@@ -23,7 +23,7 @@ STORED: dict[str, tuple[float, tuple[str, ...], tuple[int, int], int]] = {
     "three_by_five.mkv": (0.2, ("-vf", "scale=3:5,setsar=1", *FFV1, "yuv444p"), (3, 5), 5),
     "wide.mkv": (0.2, ("-vf", "scale=8000:20,setsar=1", *FFV1, "yuv420p"), (8000, 20), 5),
     "tall.mkv": (0.2, ("-vf", "scale=20:8000,setsar=1", *FFV1, "yuv420p"), (20, 8000), 5),
-    "smaller_second.mkv": (0.2, (*SECOND, *BOTH, "-disposition:v:0", "0", "-disposition:v:1", "0"), (160, 120), 5),
+    "longer_second.mkv": (0.2, (*SECOND, *BOTH, "-disposition:v:0", "0", "-disposition:v:1", "0"), (64, 48), 25),
     "default_second.mkv": (0.2, (*SECOND, *BOTH, "-disposition:v:0", "0", "-disposition:v:1", "default"), (64, 48), 25),
     "cover_first.mp4": (
         0.04, (*SECOND, "-map", "0", "-map", "1", "-c:v:0", "mjpeg", "-c:v:1", "mpeg4",

@@ -5,6 +5,7 @@ import json
 import pickle
 import time
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
 from ...cache.records import Array, Json
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
+from ...stages.features.one_thread import one_thread
 from ...stages.temporal.baselines import predict_mean, span_features
 from ...stages.temporal.centring import ccc_by_centre, one_span_each, span_features_otherwise
 from ...stages.temporal.ensemble import Ensemble, LinearScores, blended
@@ -42,6 +44,7 @@ from .training_set import TrainingSet, build_training_set
 FAILURES = (AffectError, RuntimeError, ValueError, *UNNAMED, ArithmeticError)
 CURVES = ("loss", "regression", "relational", "validation_ccc", "learning_rate")
 SEED_STEP = 1_000_000  # from one seed of a fold to its next; folds are 1,000 apart
+ONE_THREAD_WIDTH = 256  # networks up to so wide compute on one thread of the CPU
 SAVE_SHARE = 0.1  # of the time may go into saving the state between epochs
 
 
@@ -81,11 +84,18 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
                     f"fold {task.fold.name}: store {task.store} is not as it was when this run began",
                     hint="affect inspect-cache STORE --verify, then the same command with --resume",
                 )
-        yield from _fit_and_score(task, data)
+        with one_thread() if _is_small(task, data) else nullcontext():
+            yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
         ours = isinstance(error, (AffectError, *UNNAMED))
         reason = named(error, task.folder).message if ours else f"{type(error).__name__}: {error}"
         yield FoldOutcome(task.fold.name, task.fold.subjects["test"], reason=without_places(reason))
+
+
+def _is_small(task: FoldTask, data: TrainingSet) -> bool:
+    """Whether a second thread costs more than it gives: beside other work, eight times the time was measured."""
+    width = task.config.model.width or data.clips.table.feature_size
+    return width <= ONE_THREAD_WIDTH and torch.device(task.device).type == "cpu"
 
 
 def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | FoldOutcome, None, None]:

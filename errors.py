@@ -21,6 +21,7 @@ AffectError
 import errno
 import os
 import reprlib
+from collections.abc import Sequence
 
 _QUOTES = reprlib.Repr()
 _QUOTES.maxstring = _QUOTES.maxother = _QUOTES.maxlong = 120
@@ -154,3 +155,9 @@ def shown(value: object, most: int = 200) -> str:
     except (ValueError, RecursionError):  # a number too long to be written, or nesting too deep
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def listed(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first words, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more

@@ -11,9 +11,8 @@ from ..configs.plain_text import from_cell
 from ..errors import ManifestError
 from .cell_values import TimeUnit, numbers, times
 from .records import Array
-from .tables import MOST_BYTES, MOST_COLUMNS, Table, few, read_header
+from .tables import Table, few, read_header
 
-__all__ = ["MOST_BYTES", "MOST_COLUMNS"]  # the bounds of a table, for those who know this file
 REQUIRED = ("video", "subject", "start_s", "end_s")
 IN_MS = {"start_s": "start_ms", "end_s": "end_ms"}  # names that say milliseconds
 OWN_COLUMNS = (*REQUIRED, *IN_MS.values(), "split")

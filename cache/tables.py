@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..configs.plain_text import from_cell
-from ..errors import ManifestError, shown
+from ..errors import ManifestError, listed, shown
 from .foreign import PYTORCH, foreign
 from .records import Array
 from .regular import open_regular
@@ -121,8 +121,7 @@ def read_header(path: Path, fits: Fits | None = None) -> list[str]:
 
 def few(names: Sequence[str]) -> str:
     """The first names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return (", ".join(names[:NAMED]) or "none") + more
+    return listed(names, NAMED) or "none"
 
 
 def read_bounded(path: Path) -> bytes:
@@ -145,14 +144,12 @@ def _file(path: Path) -> io.BufferedReader:
         raise ManifestError(f"table {path} {what}; expected a CSV file or a workbook", hint="FILE.csv or FILE.xlsx")
     try:
         strange = foreign(path, own=("zip", "broken zip", "empty"))
-        file = open_regular(path)
+        if strange is None:
+            return open_regular(path)
     except OSError as error:
         raise ManifestError(f"table {path} cannot be read: {error.strerror}") from error
-    if strange is not None:
-        file.close()
-        hint = SAVE_AS if strange.hint == PYTORCH else strange.hint
-        raise ManifestError(f"{path} is {strange.what}; expected a table", hint=hint)
-    return file
+    hint = SAVE_AS if strange.hint == PYTORCH else strange.hint
+    raise ManifestError(f"{path} is {strange.what}; expected a table", hint=hint)
 
 
 def _place(path: Path, sheet: str) -> str:

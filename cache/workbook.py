@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AffectError, ManifestError, first_line, shown
+from ..errors import AffectError, ManifestError, first_line, listed, shown
 from .text_rows import Row
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def workbook_rows(
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHEETS_NAMED} more" if len(names) > SHEETS_NAMED else ""
-    return ", ".join(shown(name, 60) for name in names[:SHEETS_NAMED]) + more
+    return listed([shown(name, 60) for name in names], SHEETS_NAMED)
 
 
 def _opened(data: bytes, path: Path, most_bytes: int) -> "Workbook":

@@ -10,7 +10,7 @@ from ...cache.manifest import Manifest
 from ...cache.records import Array
 from ...cache.spelling import people_of
 from ...configs.schema import EvaluationConfig
-from ...errors import ConfigError, ManifestError
+from ...errors import ConfigError, ManifestError, listed
 
 SIDES = ("train", "validation", "test")
 PAIRS = (("train", "test"), ("validation", "test"), ("train", "validation"))
@@ -117,8 +117,7 @@ def people_by_row(subjects: Sequence[str]) -> Array:
 
 def few(words: Sequence[str], between: str = ", ") -> str:
     """The first words, and how many more there are."""
-    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return between.join(words[:NAMED]) + more
+    return listed(words, NAMED, between)
 
 
 def _several_names(manifest: Manifest, person: Array) -> dict[int, dict[str, int]]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...cache.records import Array, Target
+from ...cache.tables import read_table
 from ...errors import VideoError
 from .registry import Reader, ReaderInput
 from .tables import (
@@ -21,7 +22,6 @@ from .tables import (
     VideoFiles,
     drop_repeats,
     number,
-    read_cells,
     records,
     require_columns,
     text,
@@ -85,7 +85,7 @@ def read(data: ReaderInput) -> list[Prepared]:
     Annotations are clamped to [-1, 1], as published, and averaged over those annotators that gave one.
     """
     path = data.tables[0]
-    table = read_cells(path, lambda names: set(NEEDED) <= set(names), data.reading.sheet)
+    table = read_table(path, lambda names: set(NEEDED) <= set(names), data.reading.sheet)
     require_columns(table, NEEDED, path)
     errors = {name: found for name, found in data.times.items() if isinstance(found, VideoError)}
     durations_s = {name: duration_s(found) for name, found in data.times.items() if not isinstance(found, VideoError)}

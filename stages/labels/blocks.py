@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from ...cache.cell_values import TimeUnit, decimal_sign, is_numeric, missing_words, numbers, times
 from ...cache.manifest_csv import SPLITS
 from ...cache.records import Array, Target
-from ...cache.tables import Table, few
+from ...cache.tables import Table, few, read_table
 from ...errors import ManifestError, shown
 from .columns import Roles, fits, roles_of
 from .elan import COLUMNS, Tier, read_eaf
 from .registry import ReaderInput
-from .tables import SPLIT_WORDS, Problem, VideoFiles, read_cells, video_named
+from .tables import SPLIT_WORDS, Problem, VideoFiles, video_named
 
 MOST_CATEGORIES = 20  # words of a column that become a target each
 NO_SUBJECT = "no column for the subject: each video counts as a person"
@@ -46,7 +46,7 @@ class Block:
 
 def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list[Block]:
     """The blocks of a table of points or spans. Errors: ManifestError naming file, line and column."""
-    table = read_cells(path, fits, data.reading.sheet)
+    table = read_table(path, fits, data.reading.sheet)
     roles = roles_of(table.names)
     if roles is None:
         raise ManifestError(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cache.records import Target
-from ...cache.tables import Fits, Table
+from ...cache.tables import Fits, Table, read_table
 from ...errors import ManifestError
 from .registry import Reader, ReaderInput
 from .tables import (
@@ -28,7 +28,6 @@ from .tables import (
     header,
     number,
     plain,
-    read_cells,
     records,
     scaled,
     text,
@@ -105,7 +104,7 @@ def read(wanted: Sequence[Instrument], data: ReaderInput) -> list[Prepared]:
     Errors: ManifestError naming the columns that a table of none of them lacks.
     """
     path = data.tables[0]
-    table = read_cells(path, _holds(wanted), data.reading.sheet)
+    table = read_table(path, _holds(wanted), data.reading.sheet)
     held = instruments_in(table.names)
     ignored: set[str] = set()
     unclear: list[Problem] = []

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...cache.records import Target
+from ...cache.tables import read_table
 from .registry import Reader, ReaderInput
 from .tables import (
     SPLIT_WORDS,
@@ -19,7 +20,6 @@ from .tables import (
     drop_repeats,
     header,
     number,
-    read_cells,
     records,
     require_columns,
     scaled,
@@ -54,7 +54,7 @@ def read(data: ReaderInput) -> list[Prepared]:
     used: set[str] = set()
     videos, read_as = data.videos, []
     for path in data.tables:
-        table, split = read_cells(path, lambda names: set(KNOWN_BY) <= set(names), data.reading.sheet), split_of(path)
+        table, split = read_table(path, lambda names: set(KNOWN_BY) <= set(names), data.reading.sheet), split_of(path)
         read_as.append(understood(table))
         require_columns(table, [name for name in COLUMNS if name not in ("link", "EmotionMaxVote")], path)
         for cells in records(table):

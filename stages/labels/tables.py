@@ -16,7 +16,7 @@ from ...cache.cell_values import MISSING_WORDS, is_numeric
 from ...cache.manifest import Manifest
 from ...cache.records import Target
 from ...cache.spelling import folded
-from ...cache.tables import Fits, Table, few, read_header, read_table
+from ...cache.tables import Fits, Table, few, read_header
 from ...cache.walk import VIDEO_SUFFIXES
 from ...errors import ManifestError
 
@@ -165,14 +165,6 @@ def _by(paths: Iterable[str], key: Callable[[PurePosixPath], str]) -> dict[str, 
 def bare(key: str) -> str:
     """A folded name without the letters before its first number: `p1 a` is `1 a`."""
     return re.sub(r"^[^\W\d]+ ?(?=\d)", "", key)
-
-
-def read_cells(path: Path, fits: Fits | None = None, sheet: str = "") -> Table:
-    """The cells of a CSV or Excel table as they were typed, so that subject 007 stays that.
-
-    Errors: ManifestError for a file that is neither.
-    """
-    return read_table(path, fits, sheet)
 
 
 def header(path: Path, fits: Fits | None = None) -> list[str]:

@@ -15,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from affect.cache.manifest import read_manifest
-from affect.cache.manifest_csv import MOST_BYTES, MOST_COLUMNS
+from affect.cache.tables import MOST_BYTES, MOST_COLUMNS, read_table
 from affect.cli import main
 from affect.configs.load import config_from_dict, config_to_dict, load_config, preset_names
 from affect.configs.plain_yaml import MOST_DEPTH, NotPlainYamlError, load_plain_yaml, read_plain_yaml
@@ -26,7 +26,7 @@ from affect.pipeline.runs.files import read_json
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers, cores
-from affect.stages.labels.tables import header, read_cells
+from affect.stages.labels.tables import header
 from affect.tests.generated import GeneratedData, generated_features
 
 TINY: dict[str, dict[str, Any]] = {
@@ -316,7 +316,7 @@ def test_a_data_sets_own_table_is_bounded_too(kind: str, tmp_path: Path) -> None
     assert len(header(path)) <= MOST_COLUMNS + 2
     if kind != "header":
         with pytest.raises(ManifestError, match="columns"):
-            read_cells(path)
+            read_table(path)
 
 
 def test_a_data_sets_table_that_is_mostly_a_hole_is_refused_unread(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_data_sets_table_that_is_mostly_a_hole_is_refused_unread(tmp_path: Pat
         with (tmp_path / name).open("wb") as file:
             file.truncate(MOST_BYTES + 1)
         with pytest.raises(ManifestError, match=f"{name} has more than"):
-            read_cells(tmp_path / name)
+            read_table(tmp_path / name)
 
 
 def test_a_workbook_that_unfolds_far_beyond_its_size_is_refused(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_workbook_that_unfolds_far_beyond_its_size_is_refused(tmp_path: Path) 
             parts.writestr(f"xl/worksheets/sheet{number}.xml", bytes(MOST_BYTES // 3))
     assert (tmp_path / "t.xlsx").stat().st_size < 1 << 20
     with pytest.raises(ManifestError, match="has more than"):
-        read_cells(tmp_path / "t.xlsx")
+        read_table(tmp_path / "t.xlsx")
 
 
 def test_as_many_columns_as_are_allowed_are_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ....cache.foreign import asked_for, foreign
 from ....cache.regular import check_tensors, check_unpacked, open_regular, regular_size
-from ....errors import WeightsError, first_line, shown
+from ....errors import WeightsError, first_line, listed, shown
 
 StateDict = dict[str, Tensor]
 NESTS = ("state_dict", "model_state_dict", "model", "backbone", "net")  # where checkpoints keep their tensors
@@ -185,8 +185,7 @@ def _broken(tensor: Tensor | None, shape: torch.Size) -> bool:
 
 
 def _short(keys: list[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(key[:200] for key in keys[:SHOWN]) + more
+    return listed([key[:200] for key in keys], SHOWN)
 
 
 def fit_file(

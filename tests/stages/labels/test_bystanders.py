@@ -9,12 +9,13 @@ import openpyxl
 import pytest
 
 from affect.cache.manifest import read_manifest
+from affect.cache.tables import read_table
 from affect.errors import InputError, ManifestError
 from affect.pipeline.prepare_labels import LabelsSummary, prepare_labels
 from affect.stages.labels.aff_wild2 import read_annotations
 from affect.stages.labels.amigos import user_of, video_key
 from affect.stages.labels.registry import Reading
-from affect.stages.labels.tables import Problem, VideoFiles, number, read_cells, records, understood, video_named
+from affect.stages.labels.tables import Problem, VideoFiles, number, records, understood, video_named
 
 MakeVideo = Callable[..., Path]
 SCORES = "video,patient,n1,n3,n6\ni1,001,2,3,4\ni2,002,1,5,6\n"
@@ -157,12 +158,12 @@ def test_an_option_that_a_data_set_has_no_use_for_is_refused(place: Path, readin
 def test_decimal_commas_are_numbers_only_where_all_of_the_table_has_them(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("name;a;b\n1,5;0,5;2\nx,5;1,5;NA\n")
-    table = read_cells(path)
+    table = read_table(path)
     assert records(table) == [{"name": "1,5", "a": "0.5", "b": "2"}, {"name": "x,5", "a": "1.5", "b": ""}]
     assert understood(table).endswith("';' separated; decimal comma")
     path.write_text("a;b\n1,234;0.5\n")  # maybe a thousand
     problems: list[Problem] = []
-    assert np.isnan(number(records(read_cells(path))[0]["a"], "x", "a", problems)) and len(problems) == 1
+    assert np.isnan(number(records(read_table(path))[0]["a"], "x", "a", problems)) and len(problems) == 1
 
 
 FILES = VideoFiles({name: name for name in ("P01.mp4", "x/S-002_visit 1.mov", "C07.mp4", "P07.mp4", "plain.mkv")})

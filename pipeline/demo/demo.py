@@ -71,7 +71,7 @@ def demo(
         extraction = yield from within(extracting, ExtractionSummary)
     for outcome in extraction.of("failed"):
         raise VideoError(f"{outcome.path}: {outcome.reason}")
-    with _timed("training", seconds), _one_thread():
+    with _timed("training", seconds):
         yield Step("3/4 affect train-temporal")
         training = train(str(store), labels, run, config, device=device, resume=run.exists())
         trained = yield from within(training, TrainingSummary)
@@ -109,19 +109,6 @@ def claim(output: Path, seed: int, data: DemoDataConfig) -> None:
         )
     output.mkdir(parents=True, exist_ok=True)
     write_json(mark, mine)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """The demo's model is so small that on a busy machine a second thread costs ten times what it brings."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

@@ -112,11 +112,11 @@ class Scorer:
         infos = [store.info(entry) for store in dict.fromkeys(stores)]
         layout = stores[0].read(entry, values=False)
         people, brief = self._people(layout, infos[0])
-        persons = []
+        persons, over_s = [], recording_s(layout.time_s, infos[0].duration_s)
         for track, subject in people:
             row = subject_rows(layout.arrays(), len(layout.time_s), infos[0].persons, subject)
             faces = layout.time_s[row >= 0], layout.box_px[row[row >= 0]]
-            persons.append((yield from self._score_person(stores, entry, track, subject, faces)))
+            persons.append((yield from self._score_person(stores, entry, track, subject, faces, over_s=over_s)))
         notes = [f"{brief} more people were seen too briefly to be scored"] if brief else []
         fps = self.runs[0].config.features.sample_fps
         if said := other_length(usual_step_s(layout.time_s), self.clips.length, fps):
@@ -124,7 +124,7 @@ class Scorer:
         yield VideoPrediction(
             video=entry,
             source=source,
-            duration_s=recording_s(layout.time_s, infos[0].duration_s),
+            duration_s=over_s,
             width_px=infos[0].width_px,
             height_px=infos[0].height_px,
             stream=stores[0].recipe.fields.get("stream", "auto"),
@@ -158,11 +158,17 @@ class Scorer:
         return [(int(track), Subject("track", int(track))) for track in lasting], len(people) - len(lasting)
 
     def _score_person(
-        self, stores: Sequence[Store], entry: str, track: int, subject: Subject, faces: tuple[Array, Array]
+        self,
+        stores: Sequence[Store],
+        entry: str,
+        track: int,
+        subject: Subject,
+        faces: tuple[Array, Array],
+        *,
+        over_s: float,
     ) -> Generator[ClipsScored, None, PersonPrediction]:
         tables = [self._table(run, store, entry, subject) for run, store in zip(self.runs, stores, strict=True)]
-        over = recording_s(tables[0].table.frames.time_s, stores[0].info(entry).duration_s)
-        start_s, end_s = tables[0].start_s, np.minimum(tables[0].end_s, over)
+        start_s, end_s = tables[0].start_s, np.minimum(tables[0].end_s, over_s)
         if any(not np.array_equal(table.start_s, start_s) for table in tables):
             raise EntryError(f"{entry} has other frames in one run's store than in another's; extract it again in both")
         models = [len(run.models) for run in self.runs]

@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 from ...cache.csv_cells import to_cells
+from ...cache.fold_record import FoldRecord
 from ...cache.manifest import check_targets_vary
 from ...cache.metrics import Metrics
 from ...cache.records import Json
@@ -111,9 +112,9 @@ def train(
                 if isinstance(event, FoldOutcome):
                     outcomes.append(event)
                 yield event
-        metrics = _write_results(folder, config, data, folds, outcomes) if _first_rank() else None
-    ridge_ccc = [folder.fold(name).ridge_ccc for name in metrics.folds_done] if metrics else []
-    offer, seconds = centring_offer(config.clips.centre, ridge_ccc), time.monotonic() - started
+        metrics, records = _write_results(folder, config, data, folds, outcomes) if _first_rank() else (None, ())
+    offer = centring_offer(config.clips.centre, [record.ridge_ccc for record in records])
+    seconds = time.monotonic() - started
     yield TrainingSummary(
         run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size, offer
     )
@@ -148,8 +149,11 @@ def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
 
 def _write_results(
     folder: RunFolder, config: Config, data: TrainingSet, folds: Sequence[Fold], outcomes: Sequence[FoldOutcome]
-) -> Metrics | None:
-    """Write all that tells of the whole run: its tables, its log and metrics.json, whose content is given back."""
+) -> tuple[Metrics | None, Sequence[FoldRecord]]:
+    """Write all that tells of the whole run: its tables, its log and metrics.json.
+
+    Given back: the content of metrics.json, None without a finished fold, and the records of the finished folds.
+    """
     failed = [item for item in outcomes if item.reason]
     write_failures(folder, [(item.name, " ".join(item.test_subjects), item.reason) for item in failed])
     if data.skipped:
@@ -157,24 +161,24 @@ def _write_results(
         folder.write("skipped.csv", to_cells(table).to_csv(index=False))
     names = folder.finished_folds()
     if not names:
-        return None
+        return None, ()
     logs = [folder.own(folder.folds / name / "log.jsonl") for name in names]
     folder.write("log.jsonl", b"".join(read_regular(log) for log in logs if log.exists()))
     tables = [folder.own(folder.folds / name / "predictions.csv") for name in names]
     levels = levels_of(read_fold_tables(tables, data.manifest.target_names))
     folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False))
-    validation = {name: folder.fold(name).validation_ccc for name in names}
+    records = {name: folder.fold(name) for name in names}
     metrics = measure(
         levels,
         data.manifest.targets,
         config,
         warnings=_warnings(data, folds),
         shares_people=not all(fold.subject_independent for fold in folds),
-        validation=validation,
+        validation={name: record.validation_ccc for name, record in records.items()},
         failed={item.name: item.reason for item in failed},
     )
     folder.write_json("metrics.json", metrics.to_json())
-    return metrics
+    return metrics, tuple(records.values())
 
 
 @contextlib.contextmanager

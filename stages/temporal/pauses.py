@@ -18,13 +18,11 @@ class Pauses:
 
     step_s: Array  # (V,) float64: mean interval of the kept frames, pauses left out; 0 for fewer than two frames
     at: Array  # (P,) int64, ascending: the first frame behind each pause, by its number in the table
-    before: Array  # (F + 1,) int64: how many of the frames before each are such frames
 
     @classmethod
     def of(cls, time_s: Array, first: Array) -> "Pauses":
         """The pauses in times (F,), of which video v has [first[v], first[v + 1]); first: (V + 1,) int64."""
-        behind = np.zeros(len(time_s), bool)
-        steps = np.zeros(len(first) - 1)
+        steps, behind = np.zeros(len(first) - 1), [np.zeros(0, np.int64)]
         for video, (begin, end) in enumerate(pairwise(first.tolist())):
             gaps = np.diff(time_s[begin:end])
             if not len(gaps):
@@ -32,21 +30,19 @@ class Pauses:
             long = gaps > LONGEST_PAUSE_S
             if long.any():
                 long &= gaps > PAUSE_STEPS * np.median(gaps)
-                behind[begin + 1 : end] = long
+                behind.append(begin + 1 + np.flatnonzero(long))
             usual = gaps[~long]
             steps[video] = usual.mean() if len(usual) else 0.0
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(behind, dtype=np.int64)])
-        return cls(steps, np.flatnonzero(behind), before)
+        return cls(steps, np.concatenate(behind))
 
     def follow(self, frame: Array) -> Array:
         """Whether a pause lies right before each frame, by its number in the table; F, behind the last, has none."""
-        most = len(self.before) - 1
-        found: Array = self.before[np.minimum(frame + 1, most)] > self.before[frame]
+        found: Array = self._before(frame + 1) > self._before(frame)
         return found
 
     def inside(self, frame: Array, length: Array) -> Array:
         """How many pauses lie between the frames [frame, frame + length), by their numbers in the table."""
-        found: Array = self.before[frame + length] - self.before[np.minimum(frame + 1, frame + length)]
+        found: Array = self._before(frame + length) - self._before(np.minimum(frame + 1, frame + length))
         return found
 
     def parts(self, low: Array, high: Array) -> tuple[Array, Array, Array]:
@@ -57,11 +53,16 @@ class Pauses:
         count = np.where(high > low, self.inside(low, np.maximum(high - low, 0)), 0)
         run = np.repeat(np.arange(len(low)), count + 1)
         number = np.arange(len(run)) - np.repeat(np.cumsum(count + 1) - count - 1, count + 1)
-        earliest = self.before[np.minimum(low + 1, len(self.before) - 1)][run]  # of the pauses inside the run
+        earliest = self._before(low + 1)[run]  # of the pauses inside the run
         cut = np.concatenate([self.at, [0]])
         begin = np.where(number == 0, low[run], cut[np.minimum(earliest + number - 1, len(self.at))])
         end = np.where(number == count[run], high[run], cut[np.minimum(earliest + number, len(self.at))])
         return run, begin, end
+
+    def _before(self, frame: Array) -> Array:
+        """How many pauses have ended before each frame, by its number in the table."""
+        found: Array = np.searchsorted(self.at, frame)
+        return found
 
 
 def usual_step_s(time_s: Array) -> float:

@@ -33,8 +33,8 @@ def in_fitting_unit(
     if not votes.any():
         return manifest
     video, spans = video[votes], np.stack([manifest.start_s, manifest.end_s])[:, votes]
-    seconds = _inside(table, video, spans).mean()
-    shares = {"ms": _holding(table, video, spans / 1000).mean()}
+    seconds = _inside(length_s[video], spans).mean()
+    shares = {"ms": _holding(table, video, length_s, spans / 1000).mean()}
     if seconds >= 0.5:  # the others are listed as what is not used
         if shares["ms"] >= FITS and (spans == np.round(spans)).all():
             return replace(manifest, times="seconds, as start_s says; milliseconds would fit too (labels.time_unit=ms)")
@@ -42,7 +42,7 @@ def in_fitting_unit(
     if (spans == np.round(spans)).all():
         frames = np.array([0 if name in table.unread else decoded_frames(name) for name in table.ids])
         frame_s = length_s / np.maximum(frames, 1)
-        shares["frame"] = _holding(table, video, spans * frame_s[video]).mean()
+        shares["frame"] = _holding(table, video, length_s, spans * frame_s[video]).mean()
     fitting = [unit for unit, share in shares.items() if share >= FITS]
     if not fitting:
         return manifest
@@ -73,14 +73,14 @@ def _length_s(table: FeatureTable) -> Array:
     return lengths
 
 
-def _inside(table: FeatureTable, video: Array, spans: Array) -> Array:
-    """(S,) bool: whether the middle of a span lies in its video."""
-    inside: Array = spans.mean(axis=0) <= _length_s(table)[video]
+def _inside(length_s: Array, spans: Array) -> Array:
+    """(S,) bool: whether the middle of a span lies in its video, which is so long (S,)."""
+    inside: Array = spans.mean(axis=0) <= length_s
     return inside
 
 
-def _holding(table: FeatureTable, video: Array, spans: Array) -> Array:
+def _holding(table: FeatureTable, video: Array, length_s: Array, spans: Array) -> Array:
     """(S,) bool: whether it does, and a kept frame lies in the span: of the wrong unit many are far too short."""
     first, behind = (first_frame_from(table, video, edge) for edge in spans)
-    holding: Array = _inside(table, video, spans) & (behind > first)
+    holding: Array = _inside(length_s[video], spans) & (behind > first)
     return holding

@@ -18,10 +18,11 @@ import torch
 
 from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
-from affect.benchmarks.relational import agreement
+from affect.benchmarks.relational import agreement, span_means
 from affect.cache.records import Array
 from affect.configs.load import load_config
 from affect.configs.schema import Config
+from affect.pipeline.train.fold import spec_of
 from affect.pipeline.train.sizes import sized
 from affect.pipeline.train.splits import make_folds
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
@@ -29,7 +30,6 @@ from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.fit import Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
-from affect.stages.temporal.model import ModelSpec
 from affect.stages.temporal.ridge import BLOCKS, fit_ridge
 from affect.stages.temporal.score import score_clips
 
@@ -64,9 +64,7 @@ def spans_in_order(data: TrainingSet, rows: Array) -> Array:
 def scored(data: TrainingSet, config: Config, train: Array, test: Array, seed: int, *, networks: int) -> Parts:
     """What is said of spans `test` after learning from spans `train`, both in the order of `spans_in_order`."""
     clips, mine = data.clips, data.clips_of(test)
-    spec = ModelSpec(
-        clips.table.feature_size, data.manifest.target_names, clips.clip_length, clips.context, config.model
-    )
+    spec = spec_of(data, config)
     labelled = LabelledClips(clips, data.scaling.to_training(data.labels), data.clips_of(train), mine[:0])
     models = []
     for member in range(networks):
@@ -75,8 +73,7 @@ def scored(data: TrainingSet, config: Config, train: Array, test: Array, seed: i
             pass
         models.append(fit.model)
     score = data.scaling.to_units(score_clips([Ensemble(models).eval()], clips, mine, method="model").mean)
-    spans, number = np.unique(clips.span[mine], return_inverse=True)
-    means = np.stack([np.bincount(number, column) for column in score.T], 1) / np.bincount(number)[:, None]
+    spans, means = span_means(clips, mine, score)
     ridge = fit_ridge(features_of(data, train), data.manifest.labels[train], people_of(data, train))
     place = np.searchsorted(spans, test)
     return Parts(data.manifest.labels[test], means[place], ridge.predict(features_of(data, test)))

@@ -128,8 +128,7 @@ def fold_scores(data: TrainingSet, fold: Fold, config: Config, seed: int) -> Sco
     for _ in fit.epochs():
         pass
     score = data.scaling.to_units(score_clips([Ensemble([fit.model]).eval()], clips, sides["test"]).mean)
-    spans, number = np.unique(clips.span[sides["test"]], return_inverse=True)
-    means = np.stack([np.bincount(number, column) for column in score.T], 1) / np.bincount(number)[:, None]
+    spans, means = span_means(clips, sides["test"], score)
     features = {name: span_features(clips, rows) for name, rows in sides.items()}
     known = {name: data.manifest.labels[found[0]] for name, found in features.items()}
     people = [data.manifest.subjects[row] for row in features["train"][0]]
@@ -138,6 +137,13 @@ def fold_scores(data: TrainingSet, fold: Fold, config: Config, seed: int) -> Sco
     order = np.lexsort((data.manifest.start_s[spans], video))
     place = np.stack([np.full(len(spans), fold.number), video], 1)
     return Scored(*(part[order] for part in (place, known["test"], means, ridge.predict(features["test"][1]))))
+
+
+def span_means(clips: ClipTable, numbers: Array, score: Array) -> tuple[Array, Array]:
+    """Spans (S,), ascending, and the mean score (S, K) of the clips of each, whose numbers and scores (n, K) are."""
+    spans, place = np.unique(clips.span[numbers], return_inverse=True)
+    means = np.stack([np.bincount(place, column) for column in score.T], 1) / np.bincount(place)[:, None]
+    return spans, means
 
 
 def agreement(score: Array, label: Array) -> dict[str, float]:

@@ -9,22 +9,18 @@ the same for every row of the seed. Trainings that are there already, in WORK, a
 
 import argparse
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
+from affect.benchmarks.trained import train_once
 from affect.cache.manifest import read_manifest, write_manifest
-from affect.configs.load import load_config
-from affect.pipeline.events import summary_of
 from affect.pipeline.train.sizes import SIZES, Size
-from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import GeneratedData, generated_features
 
 TEST = 30  # people
@@ -48,13 +44,8 @@ def make(folder: Path, people: int, seed: int) -> None:
 def trained(folder: Path, size: Size, seed: int) -> dict[str, float]:
     """Mean CCC of each method on the people held out, and the seconds that training took."""
     words = [f"{name}={json.dumps(value)}" for name, value in size.settings.items()]
-    config = load_config(None, [*words, f"training.seed={seed}"])
-    begun = time.perf_counter()
-    events = train(str(folder / "store"), folder / "labels.csv", folder / size.name, config, device="cpu")
-    summary = summary_of(events, TrainingSummary)
-    assert summary.metrics is not None and not summary.failed
-    averages = summary.metrics.spans.averages
-    return {name: averages[name]["ccc"].value for name in METHODS} | {"seconds": time.perf_counter() - begun}
+    found = train_once(folder / "store", folder / "labels.csv", None, words, seed)
+    return {"model": found.ccc, "ridge": found.ridge_ccc, "blend": found.blend_ccc, "seconds": found.seconds}
 
 
 def row(people: int, found: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -73,7 +64,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--people", type=int, nargs="+", default=[5, 20, 50, 100])
     args = parser.parse_args()
-    torch.set_num_threads(1)
     machine, rows = hardware(), []
     for people in args.people:
         found: dict[str, list[dict[str, float]]] = {size.name: [] for size in SIZES}

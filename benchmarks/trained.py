@@ -20,6 +20,7 @@ class Trained:
     validation_ccc: float
     ccc: float
     pcc: float
+    blend_ccc: float
     ridge_ccc: float
     ridge_pcc: float
     epochs: int
@@ -42,6 +43,7 @@ def train_once(store: Path, labels: Path, preset: str | None, words: Sequence[st
         validation_ccc=summary.metrics.validation_ccc,
         ccc=averages["model"]["ccc"].value,
         pcc=averages["model"]["pcc"].value,
+        blend_ccc=averages["blend"]["ccc"].value,
         ridge_ccc=averages["ridge"]["ccc"].value,
         ridge_pcc=averages["ridge"]["pcc"].value,
         epochs=max(outcome.epochs for outcome in summary.outcomes),

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from affect.tests.generated import GeneratedData, generated_features
+
 COMMANDS = {"a command": ("inspect-cache", "store"), "json": ("inspect-cache", "store", "--json"), "help": ("--help",),
             "help of a command": ("predict", "--help"), "version": ("--version",)}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from affect.tests.generated import GeneratedData, generated_features
-
     place = tmp_path_factory.mktemp("printed")
     shape = GeneratedData(subjects=2, videos=1, video_frames=(32, 32), feature_size=4)
     generated_features(place / "store", place / "labels.csv", shape)

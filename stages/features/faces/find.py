@@ -31,7 +31,7 @@ DETAIL_EVERY_S = 5.0  # where nothing asks for it
 _DETAIL_SOON_S = 1.0  # where something small shows, or nobody
 _DETAIL_LASTS_S = 2.0  # behind the last small face; a track bridges as much
 _SAME_IOU = 0.3
-_GAIN = 1.25  # times as wide an input: less is not worth a word
+_GAIN = 1.5  # times as wide an input: less is not worth a word
 _PARTS = ("box_px", "score", "landmarks_px")
 _LIMIT_SHARE = 0.2  # of the faces found; as many at the limit are worth a word
 

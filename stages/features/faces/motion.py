@@ -42,12 +42,11 @@ _THUMBNAIL_PX = (96, 54)  # width, height
 _BLOCK_PX = 6
 _BLOCKS = _THUMBNAIL_PX[0] // _BLOCK_PX, _THUMBNAIL_PX[1] // _BLOCK_PX
 _MARGIN = 0.6  # of a face's size on each side of it; hair and shoulders go with it
-_TEXTURE = 2.0  # least eigenvalue of a block's mean structure tensor, levels squared: any shift would show
+_TEXTURE = 0.5  # least eigenvalue of a block's mean structure tensor, levels squared: any shift would show
 _FEWEST_BLOCKS = 3
-_STILL_PX = 0.1  # of a thumbnail: less than a face may drift
+_STILL_PX = 0.15  # of a thumbnail: less than a face may drift
 _STILL_BLOCKS = 0.3  # of the blocks; the others may be people
-_SHIFT_PX = 1.0  # of a face: less is the detector's
-_ALIKE = 0.3  # shifts that differ by less than this share are one
+_SHIFT_PX = 1.0  # of a face; less comes of noise
 
 
 @dataclass(eq=False, slots=True)
@@ -168,7 +167,7 @@ class Camera:
         """A number that is the same as long as the camera keeps still, and another one after it has moved.
 
         boxes_px: (n, 4), of the faces; shifts_px: how far (2,) each that was seen before is from where it was then.
-        Where nothing around the faces would show it, the camera has moved if all of several faces have, alike.
+        Where nothing around the faces would show it, the camera may have moved if all of several faces have.
         """
         step = max(1, min(image.shape[1] // (4 * _THUMBNAIL_PX[0]), image.shape[0] // (4 * _THUMBNAIL_PX[1])))
         small = cv2.resize(np.ascontiguousarray(image[::step, ::step]), _THUMBNAIL_PX, interpolation=cv2.INTER_AREA)
@@ -269,13 +268,8 @@ def _kept_still(reference: Array, seen: Array, around: Array) -> bool | None:
 
 
 def _together(shifts_px: Sequence[Array]) -> bool:
-    """Whether several faces have all moved by about the same."""
-    if len(shifts_px) < 2:
-        return False
-    middle = np.median(shifts_px, axis=0)
-    length = float(np.linalg.norm(middle))
-    apart = np.linalg.norm(np.stack(shifts_px) - middle, axis=1)
-    return length >= _SHIFT_PX and bool(np.all(apart <= max(_SHIFT_PX, _ALIKE * length)))
+    """Whether all of several faces have moved, so that it may have been the camera."""
+    return len(shifts_px) > 1 and all(np.linalg.norm(shift) >= _SHIFT_PX for shift in shifts_px)
 
 
 def _around(boxes_px: Array, shape: Sequence[int]) -> Array:

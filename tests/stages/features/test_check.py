@@ -1,5 +1,7 @@
 """What a check says of a video before ten hours are spent on it."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,26 @@ def test_a_check_and_an_extraction_call_the_same_share_of_faces_few(videos: dict
     assert found.problems == ("few faces: 0 of 19 sampled frames (0%) show one; expected at least 20%",)
     without = VideoChecker(FeaturesConfig(faces=FacesConfig(detector="none"))).check(videos["constant"])
     assert (without.face_rate, without.problems) == (None, ())
+
+
+def test_a_check_tries_both_widths_and_recommends_the_one_that_finds_more(call: Path, meeting: Path) -> None:
+    usual = replace(FeaturesConfig(), faces=FacesConfig(input_width_px=320))
+    (said,) = VideoChecker(usual).check(call).problems
+    found = re.fullmatch(r"small faces: (\d+) are found in 13 sampled frames; (--set \S+=auto) finds 117", said)
+    assert found and int(found[1]) < 80
+    auto = VideoChecker(FeaturesConfig()).check(call)
+    assert auto.problems == ()
+    assert auto.face_rate == 1.0
+    assert auto.notes[0].startswith("small faces: in 13 sampled frames 117 are found, ")
+    for config in (usual, FeaturesConfig()):
+        enough = VideoChecker(config).check(meeting)
+        assert (enough.problems, enough.notes) == ((), ())
+
+
+def test_few_faces_that_a_closer_look_would_find_are_said_with_the_setting(corner: Path) -> None:
+    usual = replace(FeaturesConfig(), faces=FacesConfig(input_width_px=320))
+    assert VideoChecker(usual).check(corner).problems == (
+        "few faces: 0 of 13 sampled frames (0%) show one; expected at least 20%; "
+        "--set features.faces.input_width_px=auto finds one in 13 of them",
+    )
+    assert VideoChecker(FeaturesConfig()).check(corner).problems == ()

@@ -176,7 +176,9 @@ class VideoInfo:
         """Plain values; `from_json` reads them back."""
         values = asdict(self)
         values["persons"] = {str(track): person for track, person in self.persons.items()}
-        values["tracks"] = {str(track): facts.to_json() for track, facts in self.tracks.items()}
+        del values["tracks"]
+        if self.tracks:  # else it is as it was before there were any
+            values["tracks"] = {str(track): facts.to_json() for track, facts in self.tracks.items()}
         values["warnings"] = list(self.warnings)
         return values
 

@@ -96,9 +96,11 @@ def test_facts_come_back_from_json_and_what_cannot_be_is_refused(info: VideoInfo
     known = replace(info, tracks=facts((50, 52.3, STILL), (8, 104.1, BRIEF)))
     values = json.loads(json.dumps(known.to_json()))
     assert VideoInfo.from_json(values) == known
-    for wrong in ({"x": [1, 2, 3, 4]}, {"0": [1, 2, 3]}, {"0": [-1, 2, 3, 4]}, {"0": [1, "2", 3, 4]}, {"0": 5}, []):
+    lists: list[object] = [[1, 2, 3], [-1, 2, 3, 4], [1, "2", 3, 4], 5]
+    wrong: list[object] = [{"x": [1, 2, 3, 4]}, [], *({"0": numbers} for numbers in lists)]
+    for said in wrong:
         with pytest.raises(ValueError, match="tracks"):
-            facts_from_json(wrong, "tracks")
+            facts_from_json(said, "tracks")
 
 
 def test_features_without_facts_are_read_and_the_person_seen_most_is_meant(info: VideoInfo) -> None:

@@ -22,7 +22,7 @@ _DETAIL_PX = 640  # width of a look in detail, at least...
 _DETAIL_SHARE = 0.5  # ...and of the picture's own width...
 MOST_DETAIL_PX = 1280  # ...but no side over this: .4 s and 200 MB a picture on one CPU core, .08 s at 640
 _WORTH = 1.5  # as wide as the usual look, at least, or it is left out
-# Width of a face at the detector's input: of 66 pictures of eleven people in other pictures, all were found at 20 pixels
+# Width of a face at the detector's input: of 66 pictures of eleven people in others, all were found at 20 pixels
 # and more, at 18 98 %, at 16 91 %, at 14 77 %, at 12 33 %.
 SURE_PX = 20
 _LIMIT_PX = 16

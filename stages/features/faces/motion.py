@@ -45,7 +45,7 @@ _MARGIN = 0.6  # of a face's size on each side of it; hair and shoulders go with
 _TEXTURE = 0.5  # least eigenvalue of a block's mean structure tensor, levels squared: any shift would show
 _FEWEST_BLOCKS = 3
 _STILL_PX = 0.15  # of a thumbnail: less than a face may drift
-_STILL_BLOCKS = 0.3  # of the blocks; the others may be people
+_STILL_BLOCKS = 0.6  # of the blocks; the others may be people
 _SHIFT_PX = 1.0  # of a face; less comes of noise
 
 

@@ -61,7 +61,7 @@ def sitting_still(side: int) -> At:
     opened = head(load_face().photograph, 180)
     closed = opened.astype(np.float32)
     for x, y in EYES_PX:
-        mask = np.zeros(opened.shape[:2], np.float32)
+        mask: Array = np.zeros(opened.shape[:2], np.float32)
         cv2.ellipse(mask, (round(x), round(y)), (12, 6), 0, 0, 360, 1.0, -1)
         mask = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
         skin = opened[round(y) + 12 : round(y) + 16, round(x) - 4 : round(x) + 4].reshape(-1, 3).mean(0)
@@ -97,7 +97,7 @@ def scenes(
             turn = cv2.getRotationMatrix2D(
                 (WIDTH / 2, HEIGHT / 2), 0.6 * np.sin(number), 1 + 0.005 * np.sin(2.3 * number)
             )
-            turn[:, 2] += shake_px * np.sin([1.9 * number, 2.7 * number + 1]) + random.normal(0, 0.3, 2)
+            turn[:, 2] = turn[:, 2] + shake_px * np.sin([1.9 * number, 2.7 * number + 1]) + random.normal(0, 0.3, 2)
             frame = cv2.warpAffine(frame, turn, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
         if noise:
             frame = np.clip(frame + random.normal(0, noise, frame.shape), 0, 255).astype(np.uint8)
@@ -225,7 +225,7 @@ def test_compression_and_noise_bring_no_poster_to_life(tmp_path: Path, ground: A
 def test_of_one_portrait_laid_over_another_the_slip_is_found_and_the_change_is_none() -> None:
     before = cv2.cvtColor(head(load_face().photograph, 64), cv2.COLOR_RGB2GRAY)
     turn = cv2.getRotationMatrix2D((32, 32), 4, 1.03)
-    turn[:, 2] += (1.5, -1.0)
+    turn[:, 2] = turn[:, 2] + (1.5, -1.0)
     after = cv2.warpAffine(before, turn, (64, 64), borderMode=cv2.BORDER_REPLICATE)
     changed, warp = change(before, np.clip(after * 0.9 + 12, 0, 255).astype(np.uint8))
     assert changed < 0.4

@@ -15,8 +15,8 @@ Array = npt.NDArray[Any]
 _FEWEST_COMPARED = 15  # looks, 3 s at 5 frames a second; over fewer a person may well keep still
 _FEWEST_QUIET = 5  # looks without any change; a live face is then preferred, but nothing is said
 _STILL_SHARE = 0.03  # of the looks may show a change in a still picture, and one look always: a slide is changed
-_UNJUDGED = 0.25  # of a still picture's size counts against that of a face too briefly seen to be judged
-_LEAST_LIVE = 0.02  # of the largest face's size; a live face that takes less of the picture may be none at all
+_UNJUDGED = 0.25  # of a still picture's size counts against that of a face too briefly seen to be judged,...
+_LEAST_LIVE = 0.02  # ...and this much against a live one, as one that takes less of the picture may be none at all
 _NEAR = 0.8  # of the main person's size: who takes as much of the picture could as well be meant
 _NAMED = 3  # tracks in a sentence
 _LARGEST_PX = 1e6
@@ -60,6 +60,11 @@ class Person:
     def live(self) -> bool:
         """Whether it is known to move."""
         return self.judged and not self.still
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is known to move, or was seen to for as long as it was looked at."""
+        return self.live or (not self.judged and self.changed > 1)
 
     @property
     def quiet(self) -> bool:
@@ -123,7 +128,9 @@ def people(
         for track, (count, side, compared, changed) in sums.items()
     ]
     largest = max((person.size for person in found), default=0)
-    some_live = any(person.live and person.size >= _LEAST_LIVE * largest for person in found)
+    some_live = any(
+        person.size >= (_LEAST_LIVE if person.live else _UNJUDGED) * largest for person in found if person.moves
+    )
 
     def rank(person: Person) -> tuple[bool, float, int]:
         size = person.size * (_UNJUDGED if person.still else 1)

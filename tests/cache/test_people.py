@@ -43,6 +43,8 @@ def ranked(known: dict[int, TrackFacts]) -> list[int]:
         ([(12, 300, (11, 0)), (50, 60, LIVE)], [1, 0]),  # a slide, too brief to be called one
         ([(50, 100, STILL), (8, 30, BRIEF)], [0, 1]),  # nobody is known to be alive, and the other hardly there
         ([(50, 100, STILL), (14, 100, BRIEF)], [1, 0]),
+        ([(8, 200, (7, 0)), (8, 60, (7, 3))], [1, 0]),  # few looks, and one of them is seen to move
+        ([(8, 200, (2, 0)), (8, 60, (2, 0))], [0, 1]),  # too few to tell anything
     ],
 )
 def test_a_live_face_comes_first_then_who_takes_more_of_the_picture(

@@ -87,10 +87,15 @@ def tracks(value: Json, name: str) -> dict[int, int]:
     """Numbers of tracks by numbers of tracks, as JSON has them: the first as text."""
     found: dict[int, int] = {}
     for key, item in mapping(value, name).items():
-        if not (key.isascii() and key.isdecimal() and len(key) <= 10 and str(int(key)) == key):
-            raise ValueError(f"{name} has {reprlib.repr(key)}; expected the number of a track")
-        found[whole(int(key), name, 0, 2**31 - 1)] = whole(item, f"{name}.{key}", 0, 2**31 - 1)
+        found[track(key, name)] = whole(item, f"{name}.{key}", 0, 2**31 - 1)
     return found
+
+
+def track(key: str, name: str) -> int:
+    """The number of a track, which JSON has as text."""
+    if not (key.isascii() and key.isdecimal() and len(key) <= 10 and str(int(key)) == key):
+        raise ValueError(f"{name} has {reprlib.repr(key)}; expected the number of a track")
+    return whole(int(key), name, 0, 2**31 - 1)
 
 
 def plain(value: Json, name: str, depth: int = DEPTH) -> Json:

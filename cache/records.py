@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..configs.subject import Subject
 from ..errors import InputError
 from . import checked
+from .people import TrackFacts, facts_from_json, frames_of, main_person
 
 Array = npt.NDArray[Any]
 Json = Any  # a value json can hold; spelling the recursion out helps no reader
@@ -158,6 +159,7 @@ class VideoInfo:
     bad_packets: int = 0
     cut_short: bool = False  # decoding ended before the container said it would
     persons: Mapping[int, int] = field(default_factory=dict)  # track -> person (the lowest of its linked tracks)
+    tracks: Mapping[int, TrackFacts] = field(default_factory=dict)  # empty: stored before there were any, or no faces
     warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
@@ -174,6 +176,9 @@ class VideoInfo:
         """Plain values; `from_json` reads them back."""
         values = asdict(self)
         values["persons"] = {str(track): person for track, person in self.persons.items()}
+        del values["tracks"]
+        if self.tracks:  # else it is as it was before there were any
+            values["tracks"] = {str(track): facts.to_json() for track, facts in self.tracks.items()}
         values["warnings"] = list(self.warnings)
         return values
 
@@ -220,8 +225,8 @@ _INFO_FIELDS: Mapping[str, Callable[[Json, str], Any]] = {
     "header_frames": _count_or_none, "decoded_frames": checked.whole, "duration_s": _number_or_none,
     "average_fps": _number_or_none, "width_px": _size, "height_px": _size,
     "rotation_deg": lambda value, name: checked.whole(value, name, -360, 360), "codec": checked.text,
-    "bad_packets": checked.whole, "cut_short": _flag, "persons": checked.tracks, "warnings": checked.texts,
-    "versions": _versions, "device": checked.text,
+    "bad_packets": checked.whole, "cut_short": _flag, "persons": checked.tracks, "tracks": facts_from_json,
+    "warnings": checked.texts, "versions": _versions, "device": checked.text,
 }  # fmt: skip
 _NEEDED = {item.name for item in fields(VideoInfo) if item.default is MISSING and item.default_factory is MISSING}
 assert set(_INFO_FIELDS) == {item.name for item in fields(VideoInfo)}
@@ -261,10 +266,17 @@ def arrays_for(subject: Subject) -> tuple[str, ...]:
     return ("frame", "track", "box_px") if subject.kind == "largest" else ("frame", "track")
 
 
-def subject_rows(arrays: Mapping[str, Array], frames: int, persons: Mapping[int, int], subject: Subject) -> Array:
+def subject_rows(
+    arrays: Mapping[str, Array],
+    frames: int,
+    persons: Mapping[int, int],
+    subject: Subject,
+    facts: Mapping[int, TrackFacts] | None = None,
+) -> Array:
     """(N,) int64: the row of `subject` in each of a video's kept frames, -1 where not seen.
 
-    arrays: those of `arrays_for(subject)`, by name; frames: N. subject: anyone but "all".
+    arrays: those of `arrays_for(subject)`, by name; frames: N; persons, facts: `persons` and `tracks` of its info.
+    subject: anyone but "all".
     Errors: InputError for "all", or a track the video does not have.
     """
     frame, track = arrays["frame"], arrays["track"]
@@ -275,7 +287,7 @@ def subject_rows(arrays: Mapping[str, Array], frames: int, persons: Mapping[int,
         order = np.lexsort((area, frame))
         chosen = order[np.append(np.diff(frame[order]) > 0, True)] if len(order) else order
     elif subject.track is None:
-        chosen = _rows_of_person(track, persons, main_person(track, persons))
+        chosen = _rows_of_person(track, persons, main_person(track, persons, facts))
     else:
         known = np.unique(track).tolist()
         if subject.track not in known:
@@ -289,26 +301,6 @@ def subject_rows(arrays: Mapping[str, Array], frames: int, persons: Mapping[int,
     return row
 
 
-def main_person(track: Array, persons: Mapping[int, int]) -> int:
-    """The person with a row in most frames; among equals the one with the lowest track. -1 where there is nobody.
-
-    track: (R,), a row per face.
-    """
-    share: dict[int, int] = {}
-    for number, count in _counts(track).items():
-        owner = persons.get(number, number)
-        share[owner] = share.get(owner, 0) + count
-    return max(share, key=lambda owner: (share[owner], -owner), default=-1)
-
-
 def _rows_of_person(track: Array, persons: Mapping[int, int], person: int) -> Array:
-    tracks = [number for number in _counts(track) if persons.get(number, number) == person]
+    tracks = [number for number in frames_of(track) if persons.get(number, number) == person]
     return np.flatnonzero(np.isin(track, tracks))
-
-
-def _counts(track: Array) -> dict[int, int]:
-    """Rows of each track. One person throughout is the common case, and training opens thousands of videos."""
-    if len(track) and (track == track[0]).all():
-        return {int(track[0]): len(track)}
-    tracks, counts = np.unique(track, return_counts=True)
-    return dict(zip(tracks.tolist(), counts.tolist(), strict=True))

@@ -38,7 +38,8 @@ class FacesConfig:
     """How faces are found, followed and cut out. With `detector: none`, each kept frame is one row: the whole frame."""
 
     detector: Literal["centerface", "none"] = "centerface"  # none: the frames are faces already, or are used whole
-    input_width_px: int = count(320, 64, 640)  # width to which a frame is reduced for the detector, pixels, 64 to 640
+    # Width to which a frame is reduced for the detector, pixels, 64 to 1280; auto: 320, and in detail for small faces
+    input_width_px: int | Literal["auto"] = count("auto", 64, 1280)
     start_score: float = number(0.5, 0, 1, above=True, below=True)  # detection score at which a track starts, 0 to 1
     # Detection score at which a track continues, 0 to start_score
     continue_score: float = number(0.35, 0, 1, above=True, below=True)
@@ -95,7 +96,7 @@ class ClipsConfig:
     # Beyond a video's ends: no neighbour (mask), or one from its other end (wrap). segment, as published: the clips of
     # a span have each other for neighbours, in a ring, and zeros fill up the last one; a whole video is wrapped
     context_edges: Literal["mask", "wrap", "segment"] = "mask"
-    subject: str = "main"  # whose features: main (seen most), largest (in each frame), or track:N
+    subject: str = "main"  # whose features: main (live, large, seen most), largest (in each frame), track:N
     # person: each person's mean feature over the recording is taken away, and with it the levels between people
     centre: Literal["none", "person"] = "none"
     # Share of a clip's frames that must show the person, to train or be scored; 0 to 1

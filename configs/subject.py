@@ -14,8 +14,9 @@ _TRACK = re.compile(r"track:([0-9]{1,9})")  # tracks are numbered in int32
 class Subject:
     """Whose features are meant; `str` gives the word back that `parse` takes.
 
-    main: the person in most frames; largest: each frame's largest face; all: everybody, which only a prediction may
-    ask for; track: the person that this track belongs to, with every track linked to it.
+    main: the live face that takes most of the picture, by its frames and its size; largest: each frame's largest face;
+    all: everybody, which only a prediction may ask for; track: the person that this track belongs to, with every track
+    linked to it.
     """
 
     kind: Literal["main", "largest", "all", "track"]  # how the person is chosen

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...cache.opening import open_store
-from ...cache.records import FrameFeatures, FrameStatus, Json
+from ...cache.people import kind_of
+from ...cache.records import FrameFeatures, FrameStatus, Json, VideoInfo
 from ...cache.store import Store
 from ...errors import EntryError, UnreadableError
 
@@ -38,6 +39,7 @@ class StoredTrack:
     rows: int
     share: float  # of the video's kept frames
     size_px: float  # median square root of the box's area
+    kind: str = ""  # live, or still: a picture of somebody; empty where it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def inspect_store(location: str, *, tracks: bool = False, verify: bool = False) 
 
 def _stored(store: Store, entry_id: str) -> tuple[StoredVideo, list[StoredTrack], Mapping[str, str]]:
     info, layout = store.info(entry_id), store.read(entry_id, values=False)
-    found = list(_tracks(entry_id, layout, info.persons))
+    found = list(_tracks(entry_id, layout, info))
     frames = len(layout.time_s)
     video = StoredVideo(
         entry_id, frames, len(layout.frame), float((layout.status == FrameStatus.OK).sum() / max(1, frames)),
@@ -98,12 +100,12 @@ def _stored(store: Store, entry_id: str) -> tuple[StoredVideo, list[StoredTrack]
     return video, found, info.versions
 
 
-def _tracks(entry_id: str, layout: FrameFeatures, persons: Mapping[int, int]) -> Iterator[StoredTrack]:
+def _tracks(entry_id: str, layout: FrameFeatures, info: VideoInfo) -> Iterator[StoredTrack]:
     sizes = np.sqrt(np.prod(layout.box_px[:, 2:] - layout.box_px[:, :2], axis=1))
     for track in np.unique(layout.track).tolist():
         rows = layout.track == track
         times = layout.time_s[layout.frame[rows]]
         yield StoredTrack(
-            entry_id, track, persons.get(track, track), float(times[0]), float(times[-1]), int(rows.sum()),
-            float(rows.sum() / len(layout.time_s)), float(np.median(sizes[rows])),
+            entry_id, track, info.persons.get(track, track), float(times[0]), float(times[-1]), int(rows.sum()),
+            float(rows.sum() / len(layout.time_s)), float(np.median(sizes[rows])), kind_of(info.tracks.get(track)),
         )  # fmt: skip

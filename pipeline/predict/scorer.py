@@ -7,8 +7,9 @@ from typing import get_args
 
 import numpy as np
 
+from ...cache.people import main_person, unsaid_rivals
 from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, RangeCheck, ScoreReason, VideoPrediction
-from ...cache.records import Array, FrameFeatures, Target, VideoInfo, main_person, subject_rows
+from ...cache.records import Array, FrameFeatures, Target, VideoInfo, subject_rows
 from ...cache.store import Store
 from ...configs.schema import Method
 from ...configs.subject import MAIN, Subject
@@ -114,13 +115,15 @@ class Scorer:
         people, brief = self._people(layout, infos[0])
         persons, over_s = [], recording_s(layout.time_s, infos[0].duration_s)
         for track, subject in people:
-            row = subject_rows(layout.arrays(), len(layout.time_s), infos[0].persons, subject)
+            row = subject_rows(layout.arrays(), len(layout.time_s), infos[0].persons, subject, infos[0].tracks)
             faces = layout.time_s[row >= 0], layout.box_px[row[row >= 0]]
             persons.append((yield from self._score_person(stores, entry, track, subject, faces, over_s=over_s)))
         notes = [f"{brief} more people were seen too briefly to be scored"] if brief else []
         fps = self.runs[0].config.features.sample_fps
         if said := other_length(usual_step_s(layout.time_s), self.clips.length, fps):
             notes.append(said)
+        if self.subject.kind == "main":
+            notes += unsaid_rivals(layout.track, infos[0].persons, infos[0].tracks)
         yield VideoPrediction(
             video=entry,
             source=source,
@@ -148,13 +151,13 @@ class Scorer:
         if subject.kind == "largest":
             return [(LARGEST if len(layout.frame) else NOBODY, subject)], 0
         if subject.kind != "all":
-            track = main_person(layout.track, info.persons) if subject.track is None else subject.track
+            track = main_person(layout.track, info.persons, info.tracks) if subject.track is None else subject.track
             return [(info.persons.get(track, track), subject)], 0
         owners = np.array([info.persons.get(int(track), int(track)) for track in layout.track], np.int64)
         people, frames = np.unique(owners, return_counts=True)
         lasting = people[frames >= self.clips.length]
         if len(lasting) == 0:
-            return [(main_person(layout.track, info.persons), MAIN)], max(0, len(people) - 1)
+            return [(main_person(layout.track, info.persons, info.tracks), MAIN)], max(0, len(people) - 1)
         return [(int(track), Subject("track", int(track))) for track in lasting], len(people) - len(lasting)
 
     def _score_person(

@@ -93,10 +93,10 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
 
 
 def _tracks(report: StoreReport) -> Iterator[str]:
-    columns = ["video", "track", "person", "from s", "to s", "rows", "share", "size px"]
+    columns = ["video", "track", "person", "from s", "to s", "rows", "share", "size px", "kind"]
     rows = [
         [item.id, str(item.track), str(item.person), f"{item.start_s:.2f}", f"{item.end_s:.2f}", str(item.rows),
-         f"{item.share:.1%}", f"{item.size_px:.0f}"]
+         f"{item.share:.1%}", f"{item.size_px:.0f}", item.kind or "-"]
         for item in report.tracks
     ]  # fmt: skip
     return table(columns, rows)

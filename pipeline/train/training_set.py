@@ -86,6 +86,7 @@ def build_training_set(
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
     warnings += tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
+    warnings += table.doubts
     clips = clips.subset(labelled[clips.span])
     if len(clips) == 0:
         raise ManifestError(

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ...errors import VideoError
 from .backbones.load import Backbone, load_backbone
 from .embed import Embedder
 from .faces.detect import CenterFace, few_faces
+from .faces.find import DETAIL_EVERY_S, USUAL_PX, advice, detail_width, look_closely, usual_width
 from .faces.follow import LOOK_EVERY_S
 from .one_thread import one_thread
 from .video.decode import Video, open_video
@@ -23,8 +24,11 @@ from .video.sampler import Sampler
 _SAMPLES = 24  # frames in which faces are sought, spread through the video
 _MOST_SAMPLES = 4 * _SAMPLES  # where it is longer than its container claims
 _MORE_FACES = 0.2  # share of the frames searched by which another stream has to lead, to be recommended
+_MORE = 1.25  # times as many faces: fewer are not worth a word
+AUTO = "--set features.faces.input_width_px=auto"
 _VARIABLE = 0.1  # of the mean step; steps that differ more make a variable rate
 _RAM_BASE_BYTES = 700 << 20  # Python, torch, the detector and a backbone's activations, measured
+_DETAIL_BYTES = 200 << 20  # of a look in detail at the largest size
 _ROW_BYTES = 4 + 8 + 16 + 4 + 40  # everything of a row but its values
 _POINTS_BYTES = 68 * 2 * 4
 _FRAME_BYTES = 8 + 8 + 1
@@ -47,7 +51,7 @@ class VideoChecker:
         self._detector = None
         with one_thread():
             if config.faces.detector != "none":
-                self._detector = CenterFace(config.faces.input_width_px, device)
+                self._detector = CenterFace(usual_width(config.faces.input_width_px), device)
             backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             self._costs = measure(backbone, config, device)
 
@@ -83,7 +87,7 @@ class VideoChecker:
             path=str(video.path),
             readable=True,
             problems=(*video.problems(), *faces.problems(), *stream_problems),
-            notes=(*video.notes(), *stream_notes, *_rate_notes(variable, fps, video.average_fps)),
+            notes=(*video.notes(), *faces.notes(), *stream_notes, *_rate_notes(variable, fps, video.average_fps)),
             codec=video.codec,
             pixel_format=video.pixel_format,
             width_px=width,
@@ -101,7 +105,7 @@ class VideoChecker:
             cut_short=video.cut_short,
             face_rate=face_rate,
             projected_s=decode_s + looks * faces.seconds_each + rows * self._costs.embed_s,
-            projected_memory_bytes=_RAM_BASE_BYTES + self._costs.weights_bytes + 24 * width * height * 3,
+            projected_memory_bytes=self._memory_bytes(width, height),
             projected_disk_bytes=rows * self._costs.row_bytes + kept * _FRAME_BYTES,
         )
 
@@ -129,20 +133,30 @@ class VideoChecker:
                     faces.offer(frame.time_s, frame.rgb)
         return faces
 
+    def _memory_bytes(self, width: int, height: int) -> int:
+        detailed = self._config.faces.input_width_px == "auto" and detail_width(width, height) > 0
+        fixed = _RAM_BASE_BYTES + self._costs.weights_bytes + (_DETAIL_BYTES if detailed else 0)
+        return fixed + 24 * width * height * 3
+
 
 class _FaceSample:
-    """The detector on a few frames, spread through the video by time."""
+    """The detector on a few frames, spread through the video by time: as it is set, and as `auto` would have it."""
 
     def __init__(self, detector: CenterFace | None, config: FeaturesConfig, video: Video) -> None:
         self._detector = detector
+        self._setting = config.faces.input_width_px
         self._score = config.faces.start_score
         self._video = video
         self._last_s = -math.inf
         self._found: list[int] = []  # faces in each frame searched
+        self._usual: list[int] = []  # at the width of the usual look
+        self._auto: list[int] = []  # with the look in detail as well
+        self._size_px = (0, 0)
         self.spent_s = 0.0
+        self._usual_s = self._detail_s = 0.0  # of them
 
     def __str__(self) -> str:
-        return f"{self.with_face} of {len(self._found)} sampled frames"
+        return f"{_with_face(self._found)} of {len(self._found)} sampled frames"
 
     def offer(self, time_s: float, image: Callable[[], Array]) -> None:
         """A frame, which is searched if its time has come."""
@@ -150,20 +164,27 @@ class _FaceSample:
         if self._detector is None or time_s < self._last_s + step_s or len(self._found) >= _MOST_SAMPLES:
             return
         self._last_s = time_s
+        picture = image()
         start = time.perf_counter()
-        found = self._detector.detect([image()])[0]
-        self.spent_s += time.perf_counter() - start
-        self._found.append(int((found.score >= self._score).sum()))
-
-    @property
-    def with_face(self) -> int:
-        """Frames that show one."""
-        return sum(count > 0 for count in self._found)
+        self._size_px = picture.shape[1], picture.shape[0]
+        usual = found = self._detector.detect([picture], usual_width(self._setting))[0]
+        between = time.perf_counter()
+        if self._setting not in ("auto", USUAL_PX):
+            usual = self._detector.detect([picture], USUAL_PX)[0]
+        both = look_closely(self._detector, picture, usual)
+        end = time.perf_counter()
+        for counts, faces in ((self._found, found), (self._usual, usual), (self._auto, both)):
+            counts.append(int((faces.score >= self._score).sum()))
+        if self._setting == "auto":
+            self._found[-1] = self._auto[-1]
+        self.spent_s += end - start
+        self._usual_s += between - start
+        self._detail_s += end - between
 
     @property
     def rate(self) -> float | None:
         """Share of the frames searched that show a face; None where none is sought."""
-        return None if self._detector is None else self.with_face / max(1, len(self._found))
+        return None if self._detector is None else _with_face(self._found) / max(1, len(self._found))
 
     @property
     def per_frame(self) -> float:
@@ -171,10 +192,40 @@ class _FaceSample:
 
     @property
     def seconds_each(self) -> float:
-        return self.spent_s / len(self._found) if self._found else 0.0
+        """Of a look during extraction: in detail now and then, or always where that finds more."""
+        share = 0.0 if self._setting != "auto" else 1.0 if self._more else LOOK_EVERY_S / DETAIL_EVERY_S
+        return (self._usual_s + share * self._detail_s) / max(1, len(self._found))
+
+    @property
+    def _more(self) -> bool:
+        """Whether small faces show that only the look in detail finds."""
+        return sum(self._auto) >= _MORE * sum(self._usual) and _with_face(self._auto) > 0
 
     def problems(self) -> list[str]:
-        return [] if self._detector is None else few_faces(self.with_face, len(self._found), "sampled")
+        if self._detector is None:
+            return []
+        frames, words = len(self._found), advice(self._setting, *self._size_px) if self._found else ""
+        gained = self._setting != "auto" and sum(self._auto) >= _MORE * max(1, sum(self._found))
+        if gained:
+            words = f"{AUTO} finds one in {_with_face(self._auto)} of them"
+        few = few_faces(_with_face(self._found), frames, "sampled", words)
+        if few or not gained:
+            return few
+        return [f"small faces: {sum(self._found)} are found in {frames} sampled frames; {AUTO} finds {sum(self._auto)}"]
+
+    def notes(self) -> list[str]:
+        if self._setting != "auto" or not self._more:
+            return []
+        extra_ms = 1000 * self._detail_s / len(self._found)
+        return [
+            f"small faces: in {len(self._found)} sampled frames {sum(self._auto)} are found, {sum(self._usual)} at "
+            f"{USUAL_PX} pixels; every look will be in detail, which takes {extra_ms:.0f} ms more"
+        ]
+
+
+def _with_face(counts: Sequence[int]) -> int:
+    """Frames that show a face."""
+    return sum(count > 0 for count in counts)
 
 
 def measure(backbone: Backbone, config: FeaturesConfig, device: str) -> Costs:

@@ -16,7 +16,8 @@ from .background import Background
 from .blocks import ELSEWHERE, ON_CPU, REMOVE_JOURNAL, Progress, blocks, kept_frames, segments
 from .embed import Embedder
 from .faces.cuts import CutFinder, NoCuts
-from .faces.detect import CenterFace, few_faces
+from .faces.detect import CenterFace
+from .faces.find import usual_width
 from .faces.follow import Follower
 from .faces.points import PointsOf
 from .faces.whole import WholeFrame
@@ -49,7 +50,7 @@ class FeatureExtractor:
             self.embedder = Embedder(backbone, device, config.precision)
             self.detector = None
             if config.faces.detector != "none":
-                self.detector = CenterFace(config.faces.input_width_px, device)
+                self.detector = CenterFace(usual_width(config.faces.input_width_px), device)
         self.points = None
         if backbone.points is not None:
             self.points = PointsOf(backbone.points, config.faces.crop, mirrored=config.view == "hflip")
@@ -142,13 +143,11 @@ class VideoStream:
             bad_packets=video.bad_packets,
             cut_short=video.cut_short,
             persons=self._follower.persons(),
-            warnings=(*video.problems(), *self._face_problems(), *video.notes()),
+            tracks=self._follower.facts(),
+            warnings=(*video.problems(), *self._follower.problems(self._with_face, self._frames), *video.notes()),
             versions=self._extractor.versions,
             device=self._extractor.device,
         )
-
-    def _face_problems(self) -> list[str]:
-        return [] if self._extractor.detector is None else few_faces(self._with_face, self._frames, "kept")
 
 
 def _cuts_and_follower(

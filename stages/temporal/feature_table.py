@@ -14,6 +14,8 @@ from ...errors import EntryError, InputError
 from .held import READ_FRAMES, FrameIndex, HeldRows, StoredRows, VideoFrames, free_bytes
 from .pauses import Pauses
 
+_DOUBTS_SAID = 5
+
 
 class FeatureTable:
     """One person's features through each of V videos, F kept frames in all, gathered by frame number.
@@ -27,9 +29,13 @@ class FeatureTable:
         values: HeldRows | StoredRows,
         device: torch.device,
         unread: Mapping[str, str] | None = None,
+        doubts: Sequence[str] = (),
     ) -> None:
-        """unread: videos that count as having no frame, since they could not be read, and why."""
-        self.frames, self.unread = frames, dict(unread or {})
+        """unread: videos that count as having no frame, since they could not be read, and why.
+
+        doubts: what is to be said of videos with others who could be meant as well as the main person.
+        """
+        self.frames, self.unread, self.doubts = frames, dict(unread or {}), tuple(doubts)
         self.device = device
         self.valid = frames.row >= 0  # (F,) bool
         self.seen_before = values.seen_before if isinstance(values, HeldRows) else frames.seen_before()  # (F + 1,)
@@ -79,7 +85,7 @@ class FeatureTable:
                 videos = {name: video for name, video in videos.items() if name not in bad}
                 continue
             told = {name: str(error) for name, error in unread.items()}
-            table = cls(frames, values, torch.device(device), told)
+            table = cls(frames, values, torch.device(device), told, _doubts(videos))
             return table.centred() if centre == "person" else table
         raise next(iter(unread.values()))
 
@@ -93,7 +99,10 @@ class FeatureTable:
     ) -> "FeatureTable":
         """The table of features that are in memory already."""
         chosen = {
-            name: VideoFrames.of(video, infos[name].persons if infos else {}, subject) for name, video in videos.items()
+            name: VideoFrames.of(video, infos[name].persons, subject, infos[name].tracks)
+            if infos
+            else VideoFrames.of(video, {}, subject)
+            for name, video in videos.items()
         }
         frames = FrameIndex.of(chosen, max((video.size for video in videos.values()), default=0))
         rows = [video.values[chosen[name].row[chosen[name].row >= 0]] for name, video in videos.items()]
@@ -105,7 +114,7 @@ class FeatureTable:
 
         The values stay where they are.
         """
-        table = FeatureTable(self.frames, self._values, self.device, self.unread)
+        table = FeatureTable(self.frames, self._values, self.device, self.unread, self.doubts)
         table._means, table.is_centred = self.means(), True
         return table
 
@@ -168,6 +177,14 @@ class FeatureTable:
         if missing.any():
             values = values.masked_fill_(absent.unsqueeze(1), 0)
         return values.view(*frames.shape, self.feature_size), ~absent.view(frames.shape)
+
+
+def _doubts(videos: Mapping[str, VideoFrames]) -> list[str]:
+    """What is to be said of who is meant, video by video, for the first few."""
+    said = [f"{name}: {words}" for name, video in videos.items() for words in video.doubts]
+    more = len(said) - _DOUBTS_SAID
+    last = [f"{more} more videos show others who could be meant as well as the main person"] if more > 0 else []
+    return said[:_DOUBTS_SAID] + last
 
 
 def _size_of(store: Store, videos: Mapping[str, VideoFrames]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...cache.people import TrackFacts, frames_of, people, rivals
 from ...cache.records import Array, FrameFeatures, arrays_for, subject_rows
 from ...cache.store import Store
 from ...configs.subject import Subject
@@ -54,11 +55,18 @@ class VideoFrames:
     row: Array  # (N,) int32, -1 = not seen
     stored: int  # rows of everybody
     fingerprint: str = ""  # of the video's file; empty for features that never were in a store
+    doubts: tuple[str, ...] = ()  # whether others could be meant as well as its main person
 
     @classmethod
-    def of(cls, video: FrameFeatures, persons: Mapping[int, int], subject: Subject) -> "VideoFrames":
+    def of(
+        cls,
+        video: FrameFeatures,
+        persons: Mapping[int, int],
+        subject: Subject,
+        facts: Mapping[int, TrackFacts] | None = None,
+    ) -> "VideoFrames":
         """The frames of one person, in features that are in memory."""
-        row = subject_rows(video.arrays(), len(video.time_s), persons, subject)
+        row = subject_rows(video.arrays(), len(video.time_s), persons, subject, facts)
         return cls(video.time_s, row.astype(np.int32), len(video.frame))
 
     @classmethod
@@ -69,8 +77,10 @@ class VideoFrames:
             if isinstance(entry, EntryError):
                 videos[name] = entry
                 continue
-            row = subject_rows(entry.arrays, entry.frames, entry.info.persons, subject).astype(np.int32)
-            videos[name] = cls(entry.arrays["time_s"], row, len(entry.arrays["frame"]), entry.info.fingerprint)
+            persons, facts, track = entry.info.persons, entry.info.tracks, entry.arrays["track"]
+            row = subject_rows(entry.arrays, entry.frames, persons, subject, facts).astype(np.int32)
+            doubts = rivals(people(frames_of(track), persons, facts)) if subject.kind == "main" else ()
+            videos[name] = cls(entry.arrays["time_s"], row, len(track), entry.info.fingerprint, tuple(doubts))
         return videos
 
     @classmethod

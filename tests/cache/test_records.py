@@ -3,7 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affect.cache.records import FrameFeatures, VideoInfo, arrays_for, main_person, subject_rows
+from affect.cache.people import main_person
+from affect.cache.records import FrameFeatures, VideoInfo, arrays_for, subject_rows
 from affect.configs.subject import MAIN, Subject
 from affect.errors import InputError
 

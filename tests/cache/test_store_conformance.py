@@ -18,6 +18,7 @@ import zarr
 
 from affect.cache import Store, create_store, entry_id, open_store
 from affect.cache.memory_store import MemoryStore
+from affect.cache.people import TrackFacts
 from affect.cache.records import DTYPES, FRAME_ARRAYS, FrameFeatures, Recipe, VideoInfo
 from affect.errors import EntryError
 
@@ -61,7 +62,7 @@ def raw_hdf5(file: Path | io.BytesIO) -> Raw:
     with h5py.File(file, "r") as opened:
         arrays = {name: opened[PATHS[name]][...] for name in DTYPES}
         attributes = {name: None if isinstance(value, h5py.Empty) else value for name, value in opened.attrs.items()}
-    for name in ("persons", "warnings", "versions", "arrays"):
+    for name in {"persons", "tracks", "warnings", "versions", "arrays"} & attributes.keys():
         attributes[name] = json.loads(str(attributes[name]))
     return arrays, attributes
 
@@ -338,7 +339,8 @@ class TestHdf5(OnDisk):
 
     def test_thousands_of_tracks_fit_into_the_attributes(self, store: Store, draw: Any, recipe: Recipe) -> None:
         persons = {number: number // 2 for number in range(20_000)}
-        crowd = VideoInfo(recipe.digest, "f", 1, 1, 1, 1, 1.0, 25.0, 64, 64, 0, "h264", persons=persons)
+        tracks = {number: TrackFacts(100 + number, 64.5, 99, number % 7) for number in range(20_000)}
+        crowd = VideoInfo(recipe.digest, "f", 1, 1, 1, 1, 1.0, 25.0, 64, 64, 0, "h264", persons=persons, tracks=tracks)
         fill(store, "crowd.mp4", [draw(4, 4)], crowd)
         assert store.info("crowd.mp4") == crowd
         assert store.verify("crowd.mp4") == []

@@ -20,7 +20,7 @@ from ....errors import InputError
 
 _STRIDE = 4  # input pixels per cell of the network's output
 _MULTIPLE = 32  # the network's input sides are multiples of this
-_LONGEST_PX = 640  # of an input side
+LONGEST_PX = 640  # of an input side, or its width where that is more
 _NMS_IOU = 0.3
 _CPU_BATCH = 4  # pictures; larger activations leave the cache and run slower
 FLOOR_SCORE = 0.2  # below this nothing is called a face, not even an unsure one
@@ -55,8 +55,14 @@ class CenterFace:
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
 
-    def detect(self, images: Sequence[Array]) -> list[Detections]:
-        """Faces of each (H, W, 3) uint8 RGB picture."""
+    def detect(
+        self, images: Sequence[Array], input_width_px: int | None = None, longest_px: int = LONGEST_PX
+    ) -> list[Detections]:
+        """Faces of each (H, W, 3) uint8 RGB picture.
+
+        input_width_px: None: the detector's own; longest_px: no side of the input is longer, but for its width.
+        """
+        width_px = input_width_px or self.input_width_px
         found: dict[int, Detections] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for number, image in enumerate(images):
@@ -65,13 +71,13 @@ class CenterFace:
             step = _CPU_BATCH if self.device.type == "cpu" else len(alike)
             for start in range(0, len(alike), step):
                 numbers = alike[start : start + step]
-                batch = self._detect_alike([images[number] for number in numbers])
+                batch = self._detect_alike([images[number] for number in numbers], width_px, longest_px)
                 found.update(zip(numbers, batch, strict=True))
         return [found[number] for number in range(len(images))]
 
-    def _detect_alike(self, images: Sequence[Array]) -> list[Detections]:
+    def _detect_alike(self, images: Sequence[Array], width_px: int, longest_px: int) -> list[Detections]:
         height, width = images[0].shape[:2]
-        inner, outer = input_size(width, height, self.input_width_px)
+        inner, outer = input_size(width, height, width_px, longest_px)
         batch = np.zeros((len(images), outer[1], outer[0], 3), np.uint8)
         for number, image in enumerate(images):
             batch[number, : inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
@@ -83,14 +89,17 @@ class CenterFace:
         return [_detections(rows[picture == number], scale, width, height) for number in range(len(images))]
 
 
-def few_faces(with_face: int, frames: int, kind: str) -> list[str]:
-    """A sentence where too few of these frames show a face; none otherwise. kind: which frames, as "kept"."""
+def few_faces(with_face: int, frames: int, kind: str, advice: str = "") -> list[str]:
+    """A sentence where too few of these frames show a face; none otherwise.
+
+    kind: which frames, as "kept"; advice: what could help.
+    """
     share = with_face / max(1, frames)
     if share >= LEAST_FACE_RATE:
         return []
     return [
         f"few faces: {with_face} of {frames} {kind} frames ({share:.0%}) show one; "
-        f"expected at least {LEAST_FACE_RATE:.0%}"
+        f"expected at least {LEAST_FACE_RATE:.0%}{advice and '; '}{advice}"
     ]
 
 
@@ -105,9 +114,11 @@ def weights_file() -> resources.abc.Traversable:
     return path
 
 
-def input_size(width: int, height: int, input_width_px: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def input_size(
+    width: int, height: int, input_width_px: int, longest_px: int = LONGEST_PX
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """(width, height) of the scaled picture, and of the network's input that holds it in its upper left corner."""
-    scale = min(input_width_px / width, _LONGEST_PX / max(width, height))
+    scale = min(input_width_px / width, max(longest_px, input_width_px) / max(width, height))
     inner = max(1, round(width * scale)), max(1, round(height * scale))
     return inner, (_up(inner[0]), _up(inner[1]))
 

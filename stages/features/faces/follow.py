@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ....cache.people import TrackFacts, people, pictures, rivals
 from ....cache.records import Array, FrameStatus
 from ....configs.schema import FacesConfig
 from ..video.frame import Frame
 from .array_text import array_from_text, array_to_text
-from .crop import crop_matrix, cut_out, describe
-from .detect import CenterFace, Detections
+from .crop import Portrait, crop_matrix, cut_out
+from .detect import CenterFace, Detections, few_faces
+from .find import Finder, Glance
+from .motion import Motions
 from .track import Sighting, Tracker
 
 LOOK_EVERY_S = 0.15  # faces that cross were told apart at 0.16 s and confused at 0.32 s by their boxes alone
@@ -78,9 +81,10 @@ class Follower:
     def __init__(self, config: FacesConfig, detector: CenterFace, size_px: int) -> None:
         """`size_px`: S, the side of a crop."""
         self._config = config
-        self._detector = detector
         self._size_px = size_px
+        self._finder = Finder(detector, config)
         self._tracker = Tracker(config)
+        self._motions = Motions()
         self._waiting: list[KeptFrame] = []
         self._last: _Look | None = None
 
@@ -97,18 +101,33 @@ class Follower:
         """Frames that are complete now; the detector sees all looks of one call as one batch."""
         planned = self._plan(frames)
         self._waiting.extend(frames)
-        return self._look_at(planned)
+        return self._counted(self._look_at(planned))
 
     def finish(self) -> list[FollowedFrame]:
         """The frames still waiting, the last of them looked at."""
         good = [frame for frame in self._waiting if not frame.damaged]
-        done = self._look_at(good[-1:])
+        done = self._counted(self._look_at(good[-1:]))
         self._tracker.finish()
         return done
 
     def persons(self) -> dict[int, int]:
         """track -> the lowest track of its person, for the tracks that were joined; complete after `finish`."""
         return self._tracker.persons()
+
+    def facts(self) -> dict[int, TrackFacts]:
+        """What was seen of every track with a row; complete after `finish`."""
+        return self._motions.facts()
+
+    def problems(self, with_face: int, frames: int) -> list[str]:
+        """What is to be said of the faces found in so many kept frames: few, small, pictures of faces, or rivals."""
+        few = few_faces(with_face, frames, "kept", self._finder.advice())
+        found = people({track: facts.frames for track, facts in self.facts().items()}, self.persons(), self.facts())
+        return [*(few or self._finder.problems()), *pictures(found), *rivals(found)]
+
+    def _counted(self, frames: list[FollowedFrame]) -> list[FollowedFrame]:
+        for frame in frames:
+            self._motions.count(face.track for face in frame.faces)
+        return frames
 
     def _plan(self, frames: Sequence[KeptFrame]) -> list[KeptFrame]:
         planned = []
@@ -133,8 +152,8 @@ class Follower:
 
     def _look_at(self, planned: Sequence[KeptFrame]) -> list[FollowedFrame]:
         done: list[FollowedFrame] = []
-        images = [frame.image for frame in planned if frame.image is not None]
-        for frame, found in zip(planned, self._detector.detect(images), strict=True):
+        glances = [Glance(frame.image, frame.time_s, frame.cut) for frame in planned if frame.image is not None]
+        for frame, found in zip(planned, self._finder.find(glances), strict=True):
             look = self._look(frame, found)
             done += self._complete(look)
             self._last = look
@@ -146,16 +165,19 @@ class Follower:
         assert frame.image is not None
         size = (found.box_px[:, 2:] - found.box_px[:, :2]).min(axis=1) if len(found) else np.zeros(0)
         large = size >= self._config.min_face_px
+        boxes, landmarks = found.box_px[large].astype(float), found.landmarks_px[large].astype(float)
+        portraits = [Portrait.of(frame.image, box, marks) for box, marks in zip(boxes, landmarks, strict=True)]
         seen = [
-            Sighting(box, marks, float(score), describe(frame.image, box, marks))
-            for box, marks, score in zip(
-                found.box_px[large].astype(float),
-                found.landmarks_px[large].astype(float),
-                found.score[large],
-                strict=True,
-            )
+            Sighting(box, marks, float(score), portrait.describe())
+            for box, marks, score, portrait in zip(boxes, landmarks, found.score[large], portraits, strict=True)
         ]
         owners = self._tracker.update(frame.number, frame.time_s, seen, cut=frame.cut)
+        owned = {
+            owner: (portrait, box)
+            for owner, portrait, box in zip(owners, portraits, boxes, strict=True)
+            if owner is not None
+        }
+        self._motions.look(frame.image, owned, self._tracker.going_on)
         faces = {
             owner: Face(owner, face.box_px, face.landmarks_px, face.score)
             for owner, face in zip(owners, seen, strict=True)
@@ -201,6 +223,8 @@ class Follower:
         last = self._last
         return {
             "tracker": self._tracker.state(),
+            "finder": self._finder.state(),
+            "motions": self._motions.state(),
             "last": last
             and {
                 "number": last.number,
@@ -220,6 +244,9 @@ class Follower:
         """The follower that gave this state, waiting for the first frame it had not handed back."""
         follower = cls(config, detector, size_px)
         follower._tracker = Tracker.from_state(config, state["tracker"])
+        if "motions" in state:  # a journal from before there were any goes on, and counts from here
+            follower._finder = Finder.from_state(detector, config, state["finder"])
+            follower._motions = Motions.from_state(state["motions"])
         last = state["last"]
         if last is not None:
             faces = {

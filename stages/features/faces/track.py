@@ -86,6 +86,11 @@ class Tracker:
         self._previous = frame
         return owner
 
+    @property
+    def going_on(self) -> list[int]:
+        """Numbers of the tracks that have not ended."""
+        return [track.number for track in self._active]
+
     def finish(self) -> None:
         """End every track."""
         self._end(list(self._active))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ....cache.people import TrackFacts
 from ....cache.records import Array, FrameStatus
 from ..video.frame import Frame, Shape
 from .follow import Face, FollowedFrame, KeptFrame
@@ -41,6 +42,14 @@ class WholeFrame:
     def persons(self) -> dict[int, int]:
         """No tracks were joined."""
         return {}
+
+    def facts(self) -> dict[int, TrackFacts]:
+        """No faces were seen."""
+        return {}
+
+    def problems(self, with_face: int, frames: int) -> list[str]:
+        """None: no faces were sought."""
+        return []
 
     def state(self) -> None:
         """Nothing: a frame says nothing about the next."""

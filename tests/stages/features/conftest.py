@@ -142,9 +142,9 @@ def write_video() -> Callable[[Path, int, Place], Path]:
     return _write_video
 
 
-def _write_video(path: Path, frames: int, place: Place) -> Path:
-    """320x240 at 25 frames a second: pictures moved over a grey ground, at a quality that keeps faces faces."""
-    width, height = size = (320, 240)
+def _write_video(path: Path, frames: int, place: Place, size: tuple[int, int] = (320, 240)) -> Path:
+    """25 frames a second: pictures moved over a grey ground, at a quality that keeps faces faces."""
+    width, height = size
     rate = 25
     writer = imageio_ffmpeg.write_frames(
         str(path), size, fps=rate, codec="libx264", quality=None, macro_block_size=1,
@@ -197,3 +197,23 @@ def meeting(
         return [first, (stranger, 190, 60 + number // 4)] if 30 <= number < 60 else [first]
 
     return write_video(tmp_path_factory.mktemp("meeting") / "meeting.mp4", 125, place)
+
+
+@pytest.fixture(scope="session")
+def call(tmp_path_factory: pytest.TempPathFactory, astronaut: Array) -> Path:
+    """A second of nine small faces, each moving in its own tile, in a picture of 960 x 540."""
+    head = cv2.resize(astronaut, (92, 92), interpolation=cv2.INTER_AREA)
+    tiles = [(320 * x + 120, 180 * y + 48) for y in range(3) for x in range(3)]
+
+    def place(number: int) -> list[tuple[Array, int, int]]:
+        return [(head, left + (number + left) % 9, top + (number + top) % 7) for left, top in tiles]
+
+    return _write_video(tmp_path_factory.mktemp("call") / "call.mp4", 25, place, (960, 540))
+
+
+@pytest.fixture(scope="session")
+def corner(tmp_path_factory: pytest.TempPathFactory, astronaut: Array) -> Path:
+    """A second of one small face in the corner of a picture of 1280 x 720."""
+    head = cv2.resize(astronaut, (88, 88), interpolation=cv2.INTER_AREA)
+    path = tmp_path_factory.mktemp("corner") / "corner.mp4"
+    return _write_video(path, 25, lambda n: [(head, 1150 + n, 20)], (1280, 720))

@@ -1,6 +1,8 @@
 """What a check says of a video before ten hours are spent on it."""
 
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -90,3 +92,26 @@ def test_faces_are_sought_all_through_a_recording_whose_clock_jumps_by_hours(
     assert any("ahead at 3.00 s; closed" in note for note in found.notes)
     few = next(problem for problem in found.problems if problem.startswith("few faces"))
     assert int(few.split(" of ")[1].split()[0]) > 10
+
+
+def test_a_check_tries_both_widths_and_recommends_the_one_that_finds_more(call: Path, meeting: Path) -> None:
+    usual = replace(FeaturesConfig(), faces=FacesConfig(input_width_px=320))
+    (said,) = VideoChecker(usual).check(call).problems
+    found = re.fullmatch(r"small faces: (\d+) are found in 13 sampled frames; (--set \S+=auto) finds 117", said)
+    assert found and int(found[1]) < 80
+    auto = VideoChecker(FeaturesConfig()).check(call)
+    assert auto.problems == ()
+    assert auto.face_rate == 1.0
+    assert auto.notes[0].startswith("small faces: in 13 sampled frames 117 are found, ")
+    for config in (usual, FeaturesConfig()):
+        enough = VideoChecker(config).check(meeting)
+        assert (enough.problems, enough.notes) == ((), ())
+
+
+def test_few_faces_that_a_closer_look_would_find_are_said_with_the_setting(corner: Path) -> None:
+    usual = replace(FeaturesConfig(), faces=FacesConfig(input_width_px=320))
+    assert VideoChecker(usual).check(corner).problems == (
+        "few faces: 0 of 13 sampled frames (0%) show one; expected at least 20%; "
+        "--set features.faces.input_width_px=auto finds one in 13 of them",
+    )
+    assert VideoChecker(FeaturesConfig()).check(corner).problems == ()

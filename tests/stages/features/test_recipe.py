@@ -40,3 +40,15 @@ def test_settings_that_leave_the_taps_open_differ_from_no_recipe_and_others_do()
         assert differences(BACKBONE, recipe, "r") == {}
     assert differences(replace(BACKBONE, taps="stages.2:2"), old, "r") == {"taps": ("stages.2:2", "pooled")}
     assert differences(replace(BACKBONE, taps="pooled"), new, "r") == {"taps": ("pooled", "stages.2:2")}
+
+
+def test_a_store_of_320_pixels_is_made_again_by_saying_so_and_not_by_the_default() -> None:
+    fixed = replace(BACKBONE, faces=FacesConfig(input_width_px=320))
+    old = recipe_of(fixed)
+    assert old.fields["faces"]["input_width_px"] == 320
+    assert settings_of(old).faces.input_width_px == 320
+    assert recipe_of(settings_of(old, weights="random")).digest == old.digest
+    auto = recipe_of(replace(BACKBONE, faces=FacesConfig()))
+    assert settings_of(auto).faces.input_width_px == auto.fields["faces"]["input_width_px"] == "auto"
+    assert differences(replace(BACKBONE, faces=FacesConfig()), old, "r") == {"faces.input_width_px": ("auto", 320)}
+    assert differences(fixed, old, "r") == {}

@@ -1,5 +1,6 @@
 """Blocks of features: exact resume, what the recipe holds, how threads end."""
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from affect.cache.people import frames_of
 from affect.cache.records import Array, FrameFeatures, FrameStatus, VideoInfo
 from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.errors import InputError, VideoError
@@ -129,6 +131,30 @@ def test_the_mirrored_view_is_the_plain_one_mirrored(meeting: Path) -> None:
 def test_few_faces_are_a_warning(videos: dict[str, Path]) -> None:
     _, info = read(extractor(FeaturesConfig()), videos["constant"])
     assert info.warnings[0] == "few faces: 0 of 15 kept frames (0%) show one; expected at least 20%"
+
+
+def test_few_faces_that_a_closer_look_would_find_are_a_warning_with_the_setting(corner: Path) -> None:
+    _, info = read(extractor(FeaturesConfig(faces=FacesConfig(input_width_px=320))), corner)
+    assert info.warnings[0].endswith(
+        "; --set features.faces.input_width_px=auto finds faces that are 40 px wide, 320 those of 80 px"
+    )
+    blocks, info = read(extractor(FeaturesConfig()), corner)
+    assert info.warnings == ()
+    assert [len(block.frame) for block, _ in blocks] == [5]
+
+
+def test_facts_of_tracks_are_stored_and_a_journal_from_before_there_were_any_goes_on(meeting: Path) -> None:
+    source = extractor(FeaturesConfig(sample_fps="source"))
+    blocks, info = read(source, meeting)
+    features = FrameFeatures.concatenate([block for block, _ in blocks])
+    assert {track: of.frames for track, of in info.tracks.items()} == frames_of(features.track)
+    assert all(50 < of.side_px < 90 for of in info.tracks.values())
+    algorithm, frames, with_face, follower = json.loads(blocks[0][1])
+    old = {name: part for name, part in follower.items() if name not in ("motions", "finder")}
+    state = json.dumps([algorithm, frames, with_face, old]).encode()
+    rest, again = read(source, meeting, state, frames)
+    assert all(same(one, other) for (one, _), (other, _) in zip(rest, blocks[1:], strict=True))
+    assert again.persons == info.persons
 
 
 def test_a_recipe_names_everything_that_changes_a_number_and_no_path() -> None:

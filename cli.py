@@ -119,6 +119,13 @@ def config_options(command: Command) -> Command:
     return click.option("--config", metavar="PRESET|FILE", help="The name of a preset, or a YAML file.")(command)
 
 
+def picture_option(command: Command) -> Command:
+    """`--picture-fps`."""
+    return click.option(
+        "--picture-fps", metavar="FPS|FILE", help="Read folders of numbered pictures too: so many a second."
+    )(command)
+
+
 def jobs_option(what: str) -> Callable[[Command], Command]:
     """`--jobs`."""
     return click.option(
@@ -152,6 +159,7 @@ def json_option(command: Command) -> Command:
 @click.option("--weights", metavar="FILE", help="The backbone's weights; their sha256 becomes part of the recipe.")
 @click.option("--faces", type=click.Choice(["centerface", "none"]), help="Face detector; none: use whole frames.")
 @click.option("--sample-fps", metavar="FPS|source", help="Kept frames a second; 5 by default; source: all.")
+@picture_option
 @worker_options
 @config_options
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
@@ -167,6 +175,7 @@ def extract_features(
     weights: str | None,
     faces: str | None,
     sample_fps: str | None,
+    picture_fps: str | None,
     device: str,
     jobs: int,
     backend: str,
@@ -193,7 +202,7 @@ def extract_features(
     flags = {"faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
     settings = _load(config, [*_typed(backbone, weights), *given, *overrides]).features
-    sources = _found(videos)
+    sources = _found(videos, picture_fps)
     if dry_run:
         rows = plan_only(sources, store, overwrite=overwrite)
         sys.exit(_say(text.Text(tuple(text.table(["video", "would be"], rows))), as_json, {"videos": rows}))
@@ -208,11 +217,11 @@ def extract_features(
     )
 
 
-def _found(words: Sequence[str]) -> "list[Source]":
-    """The videos that are meant; what lies beside them and is left out is said."""
+def _found(words: Sequence[str], picture_fps: str | None) -> "list[Source]":
+    """The recordings that are meant; what lies beside them and is left out is said."""
     from .pipeline.extract.videos import search_videos
 
-    search = search_videos(words)
+    search = search_videos(words, picture_fps)
     for left_out in search.left_out:
         _print(f"note: {left_out}", err=True)
     return search.sources
@@ -276,12 +285,14 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
 
 @main.command("check-videos")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
+@picture_option
 @jobs_option("Videos read in parallel.")
 @config_options
 @json_option
 def check_videos_command(
-    *, videos: tuple[str, ...], jobs: int, config: str | None, overrides: tuple[str, ...], as_json: bool
-) -> None:
+    *, videos: tuple[str, ...], picture_fps: str | None, jobs: int, config: str | None, overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:  # fmt: skip
     """Read every video once and list what would go wrong, before a long extraction.
 
     The exit code is 1 if something would go wrong. Example: affect check-videos interviews/
@@ -291,7 +302,7 @@ def check_videos_command(
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
-    sources = _found(videos)
+    sources = _found(videos, picture_fps)
     settings = _load(config, overrides).features
     events = check_videos(sources, settings, workers=_workers(jobs, "loky", None))
     with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
@@ -395,6 +406,7 @@ def train_temporal(
 @click.option("--backbone", metavar="NAME", help="The run's own, typed again where it names code or a graph of yours.")
 @click.option("--weights", metavar="FILE", help="The backbone's weights, where they are not in the run's folder.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@picture_option
 @jobs_option("Videos extracted in parallel.")
 @json_option
 def predict_command(
@@ -415,6 +427,7 @@ def predict_command(
     backbone: str | None,
     weights: str | None,
     device: str,
+    picture_fps: str | None,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -431,7 +444,7 @@ def predict_command(
         stride=stride, subject=subject, method=method,  # type: ignore[arg-type]  # click checked the word
         device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
-        backbone=backbone, weights=weights,
+        backbone=backbone, weights=weights, picture_fps=picture_fps,
     )  # fmt: skip
     outputs = Outputs(output, options)
     scored = predict(videos, run, output, store, options=options)
@@ -518,6 +531,7 @@ def import_checkpoint(
     "--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="For the videos and for training."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@picture_option
 @jobs_option("Videos extracted in parallel.")
 @json_option
 def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:
@@ -562,10 +576,12 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
     show_default=True,
     help="Of times. auto: as their column says, or the only one that fits. Of `spans` alone.",
 )
+@picture_option
+@click.option("--stream", type=click.IntRange(0, 1000), metavar="N", help="Of the recordings, as features.stream.")
 @json_option
 def prepare_labels_command(
     *, data_set: str, root: str, output: str, videos: str | None, table: str | None, sheet: str, span_s: float | None,
-    step_s: float | None, reduce: str, time_unit: str, as_json: bool,
+    step_s: float | None, reduce: str, time_unit: str, picture_fps: str | None, stream: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a label table from the annotation files of a data set, and list what is missing on disk.
 
@@ -580,5 +596,8 @@ def prepare_labels_command(
     from .pipeline.terminal import text
 
     reading = Reading(span_s, step_s, reduce, time_unit, sheet)  # type: ignore[arg-type]  # click checked the words
-    summary = prepare_labels(data_set, root, output, videos=videos, table=table, reading=reading)
+    summary = prepare_labels(
+        data_set, root, output, videos=videos, table=table, reading=reading,
+        picture_fps=picture_fps, stream="auto" if stream is None else stream,
+    )  # fmt: skip
     sys.exit(_say(text.of_labels(summary), as_json, asdict(summary)))

@@ -155,6 +155,7 @@ class VideoPrediction:
     targets: tuple[Target, ...]  # (K,)
     training_means: tuple[float | None, ...]  # (K,) of the training labels: what a model that learnt nothing would say
     persons: tuple[PersonPrediction, ...]
+    picture_fps: float | None = None  # of a recording that is numbered pictures
     clock_offset_s: float = 0.0  # what a player's clock shows at the first video frame
     stream: int | Literal["auto"] = "auto"  # of the recording, as features.stream
     models: int = 1

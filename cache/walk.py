@@ -6,11 +6,30 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import VideoError, listed
+from .pictures import Series, series_in
+
 # Only decides what a folder's walk picks up; a file named on the command line is always tried.
 VIDEO_SUFFIXES = frozenset(
     {
         *(".264", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".m2v"),
-        *(".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm"),
+        *(
+            ".m4v",
+            ".mjpeg",
+            ".mjpg",
+            ".mkv",
+            ".mov",
+            ".mp4",
+            ".mpeg",
+            ".mpg",
+            ".mts",
+            ".mxf",
+            ".ogm",
+            ".ogv",
+            ".ts",
+            ".vob",
+            ".webm",
+        ),
         *(".wmv", ".y4m"),
     }
 )
@@ -50,6 +69,7 @@ class Walk:
     suffixes: Collection[str]  # in lower case, with their dot
     files: list[Path] = field(default_factory=list)  # those with a suffix, also links of such a name that lead nowhere
     unlisted: list[Unlisted] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)  # of pictures, in folders without a file of those suffixes
     _kinds: Counter[str] = field(default_factory=Counter)
     _other: _Names = field(default_factory=_Names)
     _hidden: _Names = field(default_factory=_Names)
@@ -73,15 +93,26 @@ class Walk:
                 if item.startswith("."):
                     found._hidden_folders.add(found._relative(Path(name, item)))
             folders[:] = sorted(item for item in folders if not item.startswith("."))
+            framed = found._add_series(Path(name), files)
             for item in sorted(files):
-                found._add(Path(name, item))
+                if item not in framed:
+                    found._add(Path(name, item))
         found.unlisted += [Unlisted(Path(error.filename), error.strerror or str(error)) for error in errors]
         return found
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """A sentence for each kind of thing that is not among `files`; folders that cannot be listed are `unlisted`."""
+        """A sentence for each kind of thing that is in neither of the lists of this walk."""
         return (*self.other_endings("; a file that is named itself is always tried"), *self.unusual)
+
+    @property
+    def unread_pictures(self) -> tuple[str, ...]:
+        """A sentence on the series of pictures, for those who do not read them."""
+        if not self.series:
+            return ()
+        names = [f"{self._relative(series.folder)} ({len(series.files)} pictures)" for series in self.series]
+        what = f"folder{'s' if len(names) > 1 else ''} of numbered pictures, left out"
+        return (f"{self.folder}: {len(names)} {what}: {listed(names, NAMED)}; --picture-fps 25 reads them as videos",)
 
     def other_endings(self, advice: str = "") -> tuple[str, ...]:
         """A sentence on the files without a suffix of `suffixes`, where there are some."""
@@ -101,6 +132,17 @@ class Walk:
             (self._no_files, "left out, since they are no regular files"),
         )
         return tuple(f"{self.folder}: {what}: {names.count} ({names})" for names, what in kinds if names.count)
+
+    def _add_series(self, folder: Path, files: Collection[str]) -> set[str]:
+        """Note the series of one folder; the names of their pictures."""
+        if any(Path(name).suffix.lower() in VIDEO_SUFFIXES.intersection(self.suffixes) for name in files):
+            return set()  # pictures beside a video are of something else: its thumbnail, a plot
+        try:
+            found = series_in(folder, sorted(files))
+        except VideoError:
+            return set()
+        self.series += found
+        return {name for series in found for name in series.files.values()}
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..cache.picture_rate import picture_rate
 from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
 from ..stages.labels.registry import READERS, REDUCTIONS, SPAN_S, TIME_UNITS, ReaderInput, Reading, reader_of
@@ -16,6 +17,7 @@ from ..stages.labels.registry import READERS, REDUCTIONS, SPAN_S, TIME_UNITS, Re
 if TYPE_CHECKING:
     from ..cache.manifest import Manifest
     from ..cache.records import Array
+    from ..stages.features.video.choice import Stream
     from ..stages.labels.tables import Prepared, Problem
 
 __all__ = ["DATA_SETS", "REDUCTIONS", "SPAN_S", "TIME_UNITS", "Reading", "prepare_labels"]
@@ -60,30 +62,34 @@ def prepare_labels(
     table: str | Path | None = None,
     span_s: float | None = None,
     reading: Reading | None = None,
+    picture_fps: str | float | None = None,
+    stream: "Stream" = "auto",
 ) -> LabelsSummary:
     """What was written: the manifest of a data set under `root`, at `output`, with ranges and units beside it.
 
     Where a table holds labels that are not for one run (PANSS and CAINS), a manifest is written for each, named after
     `output`: labels-panss.csv and labels-cains.csv for labels.csv.
     data_set: one of `DATA_SETS`; videos: the folder of recordings, `root` unless said; table: the annotation file,
-    found under `root` unless said; span_s: that of `reading`, and nothing else of it.
+    found under `root` unless said; span_s: that of `reading`, and nothing else of it;
+    picture_fps: of recordings that are folders of numbered pictures; stream: that of the recordings.
     Errors: InputError or ManifestError where there are no tables, more than one fits, no label is left, or a file that
     is no older manifest would be replaced; nothing is written then.
     """
     from ..stages.labels.finding import find
 
     root, output, folder = Path(root), Path(output), Path(videos or root)
-    reader, reading = reader_of(data_set), reading or Reading(span_s)
+    reader, reading, rate = reader_of(data_set), reading or Reading(span_s), picture_rate(picture_fps)
     reading.check_used_by(data_set)
     for place in (root, folder):
         if not place.is_dir():
             raise InputError(f"{place} is not a folder; expected the data set's", hint="affect prepare-labels --help")
     own = (output, _problems_path(output))
     given = Path(table) if table else None
-    found = find(data_set, reader, root, folder=folder, start=output.parent, table=given, own=own)
+    found = find(data_set, reader, root, folder=folder, start=output.parent, table=given, own=own,
+                 pictures=rate.known)  # fmt: skip
     tables = found.tables
-    times = {path: _times_of(folder / path) for path in reader.timed(tables, found.videos)}
-    offsets = _clock_offsets_s(folder, times) if reader.on_clock(tables) else {}
+    times = {path: _times_of(folder / path, stream, rate.of(path)) for path in reader.timed(tables, found.videos)}
+    offsets = _clock_offsets_s(folder, times, stream) if reader.on_clock(tables) else {}
     prepared = reader.read(ReaderInput(tables, found.videos, times, reading, offsets))
     made = [(_place(part, output), part, part.manifest()) for part in prepared]
     for place, _, manifest in made:
@@ -92,19 +98,20 @@ def prepare_labels(
     return LabelsSummary(tuple(tables), tuple(_write(*one) for one in made), tuple(understood), found.notes)
 
 
-def _times_of(path: Path) -> "Array | VideoError":
+def _times_of(path: Path, stream: "Stream", picture_fps: float | None) -> "Array | VideoError":
     from ..stages.features.video.times import frame_times_s
 
     try:
-        return frame_times_s(path)
+        return frame_times_s(path, stream, picture_fps)
     except VideoError as error:
         return error
 
 
-def _clock_offsets_s(folder: Path, times: "Mapping[str, Array | VideoError]") -> dict[str, float]:
+def _clock_offsets_s(folder: Path, times: "Mapping[str, Array | VideoError]", stream: "Stream") -> dict[str, float]:
     from ..stages.features.video.choice import clock_offset_s
 
-    return {path: clock_offset_s(folder / path) for path, found in times.items() if not isinstance(found, VideoError)}
+    sound = [path for path, found in times.items() if not isinstance(found, VideoError)]
+    return {path: clock_offset_s(folder / path, stream) for path in sound}
 
 
 def _place(part: "Prepared", output: Path) -> Path:

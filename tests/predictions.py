@@ -6,6 +6,7 @@ from typing import Any
 
 import av
 import numpy as np
+from PIL import Image
 
 from affect.cache.predictions import ClipScores, PersonPrediction, VideoPrediction
 from affect.cache.records import Target
@@ -55,6 +56,16 @@ def made_prediction(
     return VideoPrediction(
         "clinic/interview.mp4", source, duration_s, 240, 180, targets, (0.05, 3.0), persons, models=3
     )
+
+
+def pictures_of(video: Path, folder: Path, name: str = "{:05d}.png", without: frozenset[int] = frozenset()) -> Path:
+    """The frames of a video, numbered from 1."""
+    folder.mkdir(parents=True)
+    with av.open(str(video)) as file:
+        for number, frame in enumerate(file.decode(video=0), 1):
+            if number not in without:
+                Image.fromarray(frame.to_ndarray(format="rgb24")).save(folder / name.format(number))
+    return folder
 
 
 def write_face_video(path: Path, *, seconds: float = 2.0, fps: int = 25) -> Path:

@@ -41,4 +41,4 @@ def check_one(task: CheckTask) -> Generator[VideoCheck, None, None]:
     from ...stages.features.check import VideoChecker
 
     checker = held("checker", (task.config, task.device), lambda: VideoChecker(task.config, task.device))
-    yield checker.check(task.source.path)
+    yield checker.check(task.source.path, task.source.picture_fps)

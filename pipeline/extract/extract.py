@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store
+from ...cache.pictures import are_pictures
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
 from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM
-from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
+from ...errors import UNNAMED, BusyError, DiskError, EntryError, InputError, VideoError, named
 from ..events import Moved, Planned, VideoOutcome
 from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
 from .plan import Todo, plan
@@ -183,23 +184,23 @@ def extract_into(
     store: Store, source: Source, extractor: "FeatureExtractor", *, overwrite: bool = False
 ) -> Generator[Moved | VideoOutcome, None, None]:
     """One video's features in `store`, resumed from its journal if there is one; its outcome comes last."""
-    from ...stages.features.fingerprint import fingerprint
+    from ...stages.features.fingerprint import fingerprint, stamp
 
     outcome = VideoOutcome(source.id, str(source.path), "done")
     try:
-        if source.path.is_dir():
-            list(source.path.iterdir())  # says why a folder below the one that was given is among the videos
-        if not source.path.is_file():
+        if not (are_pictures(source.path) or source.path.is_file()):
             raise VideoError(f"{source.path} is not a file that can be read; expected a video")
-        found = _stamp(source.path)
+        found = stamp(source.path)
         mark = fingerprint(source.path)
         with store.writer(source.id, mark, overwrite=overwrite) as writer:
-            with contextlib.closing(extractor.stream(source.path, writer.state, writer.frames)) as stream:
+            with contextlib.closing(
+                extractor.stream(source.path, writer.state, writer.frames, picture_fps=source.picture_fps)
+            ) as stream:
                 for block, state in stream:
                     writer.append(block, state)
                     yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)
                 info = stream.info(mark)
-            if _stamp(source.path) != found and fingerprint(source.path) != mark:
+            if stamp(source.path) != found and fingerprint(source.path) != mark:
                 raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             outcome = replace(outcome, frames=writer.frames, rows=writer.rows, warnings=info.warnings)
@@ -208,13 +209,8 @@ def extract_into(
         yield replace(outcome, face_share=with_face / outcome.frames if outcome.frames else 0.0)
     except BusyError as error:
         yield replace(outcome, status="busy", reason=str(error))
-    except (VideoError, EntryError, *UNNAMED) as error:
+    except (VideoError, InputError, EntryError, *UNNAMED) as error:
         # Another run may have finished it since this one made its plan; the next plan looks at what it stored.
         finished = isinstance(error, EntryError) and not overwrite and source.id in store.ids()
         reason = str(named(error, source.path if isinstance(error, OSError) and error.filename is None else None))
         yield VideoOutcome(source.id, str(source.path), "busy" if finished else "failed", reason)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns

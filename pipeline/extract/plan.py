@@ -1,6 +1,7 @@
 """What a run of `extract-features` has to do: which videos are new, stored already, changed, damaged or renamed."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ...cache.opening import open_store, store_exists
+from ...cache.pictures import are_pictures
 from ...cache.records import FRAME_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
-from ...errors import EntryError, UnreadableError
+from ...errors import EntryError, InputError, UnreadableError, VideoError
 from ..events import VideoOutcome
 from .videos import Source
 
@@ -81,8 +83,16 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
     if isinstance(info, UnreadableError):
         # Nothing is known to be wrong with it, so nothing takes its place.
         return VideoOutcome(source.id, str(source.path), "failed", str(info))
+    if not _same_rate(info, source):
+        reason = (
+            f"its pictures were stored as {info.average_fps:g} a second, and would now be {source.picture_fps:g}\n"
+            "Hint: --overwrite extracts it again"
+        )
+        return VideoOutcome(source.id, str(source.path), "failed", reason)
     try:
         state = _same_file(info, source.path)
+    except (VideoError, InputError) as error:
+        return VideoOutcome(source.id, str(source.path), "failed", str(error))
     except OSError as error:
         reason = f"{source.path} cannot be read ({error.strerror or error})"
         return VideoOutcome(source.id, str(source.path), "failed", reason)
@@ -102,17 +112,22 @@ def _verified(store: Store, source: Source, outcome: VideoOutcome) -> VideoOutco
         return VideoOutcome(source.id, str(source.path), "failed", str(error))
 
 
+def _same_rate(info: VideoInfo, source: Source) -> bool:
+    """Whether the pictures of a recording have the times that they had when they were stored."""
+    return source.picture_fps is None or math.isclose(source.picture_fps, info.average_fps or 0, rel_tol=1e-5)
+
+
 def _same_file(info: VideoInfo, path: Path) -> bool | None:
     """Whether the file is the one that was stored; None when there is none."""
-    from ...stages.features.fingerprint import fingerprint
+    from ...stages.features.fingerprint import fingerprint, stamp
 
     try:
-        stat = path.stat()
+        size, changed_ns = stamp(path)
     except FileNotFoundError:
         return None
-    if stat.st_size != info.file_bytes:
+    if size != info.file_bytes:
         return False
-    return stat.st_mtime_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
+    return changed_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
 
 
 def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing: Sequence[Source]) -> dict[str, str]:
@@ -120,19 +135,21 @@ def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing
 
     Only sizes that match are hashed, so a folder of new videos costs nothing here.
     """
-    from ...stages.features.fingerprint import fingerprint
+    from ...stages.features.fingerprint import fingerprint, stamp
 
-    by_size: dict[int, list[tuple[str, str]]] = {}
+    by_size: dict[int, list[tuple[str, VideoInfo]]] = {}
     for old, info in known.items():
         if isinstance(info, UnreadableError):
             continue
-        by_size.setdefault(info.file_bytes, []).append((old, info.fingerprint))
+        by_size.setdefault(info.file_bytes, []).append((old, info))
     same: dict[str, str] = {}
     for source in missing:
-        with contextlib.suppress(OSError):  # whoever extracts it says why it cannot be read
-            candidates = by_size.get(source.path.stat().st_size, []) if source.path.is_file() else []
+        # Whoever extracts it says why it cannot be read.
+        with contextlib.suppress(OSError, VideoError, InputError):
+            there = are_pictures(source.path) or source.path.is_file()
+            candidates = by_size.get(stamp(source.path)[0], []) if there else []
             mark = fingerprint(source.path) if candidates else ""
-            if twins := [old for old, known_mark in candidates if known_mark == mark]:
+            if twins := [old for old, info in candidates if info.fingerprint == mark and _same_rate(info, source)]:
                 same[source.id] = twins[0]
     return same
 

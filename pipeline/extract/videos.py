@@ -1,21 +1,27 @@
-"""Which files are meant by the words a user typed, and the id each has in a store."""
+"""Which recordings are meant by the words a user typed, and the id each has in a store."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...cache.ids import entry_id
+from ...cache.picture_rate import PictureRate, picture_rate
+from ...cache.pictures import is_list, is_pattern, series_at
 from ...cache.walk import VIDEO_SUFFIXES, Walk
-from ...errors import InputError
+from ...errors import InputError, VideoError
+
+RATED = frozenset({".mjpeg", ".mjpg"})  # files of pictures without times
+PICTURES_HINT = "pictures that are numbered: --picture-fps 25; others: a CSV with the columns path and time_s"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A video file and the id of its entry."""
+    """A recording and the id of its entry."""
 
-    path: Path
+    path: Path  # a video file; or pictures: their folder, the pattern of their names, or a table of them
     id: str
+    picture_fps: float | None = None  # of numbered pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +37,25 @@ def find_videos(words: Sequence[str]) -> list[Source]:
     return search_videos(words).sources
 
 
-def search_videos(words: Sequence[str]) -> Search:
-    """Videos of files and folders. In a folder: every file with a video's suffix, at any depth, and every folder that
-    does not say what is in it, which then fails as a video would.
+def search_videos(words: Sequence[str], picture_fps: str | float | None = None) -> Search:
+    """Recordings of files, folders and patterns. In a folder: every file with a video's suffix, at any depth, and every
+    folder that does not say what is in it, which then fails as a video would.
 
+    A pattern such as `faces/%05d.jpg` and a table of pictures with their times are one recording each. picture_fps, as
+    `--picture-fps` says it: with it, every folder of numbered pictures is one too.
     Ids are paths relative to the folder given, or a file's own name.
-    Errors: InputError for a path that is missing, a folder without videos, or two files with one id.
+    Errors: InputError for a path that is missing, a folder without videos, or two recordings with one id.
     """
+    rate = picture_rate(picture_fps)
     found: dict[str, Source] = {}
     left_out: dict[str, None] = {}
     for word in words:
-        files, sentences = _expand(Path(word))
+        files, sentences = _expand(Path(word), rate)
         left_out |= dict.fromkeys(sentences)
         for path, relative in files:
-            source = Source(path, entry_id(relative))
+            entry = entry_id(relative)
+            numbered = path.is_dir() or is_pattern(path) or path.suffix.lower() in RATED
+            source = Source(path, entry, rate.of(relative) if numbered else None)
             other = found.setdefault(source.id, source)
             # realpath, since a link that leads to itself makes Path.resolve fail
             if other is not source and os.path.realpath(other.path) != os.path.realpath(path):
@@ -55,19 +66,47 @@ def search_videos(words: Sequence[str]) -> Search:
     return Search(sorted(found.values(), key=lambda source: source.id), tuple(left_out))
 
 
-def _expand(path: Path) -> tuple[list[tuple[Path, str]], tuple[str, ...]]:
+def _expand(path: Path, rate: PictureRate) -> tuple[list[tuple[Path, str]], tuple[str, ...]]:
+    if is_pattern(path):
+        if not rate.known:
+            raise InputError(f"{path} stands for numbered pictures; expected to know their rate", hint=PICTURES_HINT)
+        try:
+            series = series_at(path)
+        except VideoError as error:
+            raise InputError(error.message, hint=error.hint) from error
+        return [(path, "/".join(filter(None, [_own_name(series.folder), series.name])))], ()
     if not path.is_dir():
         if not os.path.lexists(path):  # a link that leads nowhere fails as a video would
             raise InputError(f"{path} does not exist; expected a video file or a folder of videos")
-        return [(path, path.name)], ()
+        return [(path, path.stem if is_list(path) else path.name)], ()
     walk = Walk.of(path, VIDEO_SUFFIXES)
     for folder in walk.unlisted:
         if folder.path == path:
             raise InputError(f"{path} cannot be listed ({folder.reason}); expected a folder of videos")
-    found = [*walk.files, *(folder.path for folder in walk.unlisted)]
+    found = [(file, file.relative_to(path).as_posix()) for file in walk.files]
+    found += [(folder.path, folder.path.relative_to(path).as_posix()) for folder in walk.unlisted]
+    found += _pictures(walk) if rate.known else []
+    left_out = (*(() if rate.known else walk.unread_pictures), *walk.left_out)
     if not found:
         raise InputError(
             f"{path} holds no video; looked at any depth for files ending in {' '.join(sorted(VIDEO_SUFFIXES))}",
-            hint="; ".join(walk.left_out) or None,
+            hint="; ".join(left_out) or None,
         )
-    return [(file, file.relative_to(path).as_posix()) for file in found], walk.left_out
+    return found, left_out
+
+
+def _pictures(walk: Walk) -> Iterator[tuple[Path, str]]:
+    """Each series of a walk with its name: that of its folder, and its own where the folder has several."""
+    folders = [series.folder for series in walk.series]
+    for series in walk.series:
+        inside = series.folder.relative_to(walk.folder).as_posix()
+        place = _own_name(walk.folder) if inside == "." else inside
+        if folders.count(series.folder) == 1:
+            yield series.folder, place
+        else:
+            yield series.path, "/".join(filter(None, [place, series.name]))
+
+
+def _own_name(folder: Path) -> str:
+    """The name of a folder, also of one that is given as `.`."""
+    return folder.name or folder.resolve().name

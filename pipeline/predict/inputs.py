@@ -9,6 +9,7 @@ from pathlib import Path
 from ...cache.files import PARTIAL
 from ...cache.ids import entry_id
 from ...cache.opening import open_store, store_exists
+from ...cache.pictures import is_pattern
 from ...cache.records import Json
 from ...cache.walk import VIDEO_SUFFIXES
 from ...configs.schema import Method
@@ -36,6 +37,7 @@ class PredictOptions:
     with_video: bool = True  # in the viewer; without, neither the recording nor face boxes
     key_file: Path | None = None  # names become hashes under this key
     backbone: str | None = None  # the run's own, said again where that names code or a graph, which a run alone may not
+    picture_fps: str | float | None = None  # of numbered pictures: a number, or a table of them
     weights: str | None = None  # the file of the backbone's weights, where the run's word for it is not enough
 
 
@@ -54,16 +56,16 @@ class Inputs:
         return [*(source.id for source in self.sources), *self.stored, *self.missing]
 
 
-def find_inputs(words: Sequence[str], location: str) -> Inputs:
+def find_inputs(words: Sequence[str], location: str, picture_fps: str | float | None = None) -> Inputs:
     """Files, folders and globs as sources; ids of the store at `location` as themselves; the rest is missing.
 
-    Errors: InputError where nothing at all is there, and as `find_videos`.
+    picture_fps: of numbered pictures. Errors: InputError where nothing at all is there, and as `find_videos`.
     """
     known = set(open_store(location).ids()) if location != MEMORY and store_exists(location) else set()
     files, stored, missing, other = [], [], [], []
     for word in words:
         matches = [] if Path(word).exists() else sorted(glob.glob(word, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-        if Path(word).exists():
+        if Path(word).exists() or is_pattern(Path(word)):
             files.append(word)
         elif matches:
             videos = [match for match in matches if Path(match).suffix.lower() in VIDEO_SUFFIXES]
@@ -80,7 +82,7 @@ def find_inputs(words: Sequence[str], location: str) -> Inputs:
             f"{', '.join(missing)}: no such file, folder or pattern{place}",
             hint="affect inspect-cache STORE lists the ids of a store; a pattern needs quotes",
         )
-    search = search_videos(files) if files else Search([], ())
+    search = search_videos(files, picture_fps) if files else Search([], ())
     return Inputs(search.sources, list(dict.fromkeys(stored)), missing, (*other, *search.left_out))
 
 

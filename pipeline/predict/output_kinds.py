@@ -1,10 +1,12 @@
 """The kinds of output besides the tables, each a class: what it writes of clips, of a video, of a failure."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
 from ...cache.files import NewFile, write_whole
+from ...cache.pictures import are_pictures
 from ...cache.predictions import VideoPrediction
 from ...errors import AffectError
 from ...stages.views.annotations import elan, webvtt
@@ -61,6 +63,8 @@ class Viewer(Output):
             raise
 
     def add_video(self, prediction: VideoPrediction) -> None:
+        if prediction.source is not None and are_pictures(prediction.source):
+            prediction = replace(prediction, source=None)  # no player shows them
         self._file.append(video_block(prediction, self.folder, with_video=self.options.with_video))
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ def write_overlay(
     Errors: InputError where the recording is unknown, or the file's kind cannot be written, or it may not be replaced;
     VideoError where the recording cannot be read; DiskError.
     """
-    from ...stages.features.video.decode import open_video
+    from ...stages.features.video.decode import Video, open_video
 
     if prediction.source is None:
         raise InputError(f"--overlay needs the recording of {prediction.video}; only its features were given")
@@ -77,19 +77,21 @@ def write_overlay(
         except (av.error.FFmpegError, ValueError) as error:
             raise InputError(f"--overlay {path} cannot be written ({error})", hint="--overlay scores.mp4") from error
         out.metadata["comment"] = MARK
-        video = open_video(prediction.source, prediction.stream)
+        video = open_video(prediction.source, prediction.stream, prediction.picture_fps)
         stack.callback(video.close)
         drawing = OverlayPicture(prediction, *video.shape.upright_px)
         track = _video_track(out, drawing, video.average_fps)
-        sound = _Sound(prediction.source, out, stack)
+        sound = _Sound(prediction.source, out, stack) if isinstance(video, Video) else None
         for frame in video.frames():
             picture = av.VideoFrame.from_ndarray(drawing.draw(frame.rgb(), frame.time_s), "rgb24")
             time_s = frame.time_s + prediction.clock_offset_s
             picture.pts, picture.time_base = round(time_s / CLOCK), CLOCK
-            sound.write_until(time_s)
+            if sound is not None:
+                sound.write_until(time_s)
             out.mux(track.encode(picture))
         out.mux(track.encode(None))
-        sound.write_until(np.inf)
+        if sound is not None:
+            sound.write_until(np.inf)
         out.close()
         check_overlay(path, (prediction.source, *recordings))  # hours may have gone by
         new.place()

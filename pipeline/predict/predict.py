@@ -131,7 +131,7 @@ def _predict(
     """As `predict`, with loaded runs and a device that is there."""
     scorer = Scorer(runs, options.device, options.subject, options.stride, options.method)
     locations = store_locations(runs, location)
-    inputs = find_inputs(words, locations[0])
+    inputs = find_inputs(words, locations[0], options.picture_fps)
     check_features(runs, locations, inputs.sources, options)
     yield ScoresPlanned(
         videos=tuple(inputs.all_ids),
@@ -160,13 +160,13 @@ def _predict(
         yield VideoFailed(word, Path(word), f"{word} does not exist")
     for entry in inputs.stored:
         yield from _score(scorer, open_stores(locations), entry, None)
-    paths = {source.id: source.path for source in inputs.sources}
+    known = {source.id: source for source in inputs.sources}
     if location != MEMORY:
         with closing(_extract(inputs.sources, locations[0], runs[0], options)) as events:
             for event in events:
                 yield event
                 if isinstance(event, VideoOutcome):
-                    yield from _score_outcome(scorer, open_stores(locations), event, paths[event.id])
+                    yield from _score_outcome(scorer, open_stores(locations), event, known[event.id])
         return
     yield Planned(len(inputs.sources))
     for source in inputs.sources:
@@ -176,7 +176,7 @@ def _predict(
             for move in moves:
                 yield move
                 if isinstance(move, VideoOutcome):
-                    yield from _score_outcome(scorer, [memory] * len(runs), move, source.path)
+                    yield from _score_outcome(scorer, [memory] * len(runs), move, source)
 
 
 def _extract(
@@ -206,22 +206,26 @@ def _extract(
 
 
 def _score_outcome(
-    scorer: Scorer, stores: Sequence[Store], outcome: VideoOutcome, source: Path
+    scorer: Scorer, stores: Sequence[Store], outcome: VideoOutcome, source: Source
 ) -> Generator[Scoring, None, None]:
     if outcome.stored:
         yield from _score(scorer, stores, outcome.id, source)
     else:
-        yield VideoFailed(outcome.id, source, outcome.reason)
+        yield VideoFailed(outcome.id, source.path, outcome.reason)
 
 
-def _score(scorer: Scorer, stores: Sequence[Store], entry: str, source: Path | None) -> Generator[Scoring, None, None]:
+def _score(
+    scorer: Scorer, stores: Sequence[Store], entry: str, source: Source | None
+) -> Generator[Scoring, None, None]:
     from ...stages.features.video.choice import clock_offset_s
 
+    path = None if source is None else source.path
     try:
-        for event in scorer.score(stores, entry, source):
+        for event in scorer.score(stores, entry, path):
             if isinstance(event, VideoPrediction) and source is not None:
-                yield replace(event, clock_offset_s=clock_offset_s(source, event.stream))
+                offset_s = clock_offset_s(source.path, event.stream)
+                yield replace(event, clock_offset_s=offset_s, picture_fps=source.picture_fps)
             else:
                 yield event
     except (AffectError, *UNNAMED) as error:
-        yield VideoFailed(entry, source, named(error, source or entry).message)
+        yield VideoFailed(entry, path, named(error, path or entry).message)

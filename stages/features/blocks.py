@@ -21,7 +21,7 @@ from .faces.points import PointsOf
 from .faces.whole import WholeFrame
 from .one_thread import compute_alone
 from .recipe import ALGORITHM
-from .video.decode import Video
+from .video.decode import Recording
 from .video.sampler import Sampler
 
 
@@ -95,7 +95,7 @@ class Segment:
 
 
 def kept_frames(
-    video: Video, sampler: Sampler, cuts: CutFinder | NoCuts, follower: Follower | WholeFrame, start: int
+    video: Recording, sampler: Sampler, cuts: CutFinder | NoCuts, follower: Follower | WholeFrame, start: int
 ) -> Generator[KeptFrame, None, None]:
     """Kept frames from number `start` on, each with the picture that the follower needs; then the video is closed.
 

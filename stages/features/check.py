@@ -11,14 +11,14 @@ import numpy as np
 
 from ...cache.records import Array, VideoCheck
 from ...configs.schema import FeaturesConfig
-from ...errors import VideoError
+from ...errors import InputError, VideoError
 from .backbones.load import Backbone, load_backbone
 from .embed import Embedder
 from .faces.detect import CenterFace, few_faces
 from .faces.find import DETAIL_EVERY_S, USUAL_PX, advice, detail_width, look_closely, usual_width
 from .faces.follow import LOOK_EVERY_S
 from .one_thread import one_thread
-from .video.decode import Video, open_video
+from .video.decode import Recording, open_video
 from .video.sampler import Sampler
 
 _SAMPLES = 24  # frames in which faces are sought, spread through the video
@@ -55,16 +55,19 @@ class VideoChecker:
             backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             self._costs = measure(backbone, config, device)
 
-    def check(self, path: Path) -> VideoCheck:
-        """What is known of the video at `path` once every frame has been decoded; never raises for a bad video."""
+    def check(self, path: Path, picture_fps: float | None = None) -> VideoCheck:
+        """What is known of the video at `path` once every frame has been decoded; never raises for a bad video.
+
+        picture_fps: of a recording that is given as pictures.
+        """
         started = time.perf_counter()
         try:
-            with one_thread(), contextlib.closing(open_video(path, self._config.stream)) as video:
+            with one_thread(), contextlib.closing(open_video(path, self._config.stream, picture_fps)) as video:
                 return self._examine(video, started)
-        except VideoError as error:
+        except (VideoError, InputError) as error:
             return VideoCheck(str(path), readable=False, problems=(error.message,))
 
-    def _examine(self, video: Video, started: float) -> VideoCheck:
+    def _examine(self, video: Recording, started: float) -> VideoCheck:
         fps = self._config.sample_fps
         sampler = Sampler(fps)
         faces = _FaceSample(self._detector, self._config, video)
@@ -109,7 +112,7 @@ class VideoChecker:
             projected_disk_bytes=rows * self._costs.row_bytes + kept * _FRAME_BYTES,
         )
 
-    def _other_streams(self, video: Video, read: "_FaceSample") -> tuple[list[str], list[str]]:
+    def _other_streams(self, video: Recording, read: "_FaceSample") -> tuple[list[str], list[str]]:
         """Problems and notes on the faces that the file's other video streams show, where faces are sought."""
         problems, notes = [], []
         for other in video.others if self._detector is not None else ():
@@ -142,7 +145,7 @@ class VideoChecker:
 class _FaceSample:
     """The detector on a few frames, spread through the video by time: as it is set, and as `auto` would have it."""
 
-    def __init__(self, detector: CenterFace | None, config: FeaturesConfig, video: Video) -> None:
+    def __init__(self, detector: CenterFace | None, config: FeaturesConfig, video: Recording) -> None:
         self._detector = detector
         self._setting = config.faces.input_width_px
         self._score = config.faces.start_score

@@ -1,8 +1,10 @@
-"""What a video file contains, as one short text: the same for a renamed file, another for a changed one."""
+"""What a recording contains, as one short text: the same for a renamed file, another for a changed one."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from ...cache.pictures import are_pictures, is_list
 from ...errors import VideoError
 
 _CHUNK_BYTES = 1 << 20
@@ -11,14 +13,37 @@ _CHUNK_BYTES = 1 << 20
 def fingerprint(path: Path) -> str:
     """sha256 of the file's size and every byte: reading takes a small part of the time that decoding does.
 
+    Of pictures: of each of them with its name, in order.
     Errors: VideoError for a file that cannot be read.
     """
     digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            digest.update(f"{path.stat().st_size}\n".encode())
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({error.strerror or error}); expected a video file") from error
+    pictures = are_pictures(path)
+    for file in files_of(path):
+        try:
+            with file.open("rb") as opened:
+                name = f"{file.name}\n" if pictures and not is_list(file) else ""
+                digest.update(f"{name}{file.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+                while chunk := opened.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            what = "a picture" if pictures else "a video file"
+            raise VideoError(f"{file}: cannot be read ({error.strerror or error}); expected {what}") from error
     return f"sha256:{digest.hexdigest()}"
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Bytes of a recording and when it was changed last, in nanoseconds. Errors: OSError, VideoError."""
+    if not are_pictures(path):
+        stat = path.stat()
+        return stat.st_size, stat.st_mtime_ns
+    stats = [file.stat() for file in files_of(path)]
+    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+
+
+def files_of(path: Path) -> Sequence[Path]:
+    """The files that a recording consists of. Errors: VideoError, InputError for pictures that are none."""
+    if not are_pictures(path):
+        return [path]
+    from .video.picture_list import listed_files  # reads tables
+
+    return listed_files(path)

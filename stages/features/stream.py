@@ -21,6 +21,7 @@ from .faces.find import usual_width
 from .faces.follow import Follower
 from .faces.points import PointsOf
 from .faces.whole import WholeFrame
+from .fingerprint import stamp
 from .heap import return_free_memory
 from .one_thread import one_thread
 from .recipe import make_recipe
@@ -59,12 +60,15 @@ class FeatureExtractor:
         self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256)
         self.versions = {name: metadata.version(name) for name in _PACKAGES}
 
-    def stream(self, path: Path, state: bytes = b"", frames: int = 0) -> "VideoStream":
+    def stream(
+        self, path: Path, state: bytes = b"", frames: int = 0, *, picture_fps: float | None = None
+    ) -> "VideoStream":
         """The features of the video at `path`, from its start or from behind the block that came with `state`.
 
+        picture_fps: of a recording that is given as pictures.
         Errors: VideoError for a file that cannot be read as a video, or a state of another number of frames.
         """
-        return VideoStream(self, path, Progress.from_bytes(state), frames)
+        return VideoStream(self, path, Progress.from_bytes(state), frames, picture_fps)
 
 
 class VideoStream:
@@ -73,15 +77,17 @@ class VideoStream:
     Three threads, each a few items ahead of the next: kept frames, segments of them with their crops, blocks.
     """
 
-    def __init__(self, extractor: FeatureExtractor, path: Path, start: Progress, stored: int) -> None:
+    def __init__(
+        self, extractor: FeatureExtractor, path: Path, start: Progress, stored: int, picture_fps: float | None
+    ) -> None:
         if start.frames != stored:
             raise VideoError(
                 f"{path}: the journal holds {stored} frames, its state stands at {start.frames}", hint="--overwrite"
             )
         config = extractor.config
         self._extractor = extractor
-        self._stat = path.stat() if path.exists() else None
-        self._video = open_video(path, config.stream)
+        self._video = open_video(path, config.stream, picture_fps)
+        self._bytes, self._mtime_ns = stamp(path)
         self._frames, self._with_face = start.frames, start.with_face  # of the blocks handed out
         self.duration_s = self._video.duration_s  # as the container claims
         self.position_s = 0.0  # of the last frame handed out
@@ -130,8 +136,8 @@ class VideoStream:
         return VideoInfo(
             recipe_digest=self._extractor.recipe.digest,
             fingerprint=fingerprint,
-            file_bytes=self._stat.st_size if self._stat else 0,
-            file_mtime_ns=self._stat.st_mtime_ns if self._stat else 0,
+            file_bytes=self._bytes,
+            file_mtime_ns=self._mtime_ns,
             header_frames=video.header_frames,
             decoded_frames=video.decoded_frames,
             duration_s=video.duration_s,

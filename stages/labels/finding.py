@@ -24,10 +24,19 @@ class Found:
 
 
 def find(
-    data_set: str, reader: Reader, root: Path, *, folder: Path, start: Path, table: Path | None, own: Sequence[Path]
+    data_set: str,
+    reader: Reader,
+    root: Path,
+    *,
+    folder: Path,
+    start: Path,
+    table: Path | None,
+    own: Sequence[Path],
+    pictures: bool = False,
 ) -> Found:
     """What a reader needs. folder: that of the recordings; start: that of the manifest, which names them from there.
 
+    pictures: whether folders of numbered pictures are recordings too.
     table: the annotation file, searched for below `root` where it is None; own: files that the call is going to write,
     and that an earlier one may have left.
     Errors: InputError for no annotation file, or too many to tell.
@@ -41,8 +50,21 @@ def find(
         for file in recordings
         if file.is_file()
     }
+    if pictures:
+        paths |= {
+            place.relative_to(folder).as_posix(): Path(os.path.relpath(place.resolve(), start.resolve())).as_posix()
+            for place in dict.fromkeys(series.folder for series in walk.series)
+            if place != folder
+        }
     broken = [f"{file} is a link that leads nowhere" for file in recordings if not file.is_file()]
-    notes = [*_unlisted(walk), *walk.other_endings(), *walk.unusual, *broken]
+    unread = () if pictures else walk.unread_pictures
+    notes = [
+        *_unlisted(walk),
+        *unread,
+        *walk.other_endings(),
+        *walk.unusual,
+        *broken,
+    ]
     if table is not None:
         return Found([table], VideoFiles(paths), tuple(notes))
     below = walk if root == folder else Walk.of(root, reader.suffixes)

@@ -43,9 +43,9 @@ def test_the_files_are_those_with_a_suffix_and_the_rest_is_said_in_sentences(fol
 
 def test_many_files_are_counted_and_few_named(tmp_path: Path) -> None:
     for number in range(40):
-        (tmp_path / f"{number:05d}.jpg").touch()
+        (tmp_path / f"{number:05d}.jps").touch()
     (sentence,) = Walk.of(tmp_path, VIDEO_SUFFIXES).left_out
-    assert "40 .jpg (00000.jpg, " in sentence and "and 34 more" in sentence and len(sentence) < 300
+    assert "40 .jps (00000.jps, " in sentence and "and 34 more" in sentence and len(sentence) < 300
 
 
 def test_a_folder_without_anything_else_is_quiet(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,9 @@ import av.container
 import av.error
 from av.video.stream import VideoStream as VideoTrack
 
+from ....cache.foreign import PYTORCH as WEIGHTS
+from ....cache.foreign import Foreign, foreign
+from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError, shown
 
 Stream = int | Literal["auto"]  # number of a stream in its file, from 0
@@ -22,6 +25,7 @@ _STILL_BRANDS = ("avif", "heic", "heix", "mif1")
 # of its frames, is a thumbnail or a few slides.
 _LASTS = 0.5
 _FRAMES = 0.1
+_FEWEST_PICTURES = 3  # of a stream of pictures without a container; a photograph may hold a second one, of its depth
 _MOST_STEP_S = 1.0  # no frame counts for longer: a thumbnail may be said to last as long as the film
 
 
@@ -41,9 +45,10 @@ def _formats() -> str:
     return ",".join([*_SELF_CONTAINED, *sorted(name for name in av.formats_available if name.endswith("_pipe"))])
 
 
-def open_container(path: Path) -> av.container.InputContainer:
+def open_container(path: Path, picture_fps: float | None = None) -> av.container.InputContainer:
     """The recording at `path`, opened for reading; nothing is decoded. Close it, or use it as a context manager.
 
+    picture_fps: the rate of pictures that follow each other without times, as of raw motion JPEG; 25 unless said.
     Errors: VideoError for a file that is missing, empty, a folder, or no container that FFmpeg can read.
     """
     if not path.exists():
@@ -54,15 +59,19 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise VideoError(f"{path} is a pipe or a device; expected a video file")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty (0 bytes); expected a video", hint="copy it again from its source")
+    rate = {} if picture_fps is None else {"framerate": f"{picture_fps:.6f}"}
     # "file:" keeps names such as `a:b.mp4` from being read as a protocol. The lists keep to this file, whatever it says
     # and is called: no playlist, no session description, no pattern for many pictures.
     try:
         container = av.open(
             f"file:{path.absolute()}",
-            options={"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"},
+            options={"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none", **rate},
             metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
+        if strange := _foreign(path):
+            hint = None if strange.hint == WEIGHTS else strange.hint  # which is of a model's file
+            raise VideoError(f"{path} is {strange.what}; expected a video", hint=hint) from error
         if error.errno == errno.EINVAL:
             raise VideoError(
                 f"{path}: cannot be read as a video: it is no recording by itself, but a list or description of others "
@@ -75,6 +84,14 @@ def open_container(path: Path) -> av.container.InputContainer:
         ) from error
     assert isinstance(container, av.container.InputContainer)
     return container
+
+
+def _foreign(path: Path) -> Foreign | None:
+    """What a file is that no player opens, where its first bytes tell."""
+    try:
+        return foreign(path)
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +154,9 @@ def choose_track(path: Path, container: av.container.InputContainer, stream: Str
         why = "" if stream == "auto" else " as features.stream says"
         note = f"{len(every)} video streams; read{why}: {read}; not read: {', '.join(map(str, unread))}"
     track = next(track for track in tracks if track.index == read.index)
+    if _is_bare(container):
+        rate = float(track.average_rate or 25)
+        note = f"its pictures follow each other without times; read as {rate:g} a second (--picture-fps)"
     return Choice(track, tuple(item for item in films if item is not read), note)
 
 
@@ -173,8 +193,11 @@ def _lasts_s(stamps: list[int], track: VideoTrack) -> float:
 def _readable(path: Path, container: av.container.InputContainer) -> list[VideoTrack]:
     """Every stream that is a video and can be decoded. Errors: VideoError for none."""
     brand = container.metadata.get("major_brand", "").strip()
-    if container.format.name.endswith("_pipe") or container.format.name == "image2" or brand in _STILL_BRANDS:
-        raise VideoError(f"{path} is a still picture ({container.format.name}); expected a video")
+    if container.format.name == "image2" or brand in _STILL_BRANDS or _is_single(path, container):
+        raise VideoError(
+            f"{path} is a still picture ({container.format.name}); expected a video",
+            hint="a folder of numbered pictures, or a CSV of pictures and their times, is a recording",
+        )
     tracks = [stream for stream in container.streams.video if not _is_art(stream)]
     if not tracks:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "none"
@@ -190,6 +213,23 @@ def _readable(path: Path, container: av.container.InputContainer) -> list[VideoT
     return readable
 
 
+def _is_bare(container: av.container.InputContainer) -> bool:
+    """Whether pictures follow each other without anything that holds times."""
+    return container.format.name == "mjpeg" or container.format.name.endswith("_pipe")
+
+
+def _is_single(path: Path, container: av.container.InputContainer) -> bool:
+    """Whether a stream of bare pictures, such as raw motion JPEG is, has too few of them for a recording."""
+    if not _is_bare(container):
+        return False
+    with open_container(path) as again:
+        try:
+            pictures = sum(1 for packet in islice(again.demux(again.streams.video), _FEWEST_PICTURES) if packet.size)
+        except (av.error.FFmpegError, IndexError):
+            return True
+    return pictures < _FEWEST_PICTURES
+
+
 def _is_art(track: VideoTrack) -> bool:
     kind = type(track.disposition)
     return bool(track.disposition & (kind.attached_pic | kind.timed_thumbnails))
@@ -198,8 +238,10 @@ def _is_art(track: VideoTrack) -> bool:
 def clock_offset_s(path: Path, stream: Stream = "auto") -> float:
     """What a player's clock shows at the first video frame: how much later the picture begins than the file does.
 
-    Errors: VideoError where the file cannot be read, or holds no video, or not that stream.
+    Pictures have no such clock. Errors: VideoError where the file cannot be read, holds no video, or not that stream.
     """
+    if are_pictures(path) or is_animated_webp(path):
+        return 0.0
     with open_container(path) as container:
         track = choose_track(path, container, stream).track
         if track.start_time is None or track.time_base is None or container.start_time is None:

@@ -20,12 +20,14 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream as VideoTrack
 
+from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError
 from .choice import Choice, Stream, choose_track, open_container
 from .clock import Clock
 from .colour import colour_note
 from .damage import Damage
 from .frame import Frame, Shape
+from .pictures import Pictures
 
 _CUT_SHORT = 0.98  # share of the container's duration that must come out
 _MAX_READ_ERRORS = 32  # in a row, before a file is given up at that place
@@ -212,12 +214,19 @@ class Video:
         self._bad.append(None if packet is None else self._clock.stamp(packet))
 
 
-def open_video(path: Path, stream: Stream = "auto") -> Video:
-    """The video at `path`, its first frame already decoded. stream: which one to read, where there are several.
+Recording = Video | Pictures  # what `open_video` gives
 
-    Errors: VideoError for a file that is missing, empty, no video, a still picture, or has no decodable frame.
+
+def open_video(path: Path, stream: Stream = "auto", picture_fps: float | None = None) -> Recording:
+    """The recording at `path`, its first frame already decoded. stream: which one to read, where there are several.
+
+    path: a video file, or pictures (`cache.pictures`), of which there are `picture_fps` a second.
+    Errors: VideoError for a file that is missing, empty, no video, a still picture, or has no decodable frame; of
+    pictures InputError too.
     """
-    container = open_container(path)
+    if are_pictures(path) or is_animated_webp(path):
+        return Pictures(path, picture_fps)
+    container = open_container(path, picture_fps)
     try:
         return Video(path, container, choose_track(path, container, stream))
     except VideoError:

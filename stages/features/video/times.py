@@ -10,26 +10,38 @@ import av.error
 import numpy as np
 from av.video.stream import VideoStream as VideoTrack
 
+from ....cache.pictures import are_pictures, is_animated_webp
 from ....cache.records import Array
-from .choice import choose_track, open_container
+from .choice import Stream, choose_track, open_container
 from .clock import MOST_FPS, SLIPPED_STEP_S, WITHOUT_PRESENTATION_TIMES
 from .decode import open_video
+from .picture_list import picture_list
 
 _EVEN = (0.6, 1.4)  # of the middle step; a frame that stands elsewhere leaves a double step behind
 
 
-def frame_times_s(path: Path) -> Array:
+def frame_times_s(path: Path, stream: Stream = "auto", picture_fps: float | None = None) -> Array:
     """Presentation time of every frame, (F,) float64 from the first, on the clock that features have too.
+
+    stream: which one is meant; picture_fps: of a recording that is given as pictures.
 
     Packets of an even clock say them, in a small part of the time that decoding takes, and also those of frames that
     turn out to be damaged; else every frame is decoded. Errors: VideoError for a file without video.
     """
-    with open_container(path) as container:
-        track = choose_track(path, container).track
+    if are_pictures(path):
+        return picture_list(path, picture_fps).time_s
+    if is_animated_webp(path):
+        return _decoded_times(path, stream, picture_fps)
+    with open_container(path, picture_fps) as container:
+        track = choose_track(path, container, stream).track
         time_s = _times_of_packets(container, track)
     if time_s is not None:
         return time_s
-    with closing(open_video(path)) as video:
+    return _decoded_times(path, stream, picture_fps)
+
+
+def _decoded_times(path: Path, stream: Stream, picture_fps: float | None) -> Array:
+    with closing(open_video(path, stream, picture_fps)) as video:
         return np.array([frame.time_s for frame in video.frames()])
 
 

@@ -12,7 +12,7 @@ from affect.cache.records import Array
 from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.stages.features.stream import FeatureExtractor
 from affect.stages.features.video.clock import LONGEST_PAUSE_S, LOOK_AHEAD, Clock
-from affect.stages.features.video.decode import Video, open_video
+from affect.stages.features.video.decode import Recording, open_video
 from affect.stages.features.video.times import frame_times_s
 
 STEADY = np.arange(150) / 25
@@ -21,7 +21,7 @@ Edit = Callable[[Array], Array]
 Restamp = Callable[..., Path]
 
 
-def read(path: Path) -> tuple[Video, Array]:
+def read(path: Path) -> tuple[Recording, Array]:
     video = open_video(path)
     times = np.array([frame.time_s for frame in video.frames()])
     video.close()

@@ -16,7 +16,7 @@ from skimage import data
 from affect.cache.records import Array
 from affect.errors import VideoError
 from affect.stages.features.video.colour import HDR, HLG, PQ, rolled_off, to_sdr
-from affect.stages.features.video.decode import Video, open_video
+from affect.stages.features.video.decode import Recording, open_video
 
 WIDTH, HEIGHT = 320, 240
 BT709, BT2020, DISPLAY_P3, UNSPECIFIED = 1, 9, 12, 2  # primaries, in the numbers of ITU-T H.273
@@ -56,7 +56,7 @@ def filmed(photograph: Path, target: Path, words: str) -> Path:
     return target
 
 
-def first(path: Path) -> tuple[Video, Array]:
+def first(path: Path) -> tuple[Recording, Array]:
     video = open_video(path)
     pictures = [frame.rgb() for frame in video.frames()]
     video.close()

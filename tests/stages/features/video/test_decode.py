@@ -20,7 +20,7 @@ from affect.cache import open_store
 from affect.cache.records import Array
 from affect.errors import VideoError
 from affect.stages.features.fingerprint import fingerprint
-from affect.stages.features.video.decode import Video, open_video
+from affect.stages.features.video.decode import Recording, open_video
 from affect.stages.features.video.frame import Frame
 from affect.stages.features.video.sampler import Sampler
 
@@ -56,7 +56,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-def read(path: Path) -> tuple[Video, list[Frame]]:
+def read(path: Path) -> tuple[Recording, list[Frame]]:
     video = open_video(path)
     frames = list(video.frames())
     video.close()

@@ -24,7 +24,6 @@ from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.pipeline.train.fold import spec_of
 from affect.pipeline.train.sizes import sized
-from affect.pipeline.train.splits import make_folds
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
 from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.ensemble import Ensemble
@@ -32,6 +31,7 @@ from affect.stages.temporal.fit import Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.ridge import BLOCKS, fit_ridge
 from affect.stages.temporal.score import score_clips
+from affect.stages.temporal.splits import make_folds
 
 SHARES = np.linspace(0, 1, 21)  # of ridge regression
 NAMES = {0.0: "networks", 0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "ridge"}

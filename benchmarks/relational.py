@@ -32,7 +32,6 @@ from affect.cache.records import Array
 from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.pipeline.train.leaks import overlapping_clips
-from affect.pipeline.train.splits import Fold, make_folds
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
 from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.clips import ClipTable, index_clips
@@ -42,6 +41,7 @@ from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.model import ModelSpec
 from affect.stages.temporal.ridge import fit_ridge
 from affect.stages.temporal.score import score_clips
+from affect.stages.temporal.splits import Fold, make_folds
 
 PRESET = "small"
 SMOOTHED = (3, 5, 9)  # spans that a moving average takes together

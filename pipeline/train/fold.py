@@ -32,13 +32,13 @@ from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.ridge import Ridge, fit_ridge
 from ...stages.temporal.score import fit_reference, score_clips
+from ...stages.temporal.splits import Fold, people_by_row
 from ..events import EpochDone, FoldOutcome
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
 from ..runs.places import without_places
 from .curves import CurvesFile
 from .held_out import column_of
-from .splits import Fold, people_by_row
 from .training_set import TrainingSet, build_training_set
 
 FAILURES = (AffectError, RuntimeError, ValueError, *UNNAMED, ArithmeticError)

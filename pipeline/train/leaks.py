@@ -10,7 +10,7 @@ from ...cache.records import Array
 from ...configs.schema import Config
 from ...errors import ManifestError
 from ...stages.temporal.clips import ClipTable
-from .splits import ALLOW, PAIRS, SIDES, Finding, Fold, few
+from ...stages.temporal.splits import ALLOW, PAIRS, SIDES, Finding, Fold, few
 from .training_set import TrainingSet
 
 Pair = tuple[str, str]

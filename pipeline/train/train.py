@@ -22,6 +22,7 @@ from ...configs.schema import Config
 from ...configs.trust import allowed
 from ...errors import AffectError
 from ...stages.features.recipe import settings_of
+from ...stages.temporal.splits import Fold, make_folds
 from ...stages.views.offer import centring_offer
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
@@ -31,7 +32,6 @@ from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .leaks import check_recordings
 from .provenance import describe_environment
 from .sizes import sized
-from .splits import Fold, make_folds
 from .training_set import TrainingSet, build_training_set
 
 

@@ -19,8 +19,8 @@ from ...stages.temporal.centring import one_span_each
 from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.pauses import mixed_lengths
 from ...stages.temporal.scaling import LabelScaling
+from ...stages.temporal.splits import people_by_row
 from ...stages.temporal.time_units import in_fitting_unit
-from .splits import people_by_row
 
 LEVELS_LOST = (
     "clips.centre=person takes each person's mean feature away: scores tell of changes within a recording, not of "

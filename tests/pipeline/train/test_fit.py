@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 
 from affect.configs.schema import Config
-from affect.pipeline.train.splits import make_folds
 from affect.pipeline.train.training_set import build_training_set
 from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.fit import EpochRecord, Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.model import ModelSpec
 from affect.stages.temporal.score import score_clips
+from affect.stages.temporal.splits import make_folds
 
 from .conftest import Data, split_of
 

@@ -15,8 +15,8 @@ from affect.errors import ManifestError
 from affect.pipeline.report.report import write_report
 from affect.pipeline.runs.folder import load_run
 from affect.pipeline.train.leaks import check_recordings
-from affect.pipeline.train.splits import Fold, make_folds
 from affect.pipeline.train.training_set import build_training_set
+from affect.stages.temporal.splits import Fold, make_folds
 
 from .conftest import Data, split_of, trained
 from .test_splits import evaluation, manifest

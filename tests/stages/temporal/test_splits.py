@@ -8,7 +8,7 @@ from affect.cache.records import Target
 from affect.configs.load import load_config
 from affect.configs.schema import EvaluationConfig
 from affect.errors import ConfigError, ManifestError
-from affect.pipeline.train.splits import make_folds
+from affect.stages.temporal.splits import make_folds
 
 
 def manifest(subjects: list[str], splits: list[str] | None = None, videos: list[str] | None = None) -> Manifest:

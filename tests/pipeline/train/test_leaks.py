@@ -17,9 +17,9 @@ from affect.pipeline.runs.folder import load_run
 from affect.pipeline.train.leaks import check_recordings
 from affect.pipeline.train.training_set import build_training_set
 from affect.stages.temporal.splits import Fold, make_folds
+from affect.tests.stages.temporal.test_splits import evaluation, manifest
 
 from .conftest import Data, split_of, trained
-from .test_splits import evaluation, manifest
 
 Settings = Callable[..., Config]
 ALLOWED = "allow_shared_subjects=true"

@@ -79,3 +79,26 @@ def test_a_line_belongs_to_the_frame_that_features_have_at_that_time(tmp_path: P
     video = open_video(path)
     np.testing.assert_allclose([frame.time_s for frame in video.frames()], np.arange(FRAMES) / FPS, atol=0.001)
     video.close()
+
+
+def test_the_clock_is_that_of_the_stream_that_was_named(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        tracks: list[Any] = [out.add_stream("libx264", rate=rate, options={"preset": "ultrafast"}) for rate in (10, 5)]
+        for track in tracks:
+            track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for track, frames in zip(tracks, (60, 30), strict=True):
+            for number in range(frames):
+                picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * number, np.uint8), "rgb24")
+                picture.pts, picture.time_base = number, Fraction(6, frames)  # both last for six seconds
+                out.mux(track.encode(picture))
+            out.mux(track.encode())
+    values = "".join(f"{value},0\n" for value in VALENCE)
+    (tmp_path / "Train_Set").mkdir()
+    (tmp_path / "Train_Set" / "a.txt").write_text(f"valence,arousal\n{values}")
+    ends = {}
+    for stream in (0, 1):
+        output = tmp_path / f"labels-{stream}.csv"
+        prepare_labels("aff-wild2", tmp_path, output, span_s=1.0, stream=stream)
+        ends[stream] = np.nanmax(read_manifest(output).labels[:, 0])
+    assert ends[0] == pytest.approx(VALENCE[50:60].mean(), abs=2e-3)
+    assert ends[1] == pytest.approx(VALENCE[25:30].mean(), abs=2e-3)  # its 30 frames take the first 30 lines

@@ -123,10 +123,7 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
 
 def _sides(task: FoldTask, data: TrainingSet) -> dict[str, Array]:
     """Side -> its clips. With `training.refit` nothing is chosen on the validation spans, and they train too."""
-    rows = dict(task.fold.sides)
-    if task.config.training.refit:
-        rows["train"] = np.union1d(rows["train"], rows["validation"])
-        rows["validation"] = rows["validation"][:0]
+    rows = task.fold.sides_of(refit=task.config.training.refit)
     return {name: data.clips_of(mine) for name, mine in rows.items()}
 
 
@@ -232,7 +229,7 @@ def _write_results(
         "best_epoch": fits[0].progress.best_epoch,
         "validation_ccc": ccc if np.isfinite(ccc) else None,
         "ridge": told,
-        "warnings": [*fold.counted_warnings, *data.warnings],  # no names: a model file is passed on by itself
+        "warnings": [*fold.counted_warnings, *data.counted_warnings],  # no names: a model file is passed on by itself
     }
     card = ModelCard(
         spec=fits[0].model.spec,
@@ -256,7 +253,7 @@ def _write_results(
     record = {
         "model_sha256": sha256,
         **training,
-        "warnings": [*fold.warnings, *data.warnings, *_without_number(scores["model"])],
+        "warnings": [*fold.warnings, *data.all_warnings, *_without_number(scores["model"])],
         "subjects": {side: list(names) for side, names in fold.subjects.items()},
         "spans": {side: len(rows) for side, rows in fold.sides.items()},
         "side_clips": {side: len(rows) for side, rows in sides.items()},

@@ -57,7 +57,8 @@ def check_recordings(data: TrainingSet, folds: Sequence[Fold], config: Config) -
                 if some
             ),
         ]
-        trained_on = len(np.unique(people[data.clips_of(fold.train)]))
+        train = fold.sides_of(refit=config.training.refit)["train"]
+        trained_on = len(np.unique(people[data.clips_of(train)]))
         notes = [*_notes(kept, config.clips.subject), *_too_few(trained_on)]
         checked.append(replace(fold, findings=(*fold.findings, *found, *notes)))
     return checked

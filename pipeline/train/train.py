@@ -144,7 +144,7 @@ def _to_learn_from(data: TrainingSet, folds: Sequence[Fold]) -> tuple[int, int]:
 
 
 def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*(warning for fold in folds for warning in fold.warnings), *data.warnings]))
+    return tuple(dict.fromkeys([*(warning for fold in folds for warning in fold.warnings), *data.all_warnings]))
 
 
 def _write_results(

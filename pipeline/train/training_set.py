@@ -40,7 +40,20 @@ class TrainingSet:
     weights: str | None  # the file of the backbone that made the features, where it lay then
     store_digest: str  # of the ids and fingerprints of the videos used
     skipped: tuple[tuple[str, str, str], ...]  # where in the manifest, video, why
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # without the name of a recording
+    of_recordings: tuple[str, ...] = ()  # those that name one: it is left out, or others could be meant
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Those that name recordings first."""
+        return (*self.of_recordings, *self.warnings)
+
+    @property
+    def counted_warnings(self) -> tuple[str, ...]:
+        """All, the recordings counted in place of their names."""
+        count = len(self.of_recordings)
+        counted = f"recordings that are left out, or show others who could be meant: {count}, named in metrics.json"
+        return (*([counted] if count else []), *self.warnings)
 
     @property
     def labels(self) -> Array:
@@ -85,8 +98,7 @@ def build_training_set(
     manifest = in_fitting_unit(manifest, table, ids, lambda name: store.info(name).decoded_frames)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
-    warnings += tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
-    warnings += table.doubts
+    left_out = tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
     clips = clips.subset(labelled[clips.span])
     if len(clips) == 0:
         raise ManifestError(
@@ -116,6 +128,7 @@ def build_training_set(
         store_digest=_digest(store, clips.table),
         skipped=skipped,
         warnings=warnings,
+        of_recordings=(*left_out, *table.doubts),
     )
 
 

@@ -67,6 +67,13 @@ class Fold:
         """Side -> row numbers."""
         return dict(zip(SIDES, (self.train, self.validation, self.test), strict=True))
 
+    def sides_of(self, *, refit: bool) -> dict[str, Array]:
+        """Side -> row numbers as they are used: with `refit` the validation spans train too."""
+        sides = self.sides
+        if refit:
+            sides |= {"train": np.union1d(self.train, self.validation), "validation": self.validation[:0]}
+        return sides
+
     def _said(self, findings: Sequence[tuple[tuple[str, ...], str]]) -> tuple[str, ...]:
         notes = tuple(words for sides, words in findings if not sides)
         of_pair = {pair: [words for sides, words in findings if sides == pair] for pair in PAIRS}

@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -228,6 +229,30 @@ def test_a_model_of_two_people_says_so_and_judges_no_clip(data: Data, settings: 
     )
     run = load_run(summary.run)
     assert run.card.range_check == RangeCheck(2, None) and not run.models[0].reference.fitted
+
+
+def test_validation_people_who_train_too_are_counted(data: Data, settings: Settings, tmp_path: Path) -> None:
+    labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=2, validation=1))
+    refit = settings("training.epochs=1", "training.keep=last", "training.refit=true")
+    summary = trained(data.store, labels, tmp_path / "run", refit)
+    check = load_run(summary.run).card.range_check
+    assert check is not None and check.people == 3
+    assert not any("too few to tell" in words for words in summary.warnings)
+
+
+def test_a_recording_that_is_left_out_is_named_in_the_run_and_counted_in_the_model_file(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    shutil.copytree(data.store, tmp_path / "store")
+    damaged = data.manifest.videos[0]
+    for path in (tmp_path / "store" / f"{damaged}.zarr").rglob("zarr.json"):
+        path.write_text("{")
+    labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=4, validation=2))
+    summary = trained(str(tmp_path / "store"), labels, tmp_path / "run", settings("training.epochs=1"))
+    assert any(words.startswith(f"{damaged} is left out") for words in summary.warnings)
+    model = next((tmp_path / "run").rglob("model.safetensors"))
+    assert damaged.encode() not in model.read_bytes()
+    assert any("meant: 1, named" in words for words in load_run(summary.run).card.training["warnings"])
 
 
 def test_frames_that_only_train_and_validation_share_leave_the_test_people_new(

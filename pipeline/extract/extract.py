@@ -18,7 +18,7 @@ from ...cache.store import Store
 from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM
-from ...errors import UNNAMED, BusyError, DiskError, EntryError, InputError, VideoError, named
+from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
 from ..events import Moved, Planned, VideoOutcome
 from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
 from .plan import Todo, plan
@@ -209,7 +209,7 @@ def extract_into(
         yield replace(outcome, face_share=with_face / outcome.frames if outcome.frames else 0.0)
     except BusyError as error:
         yield replace(outcome, status="busy", reason=str(error))
-    except (VideoError, InputError, EntryError, *UNNAMED) as error:
+    except (VideoError, EntryError, *UNNAMED) as error:
         # Another run may have finished it since this one made its plan; the next plan looks at what it stored.
         finished = isinstance(error, EntryError) and not overwrite and source.id in store.ids()
         reason = str(named(error, source.path if isinstance(error, OSError) and error.filename is None else None))

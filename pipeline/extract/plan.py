@@ -12,7 +12,7 @@ from ...cache.opening import open_store, store_exists
 from ...cache.pictures import are_pictures
 from ...cache.records import FRAME_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
-from ...errors import EntryError, InputError, UnreadableError, VideoError
+from ...errors import EntryError, UnreadableError, VideoError
 from ..events import VideoOutcome
 from .videos import Source
 
@@ -91,7 +91,7 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
         return VideoOutcome(source.id, str(source.path), "failed", reason)
     try:
         state = _same_file(info, source.path)
-    except (VideoError, InputError) as error:
+    except VideoError as error:
         return VideoOutcome(source.id, str(source.path), "failed", str(error))
     except OSError as error:
         reason = f"{source.path} cannot be read ({error.strerror or error})"
@@ -145,7 +145,7 @@ def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing
     same: dict[str, str] = {}
     for source in missing:
         # Whoever extracts it says why it cannot be read.
-        with contextlib.suppress(OSError, VideoError, InputError):
+        with contextlib.suppress(OSError, VideoError):
             there = are_pictures(source.path) or source.path.is_file()
             candidates = by_size.get(stamp(source.path)[0], []) if there else []
             mark = fingerprint(source.path) if candidates else ""

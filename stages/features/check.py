@@ -11,7 +11,7 @@ import numpy as np
 
 from ...cache.records import Array, VideoCheck
 from ...configs.schema import FeaturesConfig
-from ...errors import InputError, VideoError
+from ...errors import VideoError
 from .backbones.load import Backbone, load_backbone
 from .embed import Embedder
 from .faces.detect import CenterFace, few_faces
@@ -64,7 +64,7 @@ class VideoChecker:
         try:
             with one_thread(), contextlib.closing(open_video(path, self._config.stream, picture_fps)) as video:
                 return self._examine(video, started)
-        except (VideoError, InputError) as error:
+        except VideoError as error:
             return VideoCheck(str(path), readable=False, problems=(error.message,))
 
     def _examine(self, video: Recording, started: float) -> VideoCheck:

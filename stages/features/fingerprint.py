@@ -41,7 +41,7 @@ def stamp(path: Path) -> tuple[int, int]:
 
 
 def files_of(path: Path) -> Sequence[Path]:
-    """The files that a recording consists of. Errors: VideoError, InputError for pictures that are none."""
+    """The files that a recording consists of. Errors: VideoError for pictures that are none."""
     if not are_pictures(path):
         return [path]
     from .video.picture_list import listed_files  # reads tables

@@ -39,8 +39,7 @@ tbody tr { border-top: 1px solid var(--rule); }
 tbody th { font-weight: 500; }
 tbody tr.group { border-top-width: 3px; }
 td.words { white-space: normal; overflow-wrap: anywhere; } td small { display: block; color: var(--soft); }
-tbody tr { border-top: 1px solid var(--rule); }
-tbody th { font-weight: 500; }
+td small.why { white-space: normal; }
 tr.group { background: var(--panel); }
 tr.group th { background: var(--panel); font-weight: 650; position: static; }
 tr.main > * { background: var(--panel); }
@@ -149,7 +148,10 @@ def words_cell(words: str) -> str:
 
 def number_cell(value: str, below: str = "") -> str:
     """A cell of a number, with its interval or the reason why there is none below."""
-    return f"<td>{escaped(value)}<small>{escaped(below)}</small></td>" if below else f"<td>{escaped(value)}</td>"
+    if not below:
+        return f"<td>{escaped(value)}</td>"
+    kind = "" if any(sign.isdecimal() for sign in below) else ' class="why"'  # words may be wrapped
+    return f"<td>{escaped(value)}<small{kind}>{escaped(below)}</small></td>"
 
 
 def score_cell(score: Score, *, signed: bool = False) -> str:

@@ -30,8 +30,9 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 def words(line: str) -> list[str]:
-    """What does not depend on the videos: no numbers, nothing in brackets, no mark of the chosen row."""
+    """What does not depend on the videos: no numbers, nothing in brackets, no mark of the chosen row or best method."""
     text = line.partition("(")[0].partition("<-")[0]
+    text = re.sub("^(Held out best .*): (blend|model|ridge regression) $", r"\1", text)
     return [word for word in text.split() if re.fullmatch(r"\D*[A-Za-z]\D*", word) and word != "to"]
 
 

@@ -221,8 +221,7 @@ def open_video(path: Path, stream: Stream = "auto", picture_fps: float | None = 
     """The recording at `path`, its first frame already decoded. stream: which one to read, where there are several.
 
     path: a video file, or pictures (`cache.pictures`), of which there are `picture_fps` a second.
-    Errors: VideoError for a file that is missing, empty, no video, a still picture, or has no decodable frame; of
-    pictures InputError too.
+    Errors: VideoError for a file that is missing, empty, no video, a still picture, or has no decodable frame.
     """
     if are_pictures(path) or is_animated_webp(path):
         return Pictures(path, picture_fps)

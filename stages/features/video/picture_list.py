@@ -12,7 +12,7 @@ from ....cache.cell_values import decimal_sign, times
 from ....cache.pictures import is_list, series_at
 from ....cache.records import Array
 from ....cache.tables import Table, read_table
-from ....errors import InputError, VideoError, listed
+from ....errors import ManifestError, VideoError, listed
 
 MOST_FRAMES = 10_000_000  # a hundred hours: beyond that, a number in a name is no frame's
 RATE_HINT = "--picture-fps 25 says how many pictures there are in a second"
@@ -44,10 +44,13 @@ def picture_list(path: Path, fps: float | None = None) -> PictureList:
     """The pictures of a folder, of a pattern such as `faces/%05d.jpg`, or of a table of paths and times.
 
     fps: of the frames that the numbers count; a table says its times itself.
-    Errors: VideoError, InputError where there are none, the rate is not known, or a number cannot be a frame's.
+    Errors: VideoError where there are none, the rate is not known, or a number cannot be a frame's.
     """
     if is_list(path):
-        return _of_table(path)
+        try:
+            return _of_table(path)
+        except ManifestError as error:
+            raise VideoError(error.message, hint=error.hint) from error
     series = series_at(path)
     if fps is None:
         raise VideoError(f"{path} holds {len(series.files)} numbered pictures; expected to know their rate",
@@ -77,12 +80,12 @@ def picture_list(path: Path, fps: float | None = None) -> PictureList:
 def listed_files(path: Path) -> list[Path]:
     """Every file of such a recording, in order: the table as well, and no picture that is not there.
 
-    Errors: VideoError, InputError as for `picture_list`, but for the rate.
+    Errors: VideoError as for `picture_list`, but for the rate.
     """
     if not is_list(path):
         series = series_at(path)
         return [series.folder / name for name in series.files.values()]
-    found = _of_table(path)
+    found = picture_list(path)
     return [path, *(file for file in found.files if file is not None and file.is_file())]
 
 
@@ -100,14 +103,14 @@ def _of_table(path: Path) -> PictureList:
     column, clock = _one_of(PATHS, table.names), _one_of(tuple(TIMES), table.names)
     if column is None or clock is None:
         lacks = f"one of {', '.join(PATHS)}" if column is None else f"one of {', '.join(TIMES)}"
-        raise InputError(f"{table.place} has the columns {listed(table.names, 12)}; expected {lacks}", hint=_LIST_HINT)
+        raise VideoError(f"{table.place} has the columns {listed(table.names, 12)}; expected {lacks}", hint=_LIST_HINT)
     if len(table) == 0:
-        raise InputError(f"{table.place} lists no picture; expected some", hint=_LIST_HINT)
+        raise VideoError(f"{table.place} lists no picture; expected some", hint=_LIST_HINT)
     files = [path.parent / name for name in table.texts(column)]
     time_s, said = _times(table, clock)
     if (np.diff(time_s) < 0).any():
         row = int(np.flatnonzero(np.diff(time_s) < 0)[0]) + 1
-        raise InputError(
+        raise VideoError(
             f"{table.where(row)}: column {clock!r} goes back from {time_s[row - 1]:g} s to {time_s[row]:g} s; expected "
             "times that go up",
             hint="sort the rows by time; one table for each recording",
@@ -121,7 +124,7 @@ def _times(table: Table, column: str) -> tuple[Array, tuple[str, ...]]:
     wrong = ~np.isfinite(time_s)
     if wrong.any():
         row = int(wrong.argmax())
-        raise InputError(f"{table.where(row)}: column {column!r} holds no time; expected one", hint=_LIST_HINT)
+        raise VideoError(f"{table.where(row)}: column {column!r} holds no time; expected one", hint=_LIST_HINT)
     if written != "number":
         return time_s, (f"times of its pictures are read as {written}",)
     return time_s * TIMES[column.lower()], ()

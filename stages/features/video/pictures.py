@@ -41,7 +41,7 @@ class Pictures:
     def __init__(self, path: Path, fps: float | None = None) -> None:
         """The pictures at `path`, the first that can be read already decoded; fps: as for `picture_list`.
 
-        Errors: VideoError, InputError.
+        Errors: VideoError.
         """
         self.path = path
         self.decoded_frames = self.damaged_frames = 0

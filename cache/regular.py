@@ -1,6 +1,7 @@
 """Files that come from elsewhere, opened: regular ones alone, and none that holds more than its own size explains."""
 
 import errno
+import hashlib
 import os
 import stat
 import zipfile
@@ -40,6 +41,12 @@ def open_regular(path: Path) -> BufferedReader:
         file.close()
         raise
     return file
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, in hexadecimal. Errors: OSError, also for what is no regular file."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_regular(path: Path) -> bytes:

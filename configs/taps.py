@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ..errors import ConfigError, shown
 
 AUTO = "auto"  # the backbone's own choice
+# What `auto` is for efficientnet-lite0: 112 channels at 14 x 14 places and 192 at 7 x 7. docs/defaults.md says why.
+LITE0_TAPS = "blocks.4:4,blocks.5:2"
 POOLED = "pooled"  # what the backbone itself gives at its end
 MOST_GRID = 16
 MOST_TAPS = 64

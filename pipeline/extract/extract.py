@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.files import write_whole
-from ...cache.opening import create_store, open_store
+from ...cache.opening import create_store, open_store, store_exists
 from ...cache.pictures import are_pictures
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
@@ -77,16 +77,23 @@ def extract(
     for a cluster that does not answer.
     """
     workers, started = workers or Workers(), time.monotonic()
-    device = resolve_device(device)
     summary = ExtractionSummary(location)
     with contextlib.ExitStack() as stack:
         stack.enter_context(joined(workers))
         stack.callback(let_go, "extractor")
-        recipe = recipe_of(config, device, workers)
-        store = create_store(location, recipe, store_format, _weights_file(config))
-        if not workers.in_process:
-            let_go("extractor")  # each worker loads its own
-        every = _extract_all(store, sources, config, device, workers, overwrite=overwrite, verify=verify)
+        weights, known = _weights_file(config), _known_recipe(location, config, device)
+        steps: list[Todo | VideoOutcome] | None = None
+        if known is not None:
+            store = create_store(location, known, store_format, weights)
+            steps = list(plan(store, sources, overwrite=overwrite, verify=verify))
+        if steps is None or any(isinstance(step, Todo) for step in steps):
+            device = resolve_device(device)
+            store = create_store(location, recipe_of(config, device, workers), store_format, weights)
+            if not workers.in_process:
+                let_go("extractor")  # each worker loads its own
+        if steps is None:
+            steps = list(plan(store, sources, overwrite=overwrite, verify=verify))
+        every = _extract_all(store, sources, steps, config, device=device, workers=workers)
         for event in stack.enter_context(contextlib.closing(every)):
             if isinstance(event, VideoOutcome):
                 summary.outcomes.append(event)
@@ -94,6 +101,16 @@ def extract(
     _write_failures(summary)
     summary.seconds = time.monotonic() - started
     yield summary
+
+
+def _known_recipe(location: str, config: FeaturesConfig, device: str) -> Recipe | None:
+    """That of the store, where it is told without a network that these settings make it. Errors: StoreError."""
+    if device not in ("auto", "cpu") or not store_exists(location):
+        return None  # whether another device is there, torch has to say
+    from ...stages.features.known import surely_makes
+
+    recipe = open_store(location).recipe
+    return recipe if surely_makes(config, recipe) else None
 
 
 def _write_failures(summary: ExtractionSummary) -> None:
@@ -128,25 +145,25 @@ def extractor_of(config: FeaturesConfig, device: str, threads: int) -> "FeatureE
 def _extract_all(
     store: Store,
     sources: Sequence[Source],
+    steps: Sequence[Todo | VideoOutcome],
     config: FeaturesConfig,
+    *,
     device: str,
     workers: Workers,
-    *,
-    overwrite: bool,
-    verify: bool,
 ) -> Generator[Planned | Moved | VideoOutcome, None, None]:
-    """Outcomes of all sources; a video that another run is on is waited for until that run ends or dies."""
-    devices = spread_devices(device, workers.jobs)
+    """Outcomes of all sources; a video that another run is on is waited for until that run ends or dies.
+
+    steps: what a plan says of each; those that are to be waited for are planned again.
+    """
     waiting, asked = {source.id: source for source in sources}, True
     while waiting:
-        todo: list[Todo] = []
-        for step in plan(store, list(waiting.values()), overwrite=overwrite and asked, verify=verify and asked):
-            if isinstance(step, Todo):
-                todo.append(step)
-            else:
-                yield step
+        todo = [step for step in steps if isinstance(step, Todo)]
+        yield from (step for step in steps if not isinstance(step, Todo))
         if asked:
             yield Planned(len(todo))
+        if not todo:
+            return
+        devices = spread_devices(device, workers.jobs)
         tasks = [
             ExtractionTask(
                 step.source, store.location, config, devices[number % len(devices)], workers.threads, step.replaces
@@ -165,6 +182,7 @@ def _extract_all(
                     yield event
         if waiting:
             time.sleep(BUSY_POLL_S)
+            steps = list(plan(store, list(waiting.values()), overwrite=False, verify=False))
 
 
 def _weights_file(config: FeaturesConfig) -> str | None:

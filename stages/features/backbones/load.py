@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ....cache.regular import file_sha256
 from ....configs.taps import AUTO, POOLED_TAP, parse_taps, spell_taps
 from ....configs.trust import allowed
 from ....errors import ConfigError, InputError
 from . import face_api_files, published, torchvision, user
 from .network import Network, Scale, require_no_paper
 from .taps import Tapping
-from .weights import existing_file, file_sha256
+from .weights import existing_file
 
 Builder = Callable[[str, str | Path | None], Network]
 FACE_API = "face-api"

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from torchvision import models
 
+from ....cache.regular import file_sha256
 from ....errors import WeightsError
 from .network import RANDOM, Network, Scale, seeded
-from .weights import file_sha256, fit_file, state_sha256
+from .weights import fit_file, state_sha256
 
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # training-time heads of GoogLeNet and Inception
 

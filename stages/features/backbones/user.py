@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ....cache.regular import file_sha256
 from ....errors import ConfigError, InputError, first_line, shown
 from .network import RANDOM, Network, seeded
-from .weights import existing_file, file_sha256, state_sha256
+from .weights import existing_file, state_sha256
 
 REQUIRED = {
     "input_size": "int: side S of its square input",

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ....cache.foreign import asked_for, foreign
-from ....cache.regular import check_tensors, check_unpacked, open_regular, regular_size
+from ....cache.regular import check_tensors, check_unpacked, file_sha256, regular_size
 from ....errors import WeightsError, first_line, listed, shown
 
 StateDict = dict[str, Tensor]
@@ -18,12 +18,6 @@ NESTS = ("state_dict", "model_state_dict", "model", "backbone", "net")  # where 
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")  # that wrappers put before each key
 MOST_WRAPPERS = 8  # around one another
 SHOWN = 5  # differences named in a message
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, in hexadecimal. Errors: OSError, also for what is no regular file."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def state_sha256(net: nn.Module) -> str:

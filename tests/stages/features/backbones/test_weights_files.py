@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from affect.cache.regular import file_sha256
 from affect.errors import WeightsError
 from affect.stages.features.backbones.load import load_backbone
-from affect.stages.features.backbones.weights import file_sha256, fit_file, read_state_dict, state_sha256
+from affect.stages.features.backbones.weights import fit_file, read_state_dict, state_sha256
 
 
 def small() -> nn.Sequential:

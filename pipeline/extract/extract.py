@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store
@@ -25,8 +25,10 @@ from .videos import Source
 
 if TYPE_CHECKING:
     from ...stages.features.stream import FeatureExtractor
+    from ...stages.features.tables.importer import ImportConfig, TableImporter
 
 BUSY_POLL_S = 2.0
+Settings: TypeAlias = "FeaturesConfig | ImportConfig"  # of videos, or of tables of features
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class ExtractionTask:
 
     source: Source
     store: str
-    config: FeaturesConfig
+    config: Settings
     device: str
     threads: int
     overwrite: bool
@@ -61,7 +63,7 @@ Event = Planned | Moved | VideoOutcome | ExtractionSummary
 def extract(
     sources: Sequence[Source],
     location: str,
-    config: FeaturesConfig,
+    config: Settings,
     *,
     store_format: str | None = None,
     device: str = "auto",
@@ -112,28 +114,24 @@ def _write_failures(summary: ExtractionSummary) -> None:
         summary.warnings.append(named(error, path).message)
 
 
-def recipe_of(config: FeaturesConfig, device: str, workers: Workers | None = None) -> Recipe:
+def recipe_of(config: Settings, device: str, workers: Workers | None = None) -> Recipe:
     """What would make the features of a store under these settings. Errors: ConfigError, WeightsError."""
     return extractor_of(config, device, (workers or Workers()).threads).recipe
 
 
-def extractor_of(config: FeaturesConfig, device: str, threads: int) -> "FeatureExtractor":
-    """The detector and the backbone of this thread, loaded once and kept for its next video."""
+def extractor_of(config: Settings, device: str, threads: int) -> "FeatureExtractor | TableImporter":
+    """The detector and the backbone of this thread, loaded once and kept for its next video; or who reads tables."""
+    if not isinstance(config, FeaturesConfig):
+        return held("extractor", config, config.importer)
     from ...stages.features.stream import FeatureExtractor
 
     return held("extractor", (config, device, threads), lambda: FeatureExtractor(config, device, threads))
 
 
 def _extract_all(
-    store: Store,
-    sources: Sequence[Source],
-    config: FeaturesConfig,
-    device: str,
-    workers: Workers,
-    *,
-    overwrite: bool,
+    store: Store, sources: Sequence[Source], config: Settings, device: str, workers: Workers, *, overwrite: bool,
     verify: bool,
-) -> Generator[Planned | Moved | VideoOutcome, None, None]:
+) -> Generator[Planned | Moved | VideoOutcome, None, None]:  # fmt: skip
     """Outcomes of all sources; a video that another run is on is waited for until that run ends or dies."""
     devices = spread_devices(device, workers.jobs)
     waiting, asked = {source.id: source for source in sources}, True
@@ -166,7 +164,7 @@ def _extract_all(
             time.sleep(BUSY_POLL_S)
 
 
-def _weights_file(config: FeaturesConfig) -> str | None:
+def _weights_file(config: Settings) -> str | None:
     """Where the backbone's weights lie, for whoever has to make such features again."""
     if config.weights in (None, RANDOM) or not Path(config.weights).exists():
         return config.weights  # what comes with the backbone's name, or the word "random"
@@ -180,7 +178,7 @@ def extract_one(task: ExtractionTask) -> Generator[Moved | VideoOutcome, None, N
 
 
 def extract_into(
-    store: Store, source: Source, extractor: "FeatureExtractor", *, overwrite: bool = False
+    store: Store, source: Source, extractor: "FeatureExtractor | TableImporter", *, overwrite: bool = False
 ) -> Generator[Moved | VideoOutcome, None, None]:
     """One video's features in `store`, resumed from its journal if there is one; its outcome comes last."""
     from ...stages.features.fingerprint import fingerprint
@@ -192,14 +190,14 @@ def extract_into(
         if not source.path.is_file():
             raise VideoError(f"{source.path} is not a file that can be read; expected a video")
         found = _stamp(source.path)
-        mark = fingerprint(source.path)
+        mark = fingerprint(source.path, *source.part)
         with store.writer(source.id, mark, overwrite=overwrite) as writer:
-            with contextlib.closing(extractor.stream(source.path, writer.state, writer.frames)) as stream:
+            with contextlib.closing(extractor.stream(source.path, writer.state, writer.frames, *source.part)) as stream:
                 for block, state in stream:
                     writer.append(block, state)
                     yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)
                 info = stream.info(mark)
-            if _stamp(source.path) != found and fingerprint(source.path) != mark:
+            if _stamp(source.path) != found and fingerprint(source.path, *source.part) != mark:
                 raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             outcome = replace(outcome, frames=writer.frames, rows=writer.rows, warnings=info.warnings)

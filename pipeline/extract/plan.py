@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -82,14 +81,15 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
         # Nothing is known to be wrong with it, so nothing takes its place.
         return VideoOutcome(source.id, str(source.path), "failed", str(info))
     try:
-        state = _same_file(info, source.path)
+        state = _same_file(info, source)
     except OSError as error:
         reason = f"{source.path} cannot be read ({error.strerror or error})"
         return VideoOutcome(source.id, str(source.path), "failed", reason)
     if state is None:
         return VideoOutcome(source.id, str(source.path), "failed", f"{source.path} does not exist")
     if not state:
-        reason = f"{source.path} has changed since its features were stored\nHint: --overwrite extracts it again"
+        what = f"{source.path}, or how it is read," if source.part else source.path
+        reason = f"{what} has changed since its features were stored\nHint: --overwrite extracts it again"
         return VideoOutcome(source.id, str(source.path), "failed", reason)
     return VideoOutcome(source.id, str(source.path), "skipped", "stored complete, by this recipe, from this file")
 
@@ -102,17 +102,18 @@ def _verified(store: Store, source: Source, outcome: VideoOutcome) -> VideoOutco
         return VideoOutcome(source.id, str(source.path), "failed", str(error))
 
 
-def _same_file(info: VideoInfo, path: Path) -> bool | None:
+def _same_file(info: VideoInfo, source: Source) -> bool | None:
     """Whether the file is the one that was stored; None when there is none."""
     from ...stages.features.fingerprint import fingerprint
 
     try:
-        stat = path.stat()
+        stat = source.path.stat()
     except FileNotFoundError:
         return None
     if stat.st_size != info.file_bytes:
         return False
-    return stat.st_mtime_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
+    untouched = stat.st_mtime_ns == info.file_mtime_ns and not source.part
+    return untouched or fingerprint(source.path, *source.part) == info.fingerprint
 
 
 def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing: Sequence[Source]) -> dict[str, str]:
@@ -131,7 +132,7 @@ def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing
     for source in missing:
         with contextlib.suppress(OSError):  # whoever extracts it says why it cannot be read
             candidates = by_size.get(source.path.stat().st_size, []) if source.path.is_file() else []
-            mark = fingerprint(source.path) if candidates else ""
+            mark = fingerprint(source.path, *source.part) if candidates else ""
             if twins := [old for old, known_mark in candidates if known_mark == mark]:
                 same[source.id] = twins[0]
     return same

@@ -12,10 +12,11 @@ from ...errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A video file and the id of its entry."""
+    """A video file, or a table of features, and the id of its entry."""
 
     path: Path
     id: str
+    part: tuple[str, ...] = ()  # of a table: whose rows, and how they are read
 
 
 @dataclass(frozen=True, slots=True)

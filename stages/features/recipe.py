@@ -15,6 +15,7 @@ from ...errors import ConfigError, shown
 # Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled.
 NAMES = ("backbone", "taps", "preprocessing", "precision", "view", "sample_fps", "stream")
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers
+IMPORTED = "imported-"  # and a tool's name: the backbone of features that came in tables
 
 
 def make_recipe(
@@ -43,10 +44,17 @@ def make_recipe(
     )
 
 
+def imported_from(recipe: Recipe) -> str:
+    """The tool whose tables features of this recipe came in; empty for features that were extracted from videos."""
+    name = recipe.fields.get("backbone")
+    return name.removeprefix(IMPORTED) if isinstance(name, str) and name.startswith(IMPORTED) else ""
+
+
 def settings_of(recipe: Recipe, weights: str | None = None, source: str = "a recipe") -> FeaturesConfig:
     """The settings under which `recipe` is made again, with the backbone's weights in the file `weights`.
 
-    Its words are those of a file, `source`: what names code is not for running (`configs.trust`).
+    Its words are those of a file, `source`: what names code is not for running (`configs.trust`). Of imported features
+    they say where these came from, and no backbone of that name can be loaded.
     Errors: ConfigError for a recipe that extraction did not make.
     """
     faces = recipe.fields.get("faces", {})

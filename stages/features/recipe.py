@@ -9,13 +9,12 @@ from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import FacesConfig, FeaturesConfig
 from ...configs.taps import AUTO, POOLED
-from ...configs.trust import received, recorded
+from ...configs.trust import IMPORTED, received, recorded
 from ...errors import ConfigError, shown
 
 # Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled.
 NAMES = ("backbone", "taps", "preprocessing", "precision", "view", "sample_fps", "stream")
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers
-IMPORTED = "imported-"  # and a tool's name: the backbone of features that came in tables
 
 
 def make_recipe(

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ....configs.taps import AUTO, POOLED_TAP, parse_taps, spell_taps
-from ....configs.trust import allowed
+from ....configs.trust import IMPORTED, allowed
 from ....errors import ConfigError, InputError
-from ..recipe import IMPORTED
 from . import face_api_files, published, torchvision, user
 from .network import Network, Scale, require_no_paper
 from .taps import Tapping

@@ -42,8 +42,8 @@ class Columns:
     video: Array  # (R,) of `videos`
     videos: tuple[str, ...]  # as they stand in the table; one that is empty where it does not say
     values: Array  # (R, D) float16; 0 where there is no value
-    missing: Array  # (R,) int64, how many of the D are
-    sure: Array  # (R,) bool: the tool says that it found a face, and is as sure of it as was asked for
+    missing: Array  # (R,) int64, how many of the D are; all of a face that the tool says it did not find
+    sure: Array  # (R,) bool: the tool is as sure of the face as was asked for
     score: Array  # (R,) float32; 1 where there is no confidence
     box_px: Array  # (R, 4) float32
     points_px: Array  # (R, 68, 2) float32, NaN where missing; (0, 0, 2) where there are none
@@ -90,7 +90,10 @@ def read_columns(
         table = read_table(path, fits, keep=wanted.__contains__, most_bytes=MOST_BYTES, repeated=REPEATED)
     absent = sorted(wanted - set(table.names))
     if absent:
-        raise ManifestError(f"{table.place}: no column of numbers {listed(absent, NAMED)}")
+        raise ManifestError(
+            f"{table.place}: no column of numbers {listed(absent, NAMED)}; expected those that make the store's features",
+            hint="--columns takes columns that all tables have, into a new --store",
+        )
     if not len(table):
         raise ManifestError(f"{table.place} has column names but no rows; expected a row for each frame")
     sign = decimal_sign(table, [name for name in table.names if name in numeric or name in (roles.time, roles.frame)])
@@ -108,7 +111,7 @@ def read_columns(
         )
     sure = score >= min_confidence  # not where it is missing
     if roles.success:
-        sure &= numbers(table, roles.success, sign) >= 0.5
+        missing[~(numbers(table, roles.success, sign) >= 0.5)] = max(1, len(names))
     found = _points(table, sign) if points else np.zeros((0, 0, 2), np.float32)
     return Columns(
         table, time_s, index, track, tracked, roles.kind == "py-feat", video, videos, values, missing, sure,

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from ....cache.records import FRAME_ARRAYS, FrameFeatures, Json, Recipe, VideoInfo
+from ....configs.trust import IMPORTED
 from ....errors import InputError, VideoError
-from ..recipe import IMPORTED
 from .columns import Columns, head_of, read_columns
 from .kinds import KindName, TimeSource, roles_of
 from .recording import Recording, recording_of
@@ -98,13 +98,13 @@ class TableStream:
     """Blocks of one video's features, as `VideoStream` gives them: iterate, then ask for `info`, then `close`."""
 
     def __init__(self, importer: TableImporter, recording: Recording, start: int, stamp: tuple[int, int]) -> None:
-        self._importer, self._recording, self._start, self._stamp = importer, recording, start, stamp
+        self._importer, self.recording, self._start, self._stamp = importer, recording, start, stamp
         times = recording.features.time_s
         self.duration_s = float(times[-1]) if len(times) else None
         self.position_s = 0.0
 
     def __iter__(self) -> Iterator[tuple[FrameFeatures, bytes]]:
-        features = self._recording.features
+        features = self.recording.features
         for start in range(self._start, len(features.time_s), BLOCK_FRAMES):
             stop = start + BLOCK_FRAMES
             first, last = np.searchsorted(features.frame, [start, stop])
@@ -121,7 +121,7 @@ class TableStream:
 
     def info(self, fingerprint: str) -> VideoInfo:
         """What is known of the video. Its size in pixels is not, which a table does not say."""
-        recording = self._recording
+        recording = self.recording
         return VideoInfo(
             recipe_digest=self._importer.recipe.digest,
             fingerprint=fingerprint,

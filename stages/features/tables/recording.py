@@ -175,7 +175,7 @@ def _filled(columns: Columns, time_s: Array, index: Array) -> tuple[Array, Array
     steps = np.diff(index)
     if not len(steps):
         return time_s, index, np.arange(len(index))
-    usual = max(1, int(np.median(steps)))
+    usual = max(1, int(np.quantile(steps, 0.25, method="lower")))  # a step that is rare is a gap
     more = np.maximum(0, np.round(steps / usual).astype(np.int64) - 1)
     if len(index) + int(more.sum()) > MOST_FRAMES:
         raise ManifestError(

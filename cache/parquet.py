@@ -16,11 +16,13 @@ from .tables import MOST_COLUMNS, MOST_NAME, Keep, Table
 
 MAGIC = b"PAR1"  # at both ends
 SUFFIXES = (".parquet", ".pq")
+MOST_BYTES = 1 << 31  # of a file, unpacked
 MOST_CELLS = 1 << 26  # that are wanted of a file
 FEWEST_CELLS = 1 << 20  # that any file may hold...
 CELLS_A_BYTE = 64  # ...and more for each of its bytes: a column of one value throughout takes next to none
 MOST_FOOTER = 1 << 24  # bytes of a text, or members of a list, in what describes the file
 BATCH_CELLS = 1 << 21
+MOST_TEXT = 1 << 26  # bytes of one column's words in a batch
 COPY_AGAIN = "copy or download it again, or save the table as CSV UTF-8"
 
 
@@ -56,7 +58,7 @@ def _opened(file: Any) -> pq.ParquetFile:
     words = [name.path for name in pq.ParquetFile(file, **limits).schema if name.physical_type == "BYTE_ARRAY"]
     file.seek(0)
     # As a dictionary, a long word that stands in many rows is held once.
-    return pq.ParquetFile(file, read_dictionary=words, **limits)
+    return pq.ParquetFile(file, read_dictionary=words, page_checksum_verification=True, **limits)
 
 
 def _read(path: Path, book: pq.ParquetFile, size: int, keep: Keep | None, rows: int | None) -> Table:
@@ -78,6 +80,9 @@ def _read(path: Path, book: pq.ParquetFile, size: int, keep: Keep | None, rows: 
             f"{path}: {count} rows of {len(kept)} columns in {size} bytes; expected at most {most} cells",
             hint="--columns takes fewer of them, or save it as several tables",
         )
+    unpacked = sum(book.metadata.row_group(number).total_byte_size for number in range(book.metadata.num_row_groups))
+    if unpacked > MOST_BYTES:
+        raise ManifestError(f"{path} unpacks to {unpacked >> 20} MiB; expected at most {MOST_BYTES >> 20} MiB")
     blocks: dict[str, list[pa.Array]] = {name: [] for name in kept}
     found = 0
     for read in _batches(book, kept, max(1, BATCH_CELLS // max(1, len(kept)))):
@@ -109,6 +114,9 @@ def _texts(column: Any) -> pa.Array:
     """A column as (n,) text, empty where it is null."""
     if pa.types.is_dictionary(column.type):
         column.validate(full=True)
+        lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+        if (pc.sum(lengths).as_py() or 0) > MOST_TEXT:
+            raise ValueError(f"the words of a column have more than {MOST_TEXT} bytes")
         column = column.cast(column.type.value_type)
     kind = column.type
     if pa.types.is_boolean(kind):

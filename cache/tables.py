@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -105,9 +105,10 @@ def read_table(
     return _table(path, _open(path, read_bounded(path, most_bytes), fits, sheet), fits, keep, repeated)
 
 
-def read_head(path: Path, fits: Fits | None = None, repeated: Collection[str] = ()) -> Table:
-    """The table as far as the first lines of the file go. Errors: as `read_table`."""
-    return _table(path, _open_head(path, fits), fits, None, repeated)
+def read_head(path: Path, rows: int, fits: Fits | None = None, repeated: Collection[str] = ()) -> Table:
+    """The first `rows` rows of a table at most, or fewer where they are long. Errors: as `read_table`."""
+    opened = _open_head(path, fits)
+    return _table(path, replace(opened, rows=islice(opened.rows, HEAD_ROWS + rows)), fits, None, repeated)
 
 
 def _table(path: Path, opened: "_Opened", fits: Fits | None, keep: Keep | None, repeated: Collection[str]) -> Table:

@@ -17,7 +17,7 @@ from ....errors import ManifestError, listed, shown
 from .kinds import BOX, POINTS, REPEATED, Roles, TimeSource, fits
 
 MOST_BYTES = 1 << 30  # of a table in text: all 714 columns of OpenFace for two hours at 30 frames a second
-HEAD_ROWS = 1000
+HEAD_ROWS = 200  # by which columns of words are told from columns of numbers
 LARGEST = float(np.finfo(np.float16).max)
 LIKE_A_NUMBER = r"^[+-]?[\d.,' ]*\d[\d.,' ]*([eE][+-]?\d+)?$|^(?i:[+-]?inf(inity)?)$|%$"
 MOST_FRAME = 1 << 40
@@ -52,7 +52,7 @@ class Columns:
 
 def head_of(path: Path) -> Table:
     """The first rows of a table. Errors: ManifestError for a file that is none."""
-    return read_parquet(path, rows=HEAD_ROWS) if is_parquet(path) else read_head(path, fits, REPEATED)
+    return read_parquet(path, rows=HEAD_ROWS) if is_parquet(path) else read_head(path, HEAD_ROWS, fits, REPEATED)
 
 
 def are_words(table: Table, name: str) -> bool:
@@ -91,7 +91,7 @@ def read_columns(
     absent = sorted(wanted - set(table.names))
     if absent:
         raise ManifestError(
-            f"{table.place}: no column of numbers {listed(absent, NAMED)}; expected those that make the store's features",
+            f"{table.place}: no column of numbers {listed(absent, NAMED)}; expected all that make the store's features",
             hint="--columns takes columns that all tables have, into a new --store",
         )
     if not len(table):
@@ -125,8 +125,9 @@ def _index(table: Table, roles: Roles, sign: str) -> Array:
     frame = numbers(table, roles.frame, sign)
     wrong = ~((frame >= 0) & (frame <= MOST_FRAME) & (frame == np.round(frame)))
     _refuse(table, roles.frame, wrong, "a whole number, 0 or more")
-    first = 1 if roles.kind == "openface" or frame.min() == 1 else 0
-    index: Array = np.maximum(frame - first, 0).astype(np.int64)
+    lowest = float(frame.min())
+    first = 1 if lowest == 1 or (lowest > 0 and roles.kind == "openface") else 0
+    index: Array = (frame - first).astype(np.int64)
     return index
 
 

@@ -108,7 +108,8 @@ def find_tables(words: Sequence[str], options: ImportOptions, stored: Recipe | N
             if other is not video:
                 raise InputError(
                     f"{other.path} and {path} would both be stored as {video.id}",
-                    hint="give the folder above both, so that their paths tell them apart",
+                    hint="give the folder above both, so that their paths tell them apart; of two tables of one video, "
+                    "name the one that is meant",
                 )
     understood = _understood(list(seen.values()), config)
     return FoundTables(tuple(videos[name] for name in sorted(videos)), config, understood, left_out)
@@ -238,6 +239,8 @@ def _understood(seen: Sequence[_Seen], config: ImportConfig) -> tuple[str, ...]:
 def _words(table: _Seen, config: ImportConfig) -> str:
     parts: list[str] = [f"a table of {table.roles.kind}" if table.roles.kind != "table" else "a table"]
     parts += [f"{len(config.columns)} features: {few(config.columns)}", *table.roles.words, *table.layout]
+    if table.roles.kind == "table" and table.roles.unused:
+        parts.append(f"not used: {few(table.roles.unused)}")
     if table.words:
         parts.append(f"columns of words left out: {few(table.words)}")
     if table.roles.kind == config.kind and (more := [name for name in table.columns if name not in config.columns]):

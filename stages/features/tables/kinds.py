@@ -80,6 +80,7 @@ class Roles:
     video: str
     coarse: str  # times too coarse to be used, which `fps` has to agree with
     candidates: tuple[str, ...]  # the columns that are none of these
+    unused: tuple[str, ...]  # columns that go by their names, and another one was taken
     points: bool  # all of POINTS
     box: bool  # all of BOX
 
@@ -133,9 +134,11 @@ def roles_of(names: Sequence[str], kind: KindName, said: TimeSource, place: str)
             f"{place}: {coarse}numbers of frames alone do not tell the time; expected the video's frame rate",
             hint="--fps 25, or --time-column NAME for a column of times",
         )
+    used = (time, frame, *(first(words) for words in (FACE, CONFIDENCE, SUCCESS, VIDEO)), known.get(COARSE, ""))
+    others = [name for name in names if name not in used]
     return Roles(
-        kind, time, unit, frame, first(FACE), first(CONFIDENCE), first(SUCCESS), first(VIDEO), known.get(COARSE, ""),
-        tuple(name for name in names if name not in (time, frame) and plain(name) not in _ROLES),
+        kind, time, unit, *used[1:], tuple(name for name in others if plain(name) not in _ROLES),
+        tuple(name for name in others if plain(name) in _ROLES),
         kind != "table" and set(POINTS) <= set(names), KINDS[kind].box and set(BOX) <= set(names),
     )  # fmt: skip
 

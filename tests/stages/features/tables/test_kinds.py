@@ -145,7 +145,8 @@ def test_a_plain_table_gives_every_column_of_numbers_but_its_roles_and_words(tmp
     found = find_tables([str(tmp_path)], ImportOptions())
     assert found.config.columns == ("a b", "b")
     assert found.understood == (
-        "S01.csv: a table; 2 features: a b, b; time time; face face; columns of words left out: mood",
+        "S01.csv: a table; 2 features: a b, b; time time; face face; not used: subject; "
+        "columns of words left out: mood",
     )
 
 
@@ -205,6 +206,7 @@ def test_parquet_gives_the_numbers_that_it_holds(read: Read, tmp_path: Path) -> 
     table = pa.table({
         "time": np.arange(60) / 25, "face": pa.array(["left"] * 60).dictionary_encode(), "a": values[:, 0],
         "b": values[:, 1].astype(np.float64), "c": values[:, 2].astype(np.float16), "on": values[:, 0] > 0,
+        "money": pa.array([1.5] * 60).cast(pa.decimal128(8, 2)),
         "when": pa.array([0] * 60, pa.timestamp("s")), "list": [[1.0]] * 60,
     })  # fmt: skip
     pq.write_table(table, tmp_path / "S01.parquet")
@@ -212,7 +214,7 @@ def test_parquet_gives_the_numbers_that_it_holds(read: Read, tmp_path: Path) -> 
     np.testing.assert_array_equal(features.values[:, :3], values.astype(np.float16))
     np.testing.assert_array_equal(features.values[:, 3], values[:, 0] > 0)
     (line,) = find_tables([str(tmp_path)], ImportOptions()).understood
-    assert "4 features: a, b, c, on;" in line and "2 columns left out that hold no numbers and no words" in line
+    assert "5 features: a, b, c, on, money;" in line and "2 columns left out that hold no numbers and no words" in line
 
 
 @pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "cp1252")])

@@ -150,3 +150,11 @@ def test_a_small_parquet_of_very_many_cells_is_refused_before_it_is_read(read: R
     assert (tmp_path / "S01.parquet").stat().st_size < 100_000
     with pytest.raises(AffectError, match=r"5000000 rows of 2 columns in \d+ bytes"):
         read(tmp_path / "S01.parquet")
+
+
+def test_a_long_word_in_every_row_of_a_small_parquet_is_refused(read: Read, tmp_path: Path) -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(100_000, np.int32)), ["x" * 100_000])
+    times = np.arange(100_000) / 25
+    pq.write_table(pa.table({"video": words, "time": times, "a": times}), tmp_path / "S01.parquet")
+    with pytest.raises(AffectError, match="the words of a column have more than"):
+        read(tmp_path / "S01.parquet")

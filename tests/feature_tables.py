@@ -1,6 +1,6 @@
 """Tables as OpenFace 2, py-feat and other tools write them, with the numbers that stand in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def pyfeat(path: Path, made: Made, *, identity: bool = True, index: bool = False
     path.write_text("\n".join(lines) + "\n")
 
 
-def plain(path: Path, columns: Mapping[str, Sequence[object]], separator: str = ",", encoding: str = "utf-8") -> None:
+def plain(path: Path, columns: Mapping[str, Iterable[object]], separator: str = ",", encoding: str = "utf-8") -> None:
     """A table of these columns."""
     rows = [separator.join(columns), *(separator.join(map(str, row)) for row in zip(*columns.values(), strict=True))]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -188,7 +188,8 @@ def extract_into(
         if source.path.is_dir():
             list(source.path.iterdir())  # says why a folder below the one that was given is among the videos
         if not source.path.is_file():
-            raise VideoError(f"{source.path} is not a file that can be read; expected a video")
+            expected = "a table" if source.part else "a video"
+            raise VideoError(f"{source.path} is not a file that can be read; expected {expected}")
         found = _stamp(source.path)
         mark = fingerprint(source.path, *source.part)
         with store.writer(source.id, mark, overwrite=overwrite) as writer:

@@ -239,6 +239,8 @@ def _understood(seen: Sequence[_Seen], config: ImportConfig) -> tuple[str, ...]:
 def _words(table: _Seen, config: ImportConfig) -> str:
     parts: list[str] = [f"a table of {table.roles.kind}" if table.roles.kind != "table" else "a table"]
     parts += [f"{len(config.columns)} features: {few(config.columns)}", *table.roles.words, *table.layout]
+    if table.roles.time and config.time.fps is not None:
+        parts.append(f"--fps not used, as {table.roles.time} tells the time")
     if table.roles.kind == "table" and table.roles.unused:
         parts.append(f"not used: {few(table.roles.unused)}")
     if table.words:

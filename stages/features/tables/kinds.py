@@ -134,10 +134,12 @@ def roles_of(names: Sequence[str], kind: KindName, said: TimeSource, place: str)
             f"{place}: {coarse}numbers of frames alone do not tell the time; expected the video's frame rate",
             hint="--fps 25, or --time-column NAME for a column of times",
         )
-    used = (time, frame, *(first(words) for words in (FACE, CONFIDENCE, SUCCESS, VIDEO)), known.get(COARSE, ""))
-    others = [name for name in names if name not in used]
+    face, confidence, success, video = (first(words) for words in (FACE, CONFIDENCE, SUCCESS, VIDEO))
+    coarse = known.get(COARSE, "")
+    others = [name for name in names if name not in (time, frame, face, confidence, success, video, coarse)]
     return Roles(
-        kind, time, unit, *used[1:], tuple(name for name in others if plain(name) not in _ROLES),
+        kind, time, unit, frame, face, confidence, success, video, coarse,
+        tuple(name for name in others if plain(name) not in _ROLES),
         tuple(name for name in others if plain(name) in _ROLES),
         kind != "table" and set(POINTS) <= set(names), KINDS[kind].box and set(BOX) <= set(names),
     )  # fmt: skip

@@ -1,21 +1,23 @@
 """Tables of OpenFace 2, py-feat and others, in the shapes that these tools write: every number comes back."""
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from affect.cache.records import FrameStatus
+from affect.cache.records import FrameFeatures, FrameStatus
 from affect.errors import InputError, VideoError
 from affect.stages.features.tables.finding import ImportOptions, find_tables
+from affect.stages.features.tables.importer import TableImporter
 from affect.stages.features.tables.kinds import TimeSource
 from affect.tests.feature_tables import OPENFACE, PYFEAT, Made, drawn, openface, plain, pyfeat
 
 from .conftest import Read
 
-ALL = "source"
+ALL: Final = "source"
 
 
 def test_every_number_of_an_openface_table_comes_back_with_its_frame_and_time(read: Read, tmp_path: Path) -> None:
@@ -139,8 +141,10 @@ def test_one_name_for_two_faces_of_a_frame_gives_the_surer_one(read: Read, tmp_p
 
 
 def test_a_plain_table_gives_every_column_of_numbers_but_its_roles_and_words(tmp_path: Path) -> None:
-    columns = {"time": [0.0, 0.2, 0.4], "face": [0, 0, 0], "a b": [1, 2, 3], "mood": ["x", "y", ""],
-               "subject": [7, 7, 7], "b": ["", "nan", 2]}  # fmt: skip
+    columns: dict[str, list[object]] = {
+        "time": [0.0, 0.2, 0.4], "face": [0, 0, 0], "a b": [1, 2, 3], "mood": ["x", "y", ""], "subject": [7, 7, 7],
+        "b": ["", "nan", 2],
+    }  # fmt: skip
     plain(tmp_path / "S01.csv", columns)
     found = find_tables([str(tmp_path)], ImportOptions())
     assert found.config.columns == ("a b", "b")
@@ -240,3 +244,21 @@ def test_columns_that_only_some_tables_have_are_left_out_and_said(read: Read, tm
     assert all(video.features.size == 1 for video in read(tmp_path).values())
     lines = find_tables([str(tmp_path)], ImportOptions()).understood
     assert any("S03.csv" in line and "columns that others lack left out: b" in line for line in lines)
+
+
+def test_a_frame_rate_beside_a_column_of_times_is_said_not_to_be_used(tmp_path: Path) -> None:
+    openface(tmp_path / "S01.csv", Made(drawn(5, 48)))
+    (line,) = find_tables([str(tmp_path)], ImportOptions(time=TimeSource(fps=30))).understood
+    assert line.endswith("--fps not used, as timestamp tells the time")
+
+
+def test_a_long_table_comes_in_blocks_and_goes_on_behind_those_that_are_stored(tmp_path: Path) -> None:
+    values = drawn(9000, 2)
+    plain(tmp_path / "S01.csv", {"time": np.arange(9000) / 10, "a": values[:, 0], "b": values[:, 1]})
+    found = find_tables([str(tmp_path)], ImportOptions(sample_fps=ALL))
+    importer, (video,) = TableImporter(found.config), found.videos
+    blocks = [block for block, _ in importer.stream(video.path, b"", 0, *video.part)]
+    assert [len(block.time_s) for block in blocks] == [4096, 4096, 808]
+    np.testing.assert_array_equal(FrameFeatures.concatenate(blocks).values, values.astype(np.float16))
+    rest = [block for block, _ in importer.stream(video.path, b"", 4096, *video.part)]
+    np.testing.assert_array_equal(FrameFeatures.concatenate(rest).frame, FrameFeatures.concatenate(blocks[1:]).frame)

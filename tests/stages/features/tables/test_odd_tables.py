@@ -1,6 +1,6 @@
 """Tables that cannot be: each is refused with its file, its line and what was expected, and nothing is guessed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ TIMES = [0.0, 0.2, 0.4, 0.6]
 NUMBERS = [1, 2, 3, 4]
 
 
-def csv(**columns: list[object]) -> Callable[[Path], Path]:
+def csv(**columns: Sequence[object]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        plain(folder / "S01.csv", {"time": TIMES, "a": NUMBERS} | columns)
+        plain(folder / "S01.csv", {"time": TIMES, "a": NUMBERS, **columns})
         return folder / "S01.csv"
 
     return make

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ from .pipeline.prepare_labels import DATA_SETS, REDUCTIONS, SPAN_S, TIME_UNITS, 
 from .pipeline.workers import Workers, cores
 
 if TYPE_CHECKING:
+    from .pipeline.extract.extract import ExtractionSummary
     from .pipeline.extract.videos import Source
     from .pipeline.terminal.text import Text
 
@@ -195,8 +196,6 @@ def extract_features(
     """
     from .pipeline.events import summary_of
     from .pipeline.extract.extract import ExtractionSummary, extract
-    from .pipeline.extract.plan import plan_only
-    from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
     flags = {"faces.detector": faces, "sample_fps": sample_fps}
@@ -204,17 +203,33 @@ def extract_features(
     settings = _load(config, [*_typed(backbone, weights), *given, *overrides]).features
     sources = _found(videos, picture_fps)
     if dry_run:
-        rows = plan_only(sources, store, overwrite=overwrite)
-        sys.exit(_say(text.Text(tuple(text.table(["video", "would be"], rows))), as_json, {"videos": rows}))
+        _would_be(sources, store, overwrite, as_json)
     events = extract(
         sources, store, settings, store_format=store_format, device=device,
         workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify,
     )  # fmt: skip
-    summary = summary_of(bars(events, enabled=not as_json), ExtractionSummary)
-    outcomes = [asdict(outcome) for outcome in summary.outcomes]
-    sys.exit(
-        _say(text.of_extraction(summary), as_json, {"store": store, "seconds": summary.seconds, "videos": outcomes})
-    )
+    _end_of_extraction(summary_of(bars(events, enabled=not as_json), ExtractionSummary), as_json, {})
+
+
+def _would_be(
+    sources: "Sequence[Source]", store: str, overwrite: bool, as_json: bool, understood: Sequence[str] = ()
+) -> NoReturn:
+    """List what a command would do with each video, and end."""
+    from .pipeline.extract.plan import plan_only
+    from .pipeline.terminal import text
+
+    rows = plan_only(sources, store, overwrite=overwrite)
+    said = text.Text((*understood, *text.table(["video", "would be"], rows)))
+    sys.exit(_say(said, as_json, {"videos": rows} | ({"understood": understood} if understood else {})))
+
+
+def _end_of_extraction(summary: "ExtractionSummary", as_json: bool, more: dict[str, Any]) -> NoReturn:
+    """Say what became of each video, and end."""
+    from .pipeline.terminal import text
+
+    videos = [asdict(outcome) for outcome in summary.outcomes]
+    value = {"store": summary.store, "seconds": summary.seconds, **more, "videos": videos}
+    sys.exit(_say(text.of_extraction(summary), as_json, value))
 
 
 def _found(words: Sequence[str], picture_fps: str | None) -> "list[Source]":
@@ -264,6 +279,67 @@ def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
         for line in said.lines[-1:]:
             _print(line)
     return 1 if said.failures else 0
+
+
+@main.command("import-features")
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE_OR_FOLDER...")
+@click.option("--store", required=True, metavar="DIR|s3://...", help="The store for the features; new or not.")
+@click.option(
+    "--format", "store_format", type=click.Choice(["zarr", "hdf5"]), help="Format of a new store; zarr by default."
+)
+@click.option(
+    "--kind", type=click.Choice(["auto", "openface", "py-feat", "table"]), default="auto", show_default=True,
+    help="Whose tables; auto: as their columns say.",
+)  # fmt: skip
+@click.option(
+    "--columns", multiple=True, metavar="NAME,REGEX",
+    help="Columns that become features. Repeatable. By default action units, gaze, pose and emotions; of a table of "
+    "no known tool, every column of numbers.",
+)  # fmt: skip
+@click.option("--time-column", default="", metavar="NAME", help="The column of times, or of numbers of frames.")
+@click.option("--time-unit", type=click.Choice(TIME_UNITS), default="auto", show_default=True, help="Of that column.")
+@click.option("--fps", type=float, metavar="N", help="Of the videos, where tables have numbers of frames alone.")
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+    help="A face of which the tool is less sure has no features (status 2).",
+)  # fmt: skip
+@click.option("--sample-fps", metavar="FPS|source", help="Kept frames a second; 5 by default; source: all.")
+@jobs_option("Tables read in parallel.")
+@click.option("--overwrite", is_flag=True, help="Import again what is stored.")
+@click.option("--verify", is_flag=True, help="Check all stored checksums; import damaged entries again.")
+@click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
+@json_option
+def import_features_command(
+    *, tables: tuple[str, ...], store: str, store_format: str | None, kind: str, columns: tuple[str, ...],
+    time_column: str, time_unit: str, fps: float | None, min_confidence: float, sample_fps: str | None, jobs: int,
+    overwrite: bool, verify: bool, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a store out of tables that OpenFace 2, py-feat or another tool has made, where the videos are gone.
+
+    CSV, Excel or Parquet: a row for each face and frame. A table is named after its video, or has a column video.
+
+    Example: affect import-features openface/ --store features
+    """
+    from .pipeline.events import summary_of
+    from .pipeline.extract.extract import ExtractionSummary
+    from .pipeline.extract.import_features import ImportOptions, TimeSource, find, import_features
+    from .pipeline.terminal.bars import bars
+
+    given = [] if sample_fps is None else [f"features.sample_fps={sample_fps}"]
+    rate = _load(None, given).features.sample_fps
+    times = TimeSource(time_column, time_unit, fps)  # type: ignore[arg-type]  # click checked the word
+    options = ImportOptions(kind, columns, times, rate, min_confidence)  # type: ignore[arg-type]  # likewise
+    found, sources = find(tables, store, options)
+    for left_out in found.left_out:
+        _print(f"note: {left_out}", err=True)
+    if dry_run:
+        _would_be(sources, store, overwrite, as_json, found.understood)
+    events = import_features(
+        found, sources, store, store_format=store_format, workers=_workers(jobs, "loky", None), overwrite=overwrite,
+        verify=verify,
+    )  # fmt: skip
+    summary = summary_of(bars(events, enabled=not as_json), ExtractionSummary)
+    _end_of_extraction(summary, as_json, {"understood": found.understood})
 
 
 @main.command("inspect-cache")

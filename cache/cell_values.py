@@ -12,7 +12,24 @@ from .records import Array
 from .tables import Table
 
 TimeUnit = Literal["auto", "s", "ms", "hms", "frame"]
-MISSING_WORDS = ("nan", "NaN", "NAN", "NA", "N/A", "n/a", "n.a.", "null", "NULL", "None", "none", "#N/A", "-", "--")
+MISSING_WORDS = (
+    "nan",
+    "NaN",
+    "NAN",
+    "NA",
+    "N/A",
+    "n/a",
+    "n.a.",
+    "null",
+    "NULL",
+    "None",
+    "none",
+    "#N/A",
+    "-",
+    "--",
+    "-nan",
+    "-nan(ind)",
+)
 TRUTHS = ("true", "false", "yes", "no")
 MOST_WORDS = 4  # kinds of missing words that are named
 CLOCK = r"^(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2}(?:[.,]\d{1,9})?)$"

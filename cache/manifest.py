@@ -31,6 +31,7 @@ from .manifest_csv import (
 from .manifest_sidecar import read_sidecar, sidecar_path, sidecar_text, write_sidecar
 from .records import Array, Target
 from .tables import few, read_table
+from .walk import VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +249,16 @@ def _check_duplicates(manifest: Manifest) -> None:
 def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     """The store id of each row's video, (M,): equal to an id, encoded as one, or the one id with the same path ending.
 
+    Where there is none, the one that differs in the ending of a video's file alone: `S01.mp4` is also `S01`.
     Errors: ManifestError for a video that is no id, that may be several, or that shares its id with another video.
     """
     known = set(ids)
     by_name: dict[str, list[str]] = {}
+    by_bare_name: dict[str, list[str]] = {}
     for store_id in ids:
-        by_name.setdefault(store_id.rpartition("/")[2], []).append(store_id)
+        name = store_id.rpartition("/")[2]
+        by_name.setdefault(name, []).append(store_id)
+        by_bare_name.setdefault(_without_suffix(name), []).append(store_id)
     first_row: dict[str, int] = {}
     for row, video in enumerate(manifest.videos):
         first_row.setdefault(video, row)
@@ -264,6 +269,10 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
         candidates = [name for name in (video, entry_id(video), path) if name in known][:1]
         if not candidates:
             candidates = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]
+        if not candidates:
+            bare = _without_suffix(path)
+            same = by_bare_name.get(bare.rpartition("/")[2], [])
+            candidates = [name for name in same if _same_ending(_without_suffix(name), bare)]
         if len(candidates) != 1:
             raise _no_match(manifest, row, candidates, ids)
         found[video] = candidates[0]
@@ -275,6 +284,12 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
                 hint="extract both, or write the store's ids into the manifest",
             )
     return [found[video] for video in manifest.videos]
+
+
+def _without_suffix(path: str) -> str:
+    """A path without the ending of a video's file."""
+    stem, suffix = posixpath.splitext(path)
+    return stem if suffix.lower() in VIDEO_SUFFIXES else path
 
 
 def _same_ending(first: str, second: str) -> bool:

@@ -19,6 +19,7 @@ FILE = "store.json"
 FORMAT_VERSION = 1
 MOST_BYTES = 1 << 20  # of store.json
 FORMATS = ("zarr", "hdf5")
+SOURCE = "source"  # in the recipe of features that were imported: the tool whose tables they came in
 
 
 def open_store(location: str | Path) -> Store:
@@ -73,6 +74,13 @@ def _created(blobs: Blobs, recipe: Recipe, store_format: str | None, weights: st
         blobs.swap(FILE, json.dumps(document, indent=1, ensure_ascii=True).encode(), None)
     store = _opened(blobs, blobs.get(FILE, MOST_BYTES))
     if differences := store.recipe.differences(recipe):
+        said = [made.fields.get(SOURCE) for made in (store.recipe, recipe)]
+        if said[0] != said[1]:
+            there, here = (f"came in tables of {_said(tool)}" if tool else "are extracted from videos" for tool in said)
+            raise StoreError(
+                f"store {blobs.where} holds features that {there}; these {here}, and the two never mix",
+                hint="choose another --store for these",
+            )
         raise StoreError(
             f"store {blobs.where} was made with another recipe: {spell_differences(differences)}",
             hint="choose another --store for this recipe, or set these as they are in the store",

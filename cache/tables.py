@@ -8,8 +8,8 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -35,6 +35,7 @@ BLOCK_CELLS = 10_000  # held as text of Python at once
 UNNAMED = re.compile(r"(Unnamed: ?\d+(\.\d+|_level_\d+)?)?")  # also what pandas calls a column of row numbers
 
 Fits = Callable[[Sequence[str]], bool]  # whether names of columns are those of the table that is meant
+Keep = Callable[[str], bool]  # whether the cells of a column are wanted, by its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Table:
     header_line: int  # that of the names
     points_only: bool  # a decimal comma would end a cell here
     layout: tuple[str, ...]  # how it was read, where that is not the usual way: "';' separated", "cp1252"
+    line_word: str = "line"  # what a message calls a line: a row, where the file has none
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -60,7 +62,7 @@ class Table:
 
     def where(self, row: int) -> str:
         """`FILE, line N` of a row, for messages."""
-        return f"{self.place}, line {self.lines[row]}"
+        return f"{self.place}, {self.line_word} {self.lines[row]}"
 
     def texts(self, name: str) -> list[str]:
         """A column as (R,) texts."""
@@ -83,23 +85,42 @@ class _Opened:
         return bool(self.sheet)
 
 
-def read_table(path: Path, fits: Fits | None = None, sheet: str = "") -> Table:
+def read_table(
+    path: Path,
+    fits: Fits | None = None,
+    sheet: str = "",
+    *,
+    keep: Keep | None = None,
+    most_bytes: int = MOST_BYTES,
+    repeated: Collection[str] = (),
+) -> Table:
     """The table in a text file (UTF-8, UTF-16 or cp1252; `,` `;` or tabs between columns) or in a workbook.
 
     fits: tells the row of names from a title above it, and the sheet that is meant from others; `sheet` names it.
+    keep: the columns that are wanted, all unless said; repeated: names that may stand twice, for the same cells.
     Columns without a name are left out.
     Errors: ManifestError naming file, line and column for what is no table: a row with more or fewer cells than there
     are columns, a name that stands twice, too many columns.
     """
-    opened = _open(path, read_bounded(path), fits, sheet)
+    return _table(path, _open(path, read_bounded(path, most_bytes), fits, sheet), fits, keep, repeated)
+
+
+def read_head(path: Path, rows: int, fits: Fits | None = None, repeated: Collection[str] = ()) -> Table:
+    """The first `rows` rows of a table at most, or fewer where they are long. Errors: as `read_table`."""
+    opened = _open_head(path, fits)
+    return _table(path, replace(opened, rows=islice(opened.rows, HEAD_ROWS + rows)), fits, None, repeated)
+
+
+def _table(path: Path, opened: "_Opened", fits: Fits | None, keep: Keep | None, repeated: Collection[str]) -> Table:
     place = _place(path, opened.sheet)
     line, header, rows, titled = _header(opened.rows, fits, place)
-    named = _named(header, line, place)
-    cells, lines, unnamed = _columns(rows, header, named, line, place, ragged=opened.ragged)
+    named = _named(header, line, place, repeated)
+    kept = {name: number for name, number in named.items() if keep is None or keep(name)}
+    cells, lines, unnamed = _columns(rows, header, (named, kept), line, place, ragged=opened.ragged)
     words = [*opened.words, *([f"column names in line {line}"] if titled else [])]
     if unnamed:
         words.append(f"{unnamed} column{'s' if unnamed > 1 else ''} without a name left out")
-    return Table(path, opened.sheet, tuple(named), cells, lines, line, opened.points_only, tuple(words))
+    return Table(path, opened.sheet, tuple(kept), cells, lines, line, opened.points_only, tuple(words))
 
 
 def read_header(path: Path, fits: Fits | None = None) -> list[str]:
@@ -107,6 +128,12 @@ def read_header(path: Path, fits: Fits | None = None) -> list[str]:
 
     Errors: ManifestError for what is no text and no workbook.
     """
+    opened = _open_head(path, fits)
+    return _header(opened.rows, fits, _place(path, opened.sheet))[1][: MOST_COLUMNS + 1]
+
+
+def _open_head(path: Path, fits: Fits | None) -> "_Opened":
+    """The first lines of a text file, or a workbook."""
     with _file(path) as file:
         head = file.read(MOST_HEADER)
     if head.startswith(ZIP):
@@ -115,8 +142,7 @@ def read_header(path: Path, fits: Fits | None = None) -> list[str]:
         end = max(head.rfind(b"\n"), head.rfind(b"\r")) + 1
         # Whole lines, also of UTF-16; of a line that goes on, as much as one cell may hold.
         head = head[: end + (head[end : end + 1] == b"\0")] if end else head[: csv.field_size_limit() - 4]
-    opened = _open(path, head, fits, "")
-    return _header(opened.rows, fits, _place(path, opened.sheet))[1][: MOST_COLUMNS + 1]
+    return _open(path, head, fits, "")
 
 
 def few(names: Sequence[str]) -> str:
@@ -124,17 +150,18 @@ def few(names: Sequence[str]) -> str:
     return listed(names, NAMED) or "none"
 
 
-def read_bounded(path: Path) -> bytes:
+def read_bounded(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """The bytes of a table. Errors: ManifestError for a file that is missing, unreadable, or too large to be one."""
     try:
         with _file(path) as file:
             size = os.fstat(file.fileno()).st_size
             # It may grow, and a device says that it holds nothing.
-            data = file.read(MOST_BYTES + 1) if size <= MOST_BYTES else b""
+            data = file.read(most_bytes + 1) if size <= most_bytes else b""
     except OSError as error:
         raise ManifestError(f"table {path} cannot be read: {error.strerror}") from error
-    if max(size, len(data)) > MOST_BYTES:
-        raise ManifestError(f"{path} has more than {MOST_BYTES >> 20} MiB; expected a label table")
+    if max(size, len(data)) > most_bytes:
+        wanted = "label table" if most_bytes == MOST_BYTES else "smaller table"
+        raise ManifestError(f"{path} has more than {most_bytes >> 20} MiB; expected a {wanted}")
     return data
 
 
@@ -200,7 +227,7 @@ def _header(rows: Iterator[Row], fits: Fits | None, place: str) -> tuple[int, li
     return head[chosen][0], names[chosen], chain(head[chosen + 1 :], rows), chosen > filled[0]
 
 
-def _named(header: Sequence[str], line: int, place: str) -> dict[str, int]:
+def _named(header: Sequence[str], line: int, place: str, repeated: Collection[str]) -> dict[str, int]:
     """Name -> place of each column that has one. Errors: ManifestError for too many, too long, or twice the same."""
     if len(header) > MOST_COLUMNS:
         raise ManifestError(f"{place}, line {line}: {len(header)} columns; expected at most {MOST_COLUMNS}")
@@ -211,7 +238,7 @@ def _named(header: Sequence[str], line: int, place: str) -> dict[str, int]:
             f"expected at most {MOST_NAME}"
         )
     counts = Counter(header)
-    twice = sorted(name for name in named if counts[name] > 1)
+    twice = sorted(name for name in named if counts[name] > 1 and name not in repeated)
     if twice:
         raise ManifestError(
             f"{place}, line {line}: column {twice[0]!r} stands twice", hint="give each column its own name"
@@ -222,16 +249,20 @@ def _named(header: Sequence[str], line: int, place: str) -> dict[str, int]:
 def _columns(
     rows: Iterator[Row],
     header: Sequence[str],
-    named: Mapping[str, int],
+    columns: tuple[Mapping[str, int], Mapping[str, int]],
     header_line: int,
     place: str,
     *,
     ragged: bool,
 ) -> tuple[dict[str, "pa.StringArray"], Array, int]:
-    """The cells of each named column, the line of each row, and how many columns without a name hold something."""
+    """The cells of each wanted column, the line of each row, and how many columns without a name hold something.
+
+    columns: place of each that has a name, and of those that are wanted.
+    """
+    named, kept = columns
     beyond: set[int] = set()  # cells of a sheet beside its last column
-    blocks: dict[str, list[pa.Array]] = {name: [] for name in named}
-    blank = set(range(len(header))) - set(named.values())
+    blocks: dict[str, list[pa.Array]] = {name: [] for name in kept}
+    blank = {number for number, name in enumerate(header) if name not in named}
     unnamed, width = len(blank), len(header)
     lines: list[int] = []
     block: list[list[str]] = []
@@ -251,17 +282,16 @@ def _columns(
         lines.append(line)
         block.append(row)
         if len(block) == most:
-            _pack(block, named, blocks)
+            _pack(block, kept, blocks)
             block = []
-    _pack(block, named, blocks)
+    _pack(block, kept, blocks)
     cells = {name: pa.chunked_array(parts, pa.string()).combine_chunks() for name, parts in blocks.items()}
     return cells, np.array(lines, np.int64), unnamed - len(blank) + len(beyond)
 
 
 def _pack(block: Sequence[Sequence[str]], named: Mapping[str, int], blocks: Mapping[str, list["pa.Array"]]) -> None:
-    columns = list(zip(*block, strict=True))
-    for name, number in named.items() if columns else ():
-        blocks[name].append(pc.utf8_trim_whitespace(pa.array(columns[number], pa.string())))
+    for name, number in named.items() if block else ():
+        blocks[name].append(pc.utf8_trim_whitespace(pa.array([row[number] for row in block], pa.string())))
 
 
 def _check_width(

@@ -15,6 +15,7 @@ from .schema import FeaturesConfig
 # to run or a folder to open, however it is spelled.
 PLAIN = re.compile(r"[^:]*|timm:[A-Za-z0-9_.-]+")
 ONNX = "onnx:"
+IMPORTED = "imported-"  # and a tool's name: in the place of a backbone, of features that came in that tool's tables
 RANDOM = "random"  # in the place of a file of weights
 
 

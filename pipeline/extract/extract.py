@@ -8,11 +8,10 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store, store_exists
-from ...cache.pictures import are_pictures
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
 from ...configs.plain_text import cell
@@ -26,8 +25,10 @@ from .videos import Source
 
 if TYPE_CHECKING:
     from ...stages.features.stream import FeatureExtractor
+    from ...stages.features.tables.importer import ImportConfig, TableImporter
 
 BUSY_POLL_S = 2.0
+Settings: TypeAlias = "FeaturesConfig | ImportConfig"  # of videos, or of tables of features
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class ExtractionTask:
 
     source: Source
     store: str
-    config: FeaturesConfig
+    config: Settings
     device: str
     threads: int
     overwrite: bool
@@ -62,7 +63,7 @@ Event = Planned | Moved | VideoOutcome | ExtractionSummary
 def extract(
     sources: Sequence[Source],
     location: str,
-    config: FeaturesConfig,
+    config: Settings,
     *,
     store_format: str | None = None,
     device: str = "auto",
@@ -103,10 +104,10 @@ def extract(
     yield summary
 
 
-def _known_recipe(location: str, config: FeaturesConfig, device: str) -> Recipe | None:
+def _known_recipe(location: str, config: Settings, device: str) -> Recipe | None:
     """That of the store, where it is told without a network that these settings make it. Errors: StoreError."""
-    if device not in ("auto", "cpu") or not store_exists(location):
-        return None  # whether another device is there, torch has to say
+    if not isinstance(config, FeaturesConfig) or device not in ("auto", "cpu") or not store_exists(location):
+        return None  # tables need no network; whether another device is there, torch has to say
     from ...stages.features.known import surely_makes
 
     recipe = open_store(location).recipe
@@ -130,13 +131,15 @@ def _write_failures(summary: ExtractionSummary) -> None:
         summary.warnings.append(named(error, path).message)
 
 
-def recipe_of(config: FeaturesConfig, device: str, workers: Workers | None = None) -> Recipe:
+def recipe_of(config: Settings, device: str, workers: Workers | None = None) -> Recipe:
     """What would make the features of a store under these settings. Errors: ConfigError, WeightsError."""
     return extractor_of(config, device, (workers or Workers()).threads).recipe
 
 
-def extractor_of(config: FeaturesConfig, device: str, threads: int) -> "FeatureExtractor":
-    """The detector and the backbone of this thread, loaded once and kept for its next video."""
+def extractor_of(config: Settings, device: str, threads: int) -> "FeatureExtractor | TableImporter":
+    """The detector and the backbone of this thread, loaded once and kept for its next video; or who reads tables."""
+    if not isinstance(config, FeaturesConfig):
+        return held("extractor", config, config.importer)
     from ...stages.features.stream import FeatureExtractor
 
     return held("extractor", (config, device, threads), lambda: FeatureExtractor(config, device, threads))
@@ -146,7 +149,7 @@ def _extract_all(
     store: Store,
     sources: Sequence[Source],
     steps: Sequence[Todo | VideoOutcome],
-    config: FeaturesConfig,
+    config: Settings,
     *,
     device: str,
     workers: Workers,
@@ -185,7 +188,7 @@ def _extract_all(
             steps = list(plan(store, list(waiting.values()), overwrite=False, verify=False))
 
 
-def _weights_file(config: FeaturesConfig) -> str | None:
+def _weights_file(config: Settings) -> str | None:
     """Where the backbone's weights lie, for whoever has to make such features again."""
     if config.weights in (None, RANDOM) or not Path(config.weights).exists():
         return config.weights  # what comes with the backbone's name, or the word "random"
@@ -199,26 +202,26 @@ def extract_one(task: ExtractionTask) -> Generator[Moved | VideoOutcome, None, N
 
 
 def extract_into(
-    store: Store, source: Source, extractor: "FeatureExtractor", *, overwrite: bool = False
+    store: Store, source: Source, extractor: "FeatureExtractor | TableImporter", *, overwrite: bool = False
 ) -> Generator[Moved | VideoOutcome, None, None]:
     """One video's features in `store`, resumed from its journal if there is one; its outcome comes last."""
     from ...stages.features.fingerprint import fingerprint, stamp
 
     outcome = VideoOutcome(source.id, str(source.path), "done")
     try:
-        if not (are_pictures(source.path) or source.path.is_file()):
-            raise VideoError(f"{source.path} is not a file that can be read; expected a video")
-        found = stamp(source.path)
-        mark = fingerprint(source.path)
+        if not (source.of_pictures or source.path.is_file()):
+            expected = "a table" if source.part else "a video"
+            raise VideoError(f"{source.path} is not a file that can be read; expected {expected}")
+        found = stamp(source.path, *source.part)
+        mark = fingerprint(source.path, *source.part)
         with store.writer(source.id, mark, overwrite=overwrite) as writer:
-            with contextlib.closing(
-                extractor.stream(source.path, writer.state, writer.frames, picture_fps=source.picture_fps)
-            ) as stream:
+            reading = extractor.stream(source.path, writer.state, writer.frames, *source.how)
+            with contextlib.closing(reading) as stream:
                 for block, state in stream:
                     writer.append(block, state)
                     yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)
                 info = stream.info(mark)
-            if stamp(source.path) != found and fingerprint(source.path) != mark:
+            if stamp(source.path, *source.part) != found and fingerprint(source.path, *source.part) != mark:
                 raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             outcome = replace(outcome, frames=writer.frames, rows=writer.rows, warnings=info.warnings)

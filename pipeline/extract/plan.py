@@ -4,12 +4,10 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ...cache.opening import open_store, store_exists
-from ...cache.pictures import are_pictures
 from ...cache.records import FRAME_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
 from ...errors import EntryError, UnreadableError, VideoError
@@ -90,7 +88,7 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
         )
         return VideoOutcome(source.id, str(source.path), "failed", reason)
     try:
-        state = _same_file(info, source.path)
+        state = _same_file(info, source)
     except VideoError as error:
         return VideoOutcome(source.id, str(source.path), "failed", str(error))
     except OSError as error:
@@ -99,7 +97,8 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
     if state is None:
         return VideoOutcome(source.id, str(source.path), "failed", f"{source.path} does not exist")
     if not state:
-        reason = f"{source.path} has changed since its features were stored\nHint: --overwrite extracts it again"
+        what = f"{source.path}, or how it is read," if source.part else source.path
+        reason = f"{what} has changed since its features were stored\nHint: --overwrite extracts it again"
         return VideoOutcome(source.id, str(source.path), "failed", reason)
     return VideoOutcome(source.id, str(source.path), "skipped", "stored complete, by this recipe, from this file")
 
@@ -117,17 +116,18 @@ def _same_rate(info: VideoInfo, source: Source) -> bool:
     return source.picture_fps is None or math.isclose(source.picture_fps, info.average_fps or 0, rel_tol=1e-5)
 
 
-def _same_file(info: VideoInfo, path: Path) -> bool | None:
+def _same_file(info: VideoInfo, source: Source) -> bool | None:
     """Whether the file is the one that was stored; None when there is none."""
     from ...stages.features.fingerprint import fingerprint, stamp
 
     try:
-        size, changed_ns = stamp(path)
+        size, changed_ns = stamp(source.path, *source.part)
     except FileNotFoundError:
         return None
     if size != info.file_bytes:
         return False
-    return changed_ns == info.file_mtime_ns or fingerprint(path) == info.fingerprint
+    untouched = changed_ns == info.file_mtime_ns and not source.part
+    return untouched or fingerprint(source.path, *source.part) == info.fingerprint
 
 
 def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing: Sequence[Source]) -> dict[str, str]:
@@ -146,9 +146,9 @@ def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing
     for source in missing:
         # Whoever extracts it says why it cannot be read.
         with contextlib.suppress(OSError, VideoError):
-            there = are_pictures(source.path) or source.path.is_file()
-            candidates = by_size.get(stamp(source.path)[0], []) if there else []
-            mark = fingerprint(source.path) if candidates else ""
+            there = source.of_pictures or source.path.is_file()
+            candidates = by_size.get(stamp(source.path, *source.part)[0], []) if there else []
+            mark = fingerprint(source.path, *source.part) if candidates else ""
             if twins := [old for old, info in candidates if info.fingerprint == mark and _same_rate(info, source)]:
                 same[source.id] = twins[0]
     return same

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...cache.ids import entry_id
 from ...cache.picture_rate import PictureRate, picture_rate
-from ...cache.pictures import is_list, is_pattern, series_at
+from ...cache.pictures import are_pictures, is_list, is_pattern, series_at
 from ...cache.walk import VIDEO_SUFFIXES, Walk
 from ...errors import InputError, VideoError
 
@@ -17,11 +17,22 @@ PICTURES_HINT = "pictures that are numbered: --picture-fps 25; others: a CSV wit
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recording and the id of its entry."""
+    """A recording, or a table of features, and the id of its entry."""
 
     path: Path  # a video file; or pictures: their folder, the pattern of their names, or a table of them
     id: str
     picture_fps: float | None = None  # of numbered pictures
+    part: tuple[str, ...] = ()  # of a table of features: whose rows, and how they are read
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it is given as pictures."""
+        return not self.part and are_pictures(self.path)
+
+    @property
+    def how(self) -> tuple[str, ...]:
+        """How it is read, as words: those of a table, or the rate of pictures."""
+        return self.part if self.picture_fps is None else (str(self.picture_fps),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM, allowed, beside, names_code, received, same
 from ...errors import ConfigError, RunError, shown
-from ...stages.features.recipe import differences, settings_of
+from ...stages.features.recipe import differences, imported_from, settings_of
 from ..extract.extract import recipe_of
 from ..extract.videos import Source
 from ..runs.folder import Run
@@ -117,6 +117,13 @@ def check_features(
     says and may not, StoreError for a store that is missing and will not be made.
     """
     check_typed(runs, options)
+    tools = [imported_from(run.card.recipe) for run in runs]
+    if sources and any(tools):
+        raise RunError(
+            f"{runs[0].path} was trained on features that came in tables of {max(tools)}; of the video "
+            f"{sources[0].path} they cannot be made here",
+            hint="affect import-features TABLES --store STORE, then affect predict ID --store STORE",
+        )
     if not sources:
         open_stores(locations)
     needed = set()

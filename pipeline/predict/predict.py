@@ -82,16 +82,9 @@ def predict_frame(
     import pandas as pd
 
     prediction = predict_video(
-        video,
-        run,
-        store=store,
-        stride=stride,
-        subject=subject,
-        method=method,
-        device=device,
-        backbone=backbone,
+        video, run, store=store, stride=stride, subject=subject, method=method, device=device, backbone=backbone,
         weights=weights,
-    )
+    )  # fmt: skip
     rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
     return pd.concat(rows, ignore_index=True)
 
@@ -194,14 +187,9 @@ def _extract(
     if not sources:
         return
     events = extract(
-        sources,
-        location,
-        features_config(run, options),
-        store_format=options.store_format,
-        device=options.device,
-        workers=Workers(options.jobs),
-        overwrite=options.overwrite,
-    )
+        sources, location, features_config(run, options), store_format=options.store_format, device=options.device,
+        workers=Workers(options.jobs), overwrite=options.overwrite,
+    )  # fmt: skip
     yield from within(events, ExtractionSummary)
 
 

@@ -88,11 +88,14 @@ class ModelCard:
         if differences:
             words = ", ".join(f"{name} {mine!r} -> {theirs!r}" for name, (mine, theirs) in differences.items())
             mine, theirs = (_algorithm(made) for made in (self.recipe, recipe))
+            hint = f"affect extract-features VIDEOS --config {run}/config.yaml --store NEW_STORE"
+            if mine < theirs:
+                hint = "train again on features that this affect extracts: those of the run it can no longer make"
+            if "source" in self.recipe.fields:
+                hint = "affect import-features TABLES --store NEW_STORE, with the same columns of the same tool"
             raise RunError(
                 f"features {which} are of another recipe than run {run} was trained on (run -> those): {words}",
-                hint="train again on features that this affect extracts: those of the run it can no longer make"
-                if mine < theirs
-                else f"affect extract-features VIDEOS --config {run}/config.yaml --store NEW_STORE",
+                hint=hint,
             )
 
 

@@ -81,7 +81,8 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
         f"damaged: {entry}: {sentence(problem)}" for entry, found in report.damaged.items() for problem in found
     ]
     if failures:
-        failures.append(f"Hint: affect extract-features VIDEOS --store {report.location} --verify extracts them again")
+        how = "import-features TABLES" if "source" in report.recipe else "extract-features VIDEOS"
+        failures.append(f"Hint: affect {how} --store {report.location} --verify makes them again")
     if report.unreadable:
         failures += [f"cannot be read now: {entry}: {why}" for entry, why in report.unreadable.items()]
         failures.append(

@@ -10,15 +10,16 @@ from ...errors import VideoError
 _CHUNK_BYTES = 1 << 20
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint(path: Path, *part: str) -> str:
     """sha256 of the file's size and every byte: reading takes a small part of the time that decoding does.
 
-    Of pictures: of each of them with its name, in order.
+    part: words for which rows of a table of features are meant, and how they are read. Of pictures: of each of them
+    with its name, in order.
     Errors: VideoError for a file that cannot be read.
     """
     digest = hashlib.sha256()
-    pictures = are_pictures(path)
-    for file in files_of(path):
+    pictures = are_pictures(path) and not part
+    for file in _files(path, *part):
         try:
             with file.open("rb") as opened:
                 name = f"{file.name}\n" if pictures and not is_list(file) else ""
@@ -28,21 +29,20 @@ def fingerprint(path: Path) -> str:
         except OSError as error:
             what = "a picture" if pictures else "a video file"
             raise VideoError(f"{file}: cannot be read ({error.strerror or error}); expected {what}") from error
+    for word in part:
+        digest.update(b"\0" + word.encode("utf-8", "surrogateescape"))
     return f"sha256:{digest.hexdigest()}"
 
 
-def stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Path, *part: str) -> tuple[int, int]:
     """Bytes of a recording and when it was changed last, in nanoseconds. Errors: OSError, VideoError."""
-    if not are_pictures(path):
-        stat = path.stat()
-        return stat.st_size, stat.st_mtime_ns
-    stats = [file.stat() for file in files_of(path)]
+    stats = [file.stat() for file in _files(path, *part)]
     return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
 
 
-def files_of(path: Path) -> Sequence[Path]:
+def _files(path: Path, *part: str) -> Sequence[Path]:
     """The files that a recording consists of. Errors: VideoError for pictures that are none."""
-    if not are_pictures(path):
+    if part or not are_pictures(path):
         return [path]
     from .video.picture_list import listed_files  # reads tables
 

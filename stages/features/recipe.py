@@ -9,7 +9,7 @@ from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
 from ...configs.schema import FacesConfig, FeaturesConfig
 from ...configs.taps import AUTO, POOLED
-from ...configs.trust import received, recorded
+from ...configs.trust import IMPORTED, received, recorded
 from ...errors import ConfigError, shown
 
 # Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled.
@@ -48,10 +48,17 @@ def decoder() -> str:
     return f"pyav, libavcodec {av.library_versions['libavcodec'][0]}"
 
 
+def imported_from(recipe: Recipe) -> str:
+    """The tool whose tables features of this recipe came in; empty for features that were extracted from videos."""
+    name = recipe.fields.get("backbone")
+    return name.removeprefix(IMPORTED) if isinstance(name, str) and name.startswith(IMPORTED) else ""
+
+
 def settings_of(recipe: Recipe, weights: str | None = None, source: str = "a recipe") -> FeaturesConfig:
     """The settings under which `recipe` is made again, with the backbone's weights in the file `weights`.
 
-    Its words are those of a file, `source`: what names code is not for running (`configs.trust`).
+    Its words are those of a file, `source`: what names code is not for running (`configs.trust`). Of imported features
+    they say where these came from, and no backbone of that name can be loaded.
     Errors: ConfigError for a recipe that extraction did not make.
     """
     faces = recipe.fields.get("faces", {})

@@ -60,15 +60,13 @@ class FeatureExtractor:
         self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256)
         self.versions = {name: metadata.version(name) for name in _PACKAGES}
 
-    def stream(
-        self, path: Path, state: bytes = b"", frames: int = 0, *, picture_fps: float | None = None
-    ) -> "VideoStream":
+    def stream(self, path: Path, state: bytes = b"", frames: int = 0, *how: str) -> "VideoStream":
         """The features of the video at `path`, from its start or from behind the block that came with `state`.
 
-        picture_fps: of a recording that is given as pictures.
+        how: of numbered pictures, so many a second.
         Errors: VideoError for a file that cannot be read as a video, or a state of another number of frames.
         """
-        return VideoStream(self, path, Progress.from_bytes(state), frames, picture_fps)
+        return VideoStream(self, path, Progress.from_bytes(state), frames, float(how[0]) if how else None)
 
 
 class VideoStream:

@@ -191,3 +191,32 @@ def test_the_real_manifest_reads() -> None:
     assert manifest.labels.shape == (168, 5)
     assert shared_subjects(manifest) == {"B": ["train", "validation", "test"]}
     assert match_videos(manifest, ["talking_face.mp4", "talking_face_2.mp4"])[0] == "talking_face_2.mp4"
+
+
+@pytest.mark.parametrize(
+    ("video", "ids", "found"),
+    [
+        ("S01.mp4", ["S01", "S02"], "S01"),
+        ("videos/S01.MP4", ["S01"], "S01"),
+        ("S01", ["sub/S01.mp4"], "sub/S01.mp4"),
+        ("S01.mp4", ["S01", "S01.mp4"], "S01.mp4"),
+        ("S01.v2", ["S01.v2.avi", "S01"], "S01.v2.avi"),
+    ],
+)
+def test_the_ending_of_a_video_may_be_missing_on_one_side(video: str, ids: list[str], found: str) -> None:
+    assert match_videos(manifest_of([video]), ids) == [found]
+
+
+@pytest.mark.parametrize(
+    ("videos", "ids", "words"),
+    [
+        (["S01"], ["S01.mp4", "S01.avi"], "may be 'S01.avi' or 'S01.mp4'"),
+        (["S01.mp4", "S01.avi"], ["S01"], "are both 'S01' in the store"),
+        (["S01.csv"], ["S01"], "is not in the store"),
+    ],
+)
+def test_recordings_that_only_their_ending_tells_apart_are_refused(
+    videos: list[str], ids: list[str], words: str
+) -> None:
+    with pytest.raises(ManifestError, match=words):
+        match_videos(manifest_of(videos), ids)

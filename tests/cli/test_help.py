@@ -14,8 +14,8 @@ COMMANDS = sorted(main.commands)
 
 def test_the_commands_are_those_of_the_documentation() -> None:
     assert sorted(
-        ["check-backbone", "check-videos", "demo", "extract-features", "import-checkpoint", "inspect-cache", "predict",
-         "prepare-labels", "report", "train-temporal"]
+        ["check-backbone", "check-videos", "demo", "extract-features", "import-checkpoint", "import-features",
+         "inspect-cache", "predict", "prepare-labels", "report", "train-temporal"]
     ) == COMMANDS  # fmt: skip
 
 

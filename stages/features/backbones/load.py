@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ....cache.regular import file_sha256
 from ....configs.taps import AUTO, POOLED_TAP, parse_taps, spell_taps
-from ....configs.trust import allowed
+from ....configs.trust import IMPORTED, allowed
 from ....errors import ConfigError, InputError
 from . import face_api_files, published, torchvision, user
 from .network import Network, Scale, require_no_paper
@@ -186,6 +186,12 @@ def _builder(name: str) -> Builder:
             return builder
     if ":" in name:
         return user.build
+    if name.startswith(IMPORTED):
+        raise ConfigError(
+            f"features.backbone is {name!r}: such features come in tables of {name.removeprefix(IMPORTED)}, and no "
+            "network here makes them of a video",
+            hint="affect import-features TABLES --store STORE",
+        )
     near = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
     raise ConfigError(
         f"backbone {name!r} is unknown" + (f"; the nearest name is {near[0]!r}" if near else ""),

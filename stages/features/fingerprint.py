@@ -37,7 +37,7 @@ def fingerprint(path: Path, *part: str) -> str:
 def stamp(path: Path, *part: str) -> tuple[int, int]:
     """Bytes of a recording and when it was changed last, in nanoseconds. Errors: OSError, VideoError."""
     stats = [file.stat() for file in _files(path, *part)]
-    return sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
 
 
 def _files(path: Path, *part: str) -> Sequence[Path]:

@@ -82,11 +82,12 @@ def listed_files(path: Path) -> list[Path]:
 
     Errors: VideoError as for `picture_list`, but for the rate.
     """
-    if not is_list(path):
+    if is_list(path):
+        files = [path, *(file for file in picture_list(path).files if file is not None)]
+    else:
         series = series_at(path)
-        return [series.folder / name for name in series.files.values()]
-    found = picture_list(path)
-    return [path, *(file for file in found.files if file is not None and file.is_file())]
+        files = [series.folder / name for name in series.files.values()]
+    return [file for file in files if file.is_file()]  # no link that leads nowhere, no pipe
 
 
 def _counted(numbers: Sequence[int]) -> tuple[int, int]:

@@ -1,13 +1,15 @@
 """A recording that is given as pictures: numbered files, a table of them, or an animated WebP, as frames in order."""
 
+import struct
 import warnings
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ....cache.foreign import foreign
 from ....cache.pictures import is_animated_webp, is_list
@@ -21,8 +23,16 @@ from .picture_list import PictureList, picture_list
 MOST_PIXELS = 1 << 27  # of a picture: 16,000 by 8,000
 _KINDS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # what some phones write under the name of JPEG, MPO, is the second
 _NAMED = 3
-_UNREADABLE = (OSError, ValueError, SyntaxError, VideoError)  # the third: what Pillow says of a broken PNG
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # at a lower bound than ours
+# What Pillow says of bytes that are no picture of their kind: each was met, or is raised somewhere in its readers.
+_UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, AttributeError,
+               RuntimeError, struct.error, zlib.error, VideoError)  # fmt: skip
+_TURNS = {  # EXIF's orientation -> what brings a picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+_ORIENTATION = 0x0112
+warnings.filterwarnings("ignore", module="PIL")  # of large pictures, at a lower bound than ours; of damaged ones
 _DEEP = ("I;16", "I;16B", "I;16L", "I")  # modes of Pillow, of 16 bits a pixel
 
 
@@ -151,7 +161,7 @@ class Pictures:
                 try:
                     image.seek(number)
                     picture = np.asarray(image.convert("RGB"))
-                except (OSError, ValueError, EOFError) as error:
+                except _UNREADABLE as error:
                     self._note_unread(time_s, str(error))
                     yield time_s, None
                     return  # each is drawn over the one before it
@@ -160,12 +170,13 @@ class Pictures:
 
 
 def _decoded(file: Path) -> Array:
-    """(H, W, 3) uint8, upright. Errors: OSError, ValueError, SyntaxError, VideoError."""
+    """(H, W, 3) uint8, upright. Errors: those of _UNREADABLE."""
     with _opened(file) as image:
         image.load()
         if image.mode in _DEEP:
             return np.repeat((np.asarray(image, np.uint32) >> 8).astype(np.uint8)[:, :, None], 3, 2)
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        return np.asarray((image if turn is None else image.transpose(turn)).convert("RGB"))
 
 
 def _opened(file: Path) -> Image.Image:

@@ -1,8 +1,11 @@
 """A recording that is given as pictures: their order, their pixels, their times, and those that are missing."""
 
+import os
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,3 +255,44 @@ def test_a_fingerprint_is_of_every_picture_and_its_name_and_of_the_table(tmp_pat
     table.write_text("path,time_s\nS01/00001.png,0\nS01/00002.png,2\n")
     assert fingerprint(table) != listed
     assert stamp(table)[0] > sum((folder / name).stat().st_size for name in ("00001.png", "00002.png"))
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "jpg": {"quality": 80},
+    "png": {},
+    "webp": {},
+    "bmp": {},
+    "tif": {"compression": "tiff_lzw"},
+}
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_damaged_bytes_of_any_kind_are_a_damaged_frame_and_never_an_error(ending: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "words"
+    noise = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
+    Image.fromarray(noise.repeat(8, 0).repeat(8, 1)).save(tmp_path / f"1.{ending}", exif=exif, **KINDS[ending])
+    whole, chance = (tmp_path / f"1.{ending}").read_bytes(), random.Random(ending)
+    for number in range(2, 302):
+        data = bytearray(whole)
+        if number % 5 == 0:
+            del data[chance.randrange(len(data)) :]
+        for _ in range(chance.choice((0, 1, 2, 8, 40)) if data else 0):
+            place = chance.randrange(min(len(data), 400) if number % 2 else len(data))
+            data[place] = chance.choice((0, 255, chance.randrange(256)))
+        (tmp_path / f"{number}.{ending}").write_bytes(data)
+    video, found = read(tmp_path, 25)
+    assert len(found) == 301 and not found[0][2]
+    assert 0 < video.damaged_frames < 301
+
+
+def test_links_to_nowhere_pipes_and_devices_among_pictures_are_damaged_frames(tmp_path: Path) -> None:
+    folder = write(tmp_path / "S01", [1, 2])
+    (folder / "00003.png").symlink_to("nowhere")
+    os.mkfifo(folder / "00004.png")
+    (folder / "00005.png").symlink_to("/dev/zero")
+    (folder / "00006.png").mkdir()
+    _, found = read(folder, 25)
+    assert [damaged for _, _, damaged in found] == [False, False, True, True, True, True]
+    assert fingerprint(folder).startswith("sha256:")
+    assert stamp(folder)[0] == sum((folder / f"0000{number}.png").stat().st_size for number in (1, 2))

@@ -62,6 +62,9 @@ class FacesConfig:
         )
 
 
+TORCH, OPENVINO = "torch", "openvino"  # engines
+
+
 @dataclass(frozen=True, slots=True)
 class FeaturesConfig:
     """Stage one. Everything here is part of a store's recipe."""
@@ -72,6 +75,8 @@ class FeaturesConfig:
     taps: str = AUTO
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
+    # What computes the networks: openvino (of the extra `fast`), on a CPU only, is faster; auto: where it is installed
+    engine: Literal["auto", "torch", "openvino"] = "torch"
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
     # Kept frames a second, above 0 to 1000; source: every frame
     sample_fps: float | Literal["source"] = number(5.0, 0, 1000, above=True)

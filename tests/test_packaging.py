@@ -55,7 +55,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     declared = {
         re.split(r"[<>=\[]", item)[0].lower()
-        for item in [*PROJECT["project"]["dependencies"], *extras["dask"], *extras["ray"]]
+        for item in [*PROJECT["project"]["dependencies"], *extras["dask"], *extras["fast"], *extras["ray"]]
     }
     homes = dict(metadata.packages_distributions()) | {"distributed": ["dask"], "google": ["onnx"]}  # which bring them
     for folder in (*FOLDERS, "."):

@@ -14,6 +14,7 @@ from ...configs.schema import FeaturesConfig
 from ...errors import VideoError
 from .backbones.load import Backbone, load_backbone
 from .embed import Embedder
+from .engines.openvino import resolve_engine
 from .faces.detect import CenterFace, few_faces
 from .faces.find import DETAIL_EVERY_S, USUAL_PX, advice, detail_width, look_closely, usual_width
 from .faces.follow import LOOK_EVERY_S
@@ -51,7 +52,8 @@ class VideoChecker:
         self._detector = None
         with one_thread():
             if config.faces.detector != "none":
-                self._detector = CenterFace(usual_width(config.faces.input_width_px), device)
+                engine = resolve_engine(config.engine, device, config.precision)
+                self._detector = CenterFace(usual_width(config.faces.input_width_px), device, engine=engine)
             backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             self._costs = measure(backbone, config, device)
 
@@ -233,7 +235,8 @@ def _with_face(counts: Sequence[int]) -> int:
 
 def measure(backbone: Backbone, config: FeaturesConfig, device: str) -> Costs:
     """The backbone's cost on this device, from one small batch."""
-    embedder = Embedder(backbone, device, config.precision)
+    engine = resolve_engine(config.engine, device, config.precision)
+    embedder = Embedder(backbone, device, config.precision, engine)
     crops: Array = np.full((8, embedder.size_px, embedder.size_px, 3), 128, np.uint8)
     embedder.embed(crops)
     start = time.perf_counter()

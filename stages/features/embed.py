@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from ...cache.records import Array
+from ...configs.schema import OPENVINO, TORCH
 from ...errors import InputError
 from .backbones.load import Backbone
+from .engines.openvino import Compiled
 from .prepare import prepare
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -17,12 +19,15 @@ _SHARE_OF_CHANGE = 0.05  # `auto` on CUDA: rounding must stay below this share o
 class Embedder:
     """A backbone ready for its device."""
 
-    def __init__(self, backbone: Backbone, device: str = "cpu", precision: str = "auto") -> None:
+    def __init__(self, backbone: Backbone, device: str = "cpu", precision: str = "auto", engine: str = TORCH) -> None:
+        """engine: as `resolve_engine` gave it. Errors: ConfigError, DeviceError."""
         self.device = torch.device(device)
         self.size_px = backbone.input_size
         self.feature_size = backbone.feature_size
         self.precision = choose_precision(backbone, device) if precision == "auto" else precision
-        self._backbone = prepare(backbone, device, self.precision)
+        compiled = engine == OPENVINO
+        self._backbone = prepare(backbone, device, "fp32" if compiled else self.precision)
+        self._compiled = Compiled(_Features(self._backbone), self.precision) if compiled else None
         self.batch = cpu_batch(self._backbone) if self.device.type == "cpu" else 256
 
     def embed(self, crops: Array) -> Array:
@@ -46,8 +51,22 @@ class Embedder:
     def _run(self, images: torch.Tensor) -> Array:
         with torch.inference_mode():
             pixels = self._backbone.preprocess(images.to(self.device, non_blocking=True))
+            if self._compiled is not None:
+                return self._compiled(pixels.contiguous().numpy())[0]
             features = self._backbone(pixels.contiguous(memory_format=torch.channels_last))
             return np.asarray(features.float().cpu().numpy())
+
+
+class _Features(nn.Module):
+    """A backbone's features of preprocessed images, as one graph."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self._backbone = backbone
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self._backbone(images)
+        return features
 
 
 def cpu_batch(backbone: Backbone) -> int:

@@ -14,7 +14,7 @@ from .faces.detector_file import detector_file
 from .recipe import ALGORITHM, NAMES, decoder, differences
 
 LITE0 = "efficientnet-lite0"
-_ALWAYS = {*NAMES, "faces"} - {"taps", "stream"}  # of a recipe
+_ALWAYS = {*NAMES, "faces"} - {"taps", "stream", "engine"}  # of a recipe
 
 
 def surely_makes(config: FeaturesConfig, recipe: Recipe) -> bool:

@@ -7,22 +7,27 @@ import av
 
 from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
-from ...configs.schema import FacesConfig, FeaturesConfig
+from ...configs.schema import TORCH, FacesConfig, FeaturesConfig
 from ...configs.taps import AUTO, POOLED
 from ...configs.trust import IMPORTED, received, recorded
 from ...errors import ConfigError, shown
 
-# Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled.
-NAMES = ("backbone", "taps", "preprocessing", "precision", "view", "sample_fps", "stream")
+# Settings under the same name in a recipe. One without taps is of the backbone's own output, pooled; one without an
+# engine was made by torch.
+NAMES = ("backbone", "taps", "preprocessing", "precision", "engine", "view", "sample_fps", "stream")
 ALGORITHM = 2  # raised whenever the same settings come to give other numbers
 
 
 def make_recipe(
-    config: FeaturesConfig, backbone: Mapping[str, object], precision: str, detector_sha256: str | None
+    config: FeaturesConfig,
+    backbone: Mapping[str, object],
+    precision: str,
+    detector_sha256: str | None,
+    engine: str = TORCH,
 ) -> Recipe:
     """Everything that changes a feature, by name; no path, and nothing that does not matter under these settings.
 
-    backbone: its description. precision: as resolved. detector_sha256: None with faces none.
+    backbone: its description. precision, engine: as resolved. detector_sha256: None with faces none.
     """
     faces: dict[str, Json] = {"detector": "none"}
     if detector_sha256 is not None:
@@ -37,6 +42,7 @@ def make_recipe(
             "faces": faces,
             **backbone,
             "precision": precision,
+            **({} if engine == TORCH else {"engine": engine}),
             "view": config.view,
             "decoder": decoder(),
         }
@@ -80,6 +86,8 @@ def differences(config: FeaturesConfig, recipe: Recipe, source: str) -> dict[str
     mine["backbone"] = recorded(mine["backbone"])
     if mine["precision"] == "auto":  # stands for whatever the device made of it
         mine["precision"] = its["precision"]
+    if mine["engine"] == "auto":
+        mine["engine"] = its["engine"]
     if mine["taps"] == AUTO:  # for whatever the backbone's choice was
         mine["taps"] = its["taps"]
     if mine["faces"]["detector"] == its["faces"]["detector"] == "none":

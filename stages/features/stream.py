@@ -15,6 +15,7 @@ from .backbones.load import load_backbone
 from .background import Background
 from .blocks import ELSEWHERE, ON_CPU, REMOVE_JOURNAL, Progress, blocks, kept_frames, segments
 from .embed import Embedder
+from .engines.openvino import resolve_engine
 from .faces.cuts import CutFinder, NoCuts
 from .faces.detect import CenterFace
 from .faces.find import usual_width
@@ -48,16 +49,17 @@ class FeatureExtractor:
         self.device = device
         with one_thread():
             backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
-            self.embedder = Embedder(backbone, device, config.precision)
+            engine = resolve_engine(config.engine, device, config.precision)
+            self.embedder = Embedder(backbone, device, config.precision, engine)
             self.detector = None
             if config.faces.detector != "none":
-                self.detector = CenterFace(usual_width(config.faces.input_width_px), device)
+                self.detector = CenterFace(usual_width(config.faces.input_width_px), device, engine=engine)
         self.points = None
         if backbone.points is not None:
             self.points = PointsOf(backbone.points, config.faces.crop, mirrored=config.view == "hflip")
         self.feature_size = self.embedder.feature_size
         detector_sha256 = self.detector.sha256 if self.detector else None
-        self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256)
+        self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256, engine)
         self.versions = {name: metadata.version(name) for name in _PACKAGES}
 
     def stream(self, path: Path, state: bytes = b"", frames: int = 0, *how: str) -> "VideoStream":

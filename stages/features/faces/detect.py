@@ -15,6 +15,8 @@ from torch import Tensor, fx, nn
 from torchvision.ops import batched_nms
 
 from ....cache.records import Array
+from ....configs.schema import OPENVINO, TORCH
+from ..engines.openvino import Compiled
 from .detector_file import detector_file
 
 _STRIDE = 4  # input pixels per cell of the network's output
@@ -45,14 +47,20 @@ class CenterFace:
     """The detector on one device. Pictures of one size are run as one batch."""
 
     def __init__(
-        self, input_width_px: int = 320, device: str | torch.device = "cpu", floor: float = FLOOR_SCORE
+        self,
+        input_width_px: int = 320,
+        device: str | torch.device = "cpu",
+        floor: float = FLOOR_SCORE,
+        engine: str = TORCH,
     ) -> None:
+        """engine: as `resolve_engine` gave it."""
         self.input_width_px = input_width_px
         self.device = torch.device(device)
         self.floor = floor
         data = detector_file().read_bytes()
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
+        self._compiled = Compiled(self._net) if engine == OPENVINO else None
 
     def detect(
         self, images: Sequence[Array], input_width_px: int | None = None, longest_px: int = LONGEST_PX
@@ -82,7 +90,10 @@ class CenterFace:
             batch[number, : inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
         with torch.inference_mode():
             pixels = torch.from_numpy(batch).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            maps = self._net(pixels.float().contiguous(memory_format=torch.channels_last))
+            if self._compiled is None:
+                maps = self._net(pixels.float().contiguous(memory_format=torch.channels_last))
+            else:
+                maps = [torch.from_numpy(one) for one in self._compiled(pixels.float().contiguous().numpy())]
             rows, picture = _faces(maps, self.floor)
         scale = np.array([width / inner[0], height / inner[1]], np.float32)
         return [_detections(rows[picture == number], scale, width, height) for number in range(len(images))]

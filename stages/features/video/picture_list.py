@@ -18,7 +18,9 @@ MOST_FRAMES = 10_000_000  # a hundred hours: beyond that, a number in a name is 
 RATE_HINT = "--picture-fps 25 says how many pictures there are in a second"
 PATHS = ("path", "picture", "image", "frame", "file", "filename")
 TIMES = {"time_s": 1.0, "time": 1.0, "timestamp": 1.0, "time_ms": 0.001, "timestamp_ms": 0.001}  # name -> its unit, s
-_LIST_HINT = "columns: path, time_s; paths count from the table's folder. For a table of features: affect import-features"
+_LIST_HINT = (
+    "columns: path, time_s; paths count from the table's folder. For a table of features: affect import-features"
+)
 
 
 @dataclass(frozen=True, slots=True)

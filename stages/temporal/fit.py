@@ -18,7 +18,7 @@ from .clips import ClipBatch, ClipTable
 from .ensemble import Ensemble
 from .losses import SingleTargetWarning, contrastive, loss_parts
 from .metrics import mean_ccc
-from .model import ModelSpec, TemporalModel
+from .model import ModelSpec, Scores, TemporalModel
 from .optimizer import first_layer_rate, learning_rate, make_optimizer, set_learning_rate
 from .scaling import floored_spread
 from .score import score_clips
@@ -200,7 +200,7 @@ class Fit:
         with autocast:
             if phase == "contrastive":
                 views = [_view(table.batch(numbers)) for table in (tables[0], tables[-1])]
-                embeddings = [self._network(view).embedding for view in views]
+                embeddings = self._network(*views)
                 loss = contrastive(embeddings[0], embeddings[1], self.loss.contrastive_temperature)
                 return torch.stack([loss, torch.zeros_like(loss), torch.zeros_like(loss)])
             table = tables[-1] if len(tables) > 1 and generator.random() < 0.5 else tables[0]
@@ -268,10 +268,25 @@ def _view(batch: ClipBatch) -> ClipBatch:
     )
 
 
+class _ForLoss(nn.Module):
+    """What a loss needs of the model, and nothing else, in one call: DDP waits for gradients of all that it returns."""
+
+    def __init__(self, model: TemporalModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *batches: ClipBatch) -> Scores | list[Tensor]:
+        """The scores of one batch; of several views of one, their embeddings."""
+        if len(batches) == 1:
+            scores: Scores = self.model(batches[0])
+            return scores
+        return [self.model(batch).embedding for batch in batches]
+
+
 def _parallel(model: TemporalModel) -> nn.Module:
     if _world() == 1:
-        return model
-    return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+        return _ForLoss(model)
+    return nn.parallel.DistributedDataParallel(_ForLoss(model), find_unused_parameters=True)
 
 
 def _rank() -> int:

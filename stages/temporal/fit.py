@@ -20,6 +20,7 @@ from .losses import SingleTargetWarning, contrastive, loss_parts
 from .metrics import mean_ccc
 from .model import ModelSpec, Scores, TemporalModel
 from .optimizer import first_layer_rate, learning_rate, make_optimizer, set_learning_rate
+from .ranks import rank, world
 from .scaling import floored_spread
 from .score import score_clips
 from .windows import SpanWindows, draw_starts, windows_at
@@ -127,7 +128,7 @@ class Fit:
         started = time.perf_counter()
         number = epoch + (self.loss.contrastive_epochs if phase == "supervised" else 0)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(_mixed(self.seed, number, _rank()))
+            torch.manual_seed(_mixed(self.seed, number, rank()))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SingleTargetWarning)  # said once for the run, not once a batch
                 parts, rate = self._pass(phase, np.random.default_rng([self.seed, number]))
@@ -175,7 +176,7 @@ class Fit:
             set_learning_rate(self.optimizer, rate, first_layer)
             self.optimizer.zero_grad(set_to_none=True)
             for batch in group:
-                losses = self._losses(phase, tables, rank_part(batch, _rank(), _world()), generator)
+                losses = self._losses(phase, tables, rank_part(batch, rank(), world()), generator)
                 (losses[0] / len(group)).backward()  # type: ignore[no-untyped-call]
                 totals += losses.detach()
             if self.training.clip_norm:
@@ -216,7 +217,7 @@ class Fit:
         model, size = Ensemble([self.model]).eval(), self.training.batch_size
         prediction = score_clips([model], self.data.clips, self.data.validation, size).mean
         score = mean_ccc(prediction, self.data.labels[self.data.validation])
-        if _world() > 1:
+        if world() > 1:
             shared = torch.tensor([score], dtype=torch.float64, device=self.device)
             distributed.broadcast(shared, 0)
             score = float(shared)
@@ -284,17 +285,9 @@ class _ForLoss(nn.Module):
 
 
 def _parallel(model: TemporalModel) -> nn.Module:
-    if _world() == 1:
+    if world() == 1:
         return _ForLoss(model)
     return nn.parallel.DistributedDataParallel(_ForLoss(model), find_unused_parameters=True)
-
-
-def _rank() -> int:
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-
-
-def _world() -> int:
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def _mixed(*numbers: int) -> int:

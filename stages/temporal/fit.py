@@ -236,8 +236,8 @@ def standardise(model: TemporalModel, clips: ClipTable, numbers: Array) -> None:
         values, seen = clips.table.values(torch.from_numpy(frames[start : start + 4096]))
         rows = values[seen].float()
         count += len(rows)
-        total += rows.sum(0).double().cpu().numpy()
-        squares += rows.square().sum(0).double().cpu().numpy()
+        total += rows.sum(0).cpu().double().numpy()
+        squares += rows.square().sum(0).cpu().double().numpy()
     if count:
         mean = total / count
         spread = floored_spread(mean, squares / count)

@@ -71,7 +71,9 @@ class FeaturesConfig:
     # LAYER:GRID,... in the backbone, each averaged over GRID x GRID cells; pooled: its own output; auto: its own choice
     taps: str = AUTO
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
+    # auto: what the store says; for a new one fp32 on a CPU, else fp16 or bf16 if exact. tf32: float32 that CUDA may
+    # multiply with 10 bits
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store
     # Kept frames a second, above 0 to 1000; source: every frame
     sample_fps: float | Literal["source"] = number(5.0, 0, 1000, above=True)

@@ -88,6 +88,9 @@ class Simulated(Tensor):
     def tolist(self) -> Any:
         return self.held.tolist()
 
+    def __iter__(self) -> Iterator[Tensor]:  # torch's unbinds, which a tensor of inference mode refuses here
+        return iter([Simulated(part, self.place) for part in self.held.unbind(0)])
+
     def cpu(self, *_: Any, **__: Any) -> Tensor:
         return self.held.clone()
 
@@ -141,7 +144,7 @@ def _compute(name: str, args: tuple[Any, ...]) -> None:
         _machine.watch()
     if not _machine.has_kernels and name not in COPIES:
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
-    if name == "convolution" and _machine.most_images is not None and len(args[0]) > _machine.most_images:
+    if name in ("convolution", "conv2d") and _machine.most_images is not None and len(args[0]) > _machine.most_images:
         _machine.refused += 1
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 

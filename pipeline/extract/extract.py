@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.files import write_whole
-from ...cache.opening import create_store, open_store
+from ...cache.opening import create_store, open_store, store_exists
 from ...cache.pictures import are_pictures
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
@@ -82,10 +82,12 @@ def extract(
     with contextlib.ExitStack() as stack:
         stack.enter_context(joined(workers))
         stack.callback(let_go, "extractor")
+        config = _at_its_precision(config, location)
         recipe = recipe_of(config, device, workers)
         store = create_store(location, recipe, store_format, _weights_file(config))
         if not workers.in_process:
-            let_go("extractor")  # each worker loads its own
+            let_go("extractor")  # each worker loads its own, at the precision that was found here
+            config = replace(config, precision=recipe.fields["precision"])
         every = _extract_all(store, sources, config, device, workers, overwrite=overwrite, verify=verify)
         for event in stack.enter_context(contextlib.closing(every)):
             if isinstance(event, VideoOutcome):
@@ -111,6 +113,16 @@ def _write_failures(summary: ExtractionSummary) -> None:
         write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
     except (OSError, DiskError) as error:
         summary.warnings.append(named(error, path).message)
+
+
+def _at_its_precision(config: FeaturesConfig, location: str) -> FeaturesConfig:
+    """The settings with the store, where there is one, asked what `auto` is: another device would choose another."""
+    from ...stages.features.prepare import PRECISIONS
+
+    if config.precision != "auto" or not store_exists(location):
+        return config
+    word = open_store(location).recipe.fields.get("precision")
+    return replace(config, precision=word) if word in PRECISIONS else config  # `create_store` refuses what is unknown
 
 
 def recipe_of(config: FeaturesConfig, device: str, workers: Workers | None = None) -> Recipe:
@@ -192,7 +204,7 @@ def extract_into(
             raise VideoError(f"{source.path} is not a file that can be read; expected a video")
         found = stamp(source.path)
         mark = fingerprint(source.path)
-        with store.writer(source.id, mark, overwrite=overwrite) as writer:
+        with store.writer(source.id, mark, overwrite=overwrite, device=extractor.hardware) as writer:
             with contextlib.closing(
                 extractor.stream(source.path, writer.state, writer.frames, picture_fps=source.picture_fps)
             ) as stream:

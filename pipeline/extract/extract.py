@@ -19,8 +19,9 @@ from ...configs.plain_text import cell
 from ...configs.schema import FeaturesConfig
 from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, InputError, VideoError, named
+from ..devices import passed_over, resolve_device, spread_devices
 from ..events import Moved, Planned, VideoOutcome
-from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
+from ..workers import Died, Workers, held, joined, let_go, run_all
 from .plan import Todo, plan
 from .videos import Source
 
@@ -77,8 +78,8 @@ def extract(
     for a cluster that does not answer.
     """
     workers, started = workers or Workers(), time.monotonic()
+    summary = ExtractionSummary(location, warnings=[*passed_over(device)])
     device = resolve_device(device)
-    summary = ExtractionSummary(location)
     with contextlib.ExitStack() as stack:
         stack.enter_context(joined(workers))
         stack.callback(let_go, "extractor")
@@ -148,7 +149,7 @@ def _extract_all(
     verify: bool,
 ) -> Generator[Planned | Moved | VideoOutcome, None, None]:
     """Outcomes of all sources; a video that another run is on is waited for until that run ends or dies."""
-    devices = spread_devices(device, workers.jobs)
+    devices = spread_devices(device, workers.jobs_here)
     waiting, asked = {source.id: source for source in sources}, True
     while waiting:
         todo: list[Todo] = []

@@ -23,9 +23,10 @@ from ...stages.features.recipe import settings_of
 from ...stages.temporal.ranks import all_came, rank, ranks, world
 from ...stages.temporal.splits import Fold, make_folds
 from ...stages.views.offer import centring_offer
+from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
-from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
+from ..workers import Died, Workers, joined, run_all
 from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .leaks import check_recordings
@@ -100,7 +101,7 @@ def train(
         left = [fold for fold in folds if fold.name not in done]
         epochs = config.loss.contrastive_epochs + config.training.epochs
         yield FoldsPlanned(len(left), epochs * config.training.seeds, data.manifest.understood)
-        devices = spread_devices(place, workers.jobs)
+        devices = spread_devices(place, workers.jobs_here)
         tasks = [
             FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)
             for number, fold in enumerate(left)
@@ -114,9 +115,8 @@ def train(
         metrics, records = _write_results(folder, config, data, folds, outcomes) if rank() == 0 else (None, ())
     offer = centring_offer(config.clips.centre, [record.ridge_ccc for record in records])
     seconds = time.monotonic() - started
-    yield TrainingSummary(
-        run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size, offer
-    )
+    said = (*_warnings(data, folds), *passed_over(device))
+    yield TrainingSummary(run, said, tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size, offer)
 
 
 def _run_folds(

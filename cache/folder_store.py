@@ -67,7 +67,7 @@ class FolderStore(Store):
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:
         return self._entry(entry_id, {"values": (start, stop)}).arrays["values"]
 
-    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
+    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False, device: str = "cpu") -> EntryWriter:
         check_id(entry_id)
         key = self.key(entry_id)
         if self.stands(entry_id) and not overwrite:
@@ -77,7 +77,8 @@ class FolderStore(Store):
             )
         claim = self._claim(entry_id)
         try:
-            return FolderWriter(self, entry_id, fingerprint, claim, overwrite)
+            journal = Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, fingerprint, device)
+            return FolderWriter(self, entry_id, journal, claim, overwrite)
         except BaseException:
             claim.release()
             raise
@@ -269,15 +270,13 @@ class FolderStore(Store):
 class FolderWriter(EntryWriter):
     """Appends to an entry's journal under a claim, and turns it into the entry."""
 
-    def __init__(self, store: FolderStore, entry_id: str, fingerprint: str, claim: Claim, overwrite: bool) -> None:
-        self._store, self._id, self._claim = store, entry_id, claim
-        key = store.journal_key(entry_id)
-        self._journal = Journal(store.blobs, key, store.recipe.digest, fingerprint)
+    def __init__(self, store: FolderStore, entry_id: str, journal: Journal, claim: Claim, overwrite: bool) -> None:
+        self._store, self._id, self._journal, self._claim = store, entry_id, journal, claim
         if not overwrite and store.stands(entry_id):
             # Another run finished it before this one had the claim.
             self._journal.clear()
             raise EntryError(f"{store.location}/{store.key(entry_id)} was stored by another run just now")
-        _remove_leftovers(store.blobs, key, store.blobs.names(key))
+        _remove_leftovers(store.blobs, journal.key, store.blobs.names(journal.key))
         self._journal.load()
 
     @property

@@ -27,12 +27,13 @@ COMMITTED = "committed"  # holds the seal of the entry that the blocks became
 
 @dataclass
 class Journal:
-    """The blocks of one entry, all of one recipe and one video."""
+    """The blocks of one entry, all of one recipe and one video, computed by one device."""
 
     blobs: Blobs
     key: str
     recipe_digest: str
     fingerprint: str
+    device: str = "cpu"
     state: bytes = b""
     frames: int = 0
     rows: int = 0
@@ -95,7 +96,8 @@ class Journal:
     def _encode(self, block: FrameFeatures, state: bytes) -> bytes:
         header = {
             "recipe": self.recipe_digest, "fingerprint": self.fingerprint, "previous": self._previous().hex(),
-            "state": len(state), "shapes": {name: array.shape for name, array in block.arrays().items()},
+            "device": self.device, "state": len(state),
+            "shapes": {name: array.shape for name, array in block.arrays().items()},
         }  # fmt: skip
         text = json.dumps(header).encode()
         arrays = [np.ascontiguousarray(array).tobytes() for array in block.arrays().values()]
@@ -112,8 +114,8 @@ class Journal:
             raise DamageError(f"{name} is torn")
         try:
             header, start = _header(body)
-            mine = (self.recipe_digest, self.fingerprint, previous.hex())
-            if (header.get("recipe"), header.get("fingerprint"), header.get("previous")) != mine:
+            mine = (self.recipe_digest, self.fingerprint, self.device, previous.hex())
+            if tuple(header.get(name) for name in ("recipe", "fingerprint", "device", "previous")) != mine:
                 raise DamageError(f"{name} belongs to another run")
             offset = start + checked.whole(header.get("state"), "state", 0, len(body))
             shapes = _shapes(header.get("shapes"), len(body) - offset)

@@ -17,6 +17,7 @@ from .store import Entry, EntryWriter, Store
 @dataclass
 class _Progress:
     fingerprint: str
+    device: str
     blocks: list[FrameFeatures] = field(default_factory=list)
     state: bytes = b""
 
@@ -52,7 +53,7 @@ class MemoryStore(Store):
         assert 0 <= start <= stop <= len(values), f"rows {start} to {stop} of {len(values)}"
         return values[start:stop]
 
-    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
+    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False, device: str = "cpu") -> EntryWriter:
         check_id(entry_id)
         with self._lock:
             if not overwrite and entry_id in self._entries:
@@ -63,8 +64,8 @@ class MemoryStore(Store):
                 )
             self._claims.add(entry_id)
             progress = self._journals.get(entry_id)
-            if progress is None or progress.fingerprint != fingerprint:
-                self._journals[entry_id] = progress = _Progress(fingerprint)
+            if progress is None or (progress.fingerprint, progress.device) != (fingerprint, device):
+                self._journals[entry_id] = progress = _Progress(fingerprint, device)
             return _MemoryWriter(self, entry_id, progress)
 
     def verify(self, entry_id: str) -> list[str]:

@@ -107,8 +107,10 @@ class Store(ABC):
         """Rows [start, stop) of `values`, (stop - start, D) float16."""
 
     @abstractmethod
-    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False) -> EntryWriter:
-        """Claim an entry for writing, resuming its journal when that is of the same recipe and fingerprint.
+    def writer(self, entry_id: str, fingerprint: str, *, overwrite: bool = False, device: str = "cpu") -> EntryWriter:
+        """Claim an entry for writing, resuming its journal when that is of the same recipe, fingerprint and device.
+
+        device: what computes the features; another one rounds in another way, and an entry is of one alone.
 
         Errors: EntryError when another live process holds the claim, or a complete entry stands and not `overwrite`.
         """

@@ -74,7 +74,9 @@ class FeaturesConfig:
     # LAYER:GRID,... in the backbone, each averaged over GRID x GRID cells; pooled: its own output; auto: its own choice
     taps: str = AUTO
     preprocessing: Literal["own", "paper"] = "own"  # scale of the pixels: the network's own, or that of the paper
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: fp32 on a CPU, else fp16 or bf16 if exact
+    # auto: what the store says; for a new one fp32 on a CPU, else fp16 or bf16 if exact. tf32: float32 that CUDA may
+    # multiply with 10 bits
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     # What computes the networks: openvino (of the extra `fast`), on a CPU only, is faster; auto: where it is installed
     engine: Literal["auto", "torch", "openvino"] = "torch"
     view: Literal["plain", "hflip"] = "plain"  # faces as they are, or mirrored, for a second store

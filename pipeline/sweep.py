@@ -15,11 +15,12 @@ from ..cache.csv_cells import to_cells
 from ..configs.load import load_config
 from ..configs.schema import Config
 from ..errors import AffectError, ConfigError, RunError
+from .devices import resolve_device, spread_devices
 from .events import SweepOutcome, SweepPlanned, summary_of
 from .runs.files import read_json, write_json, write_whole
 from .runs.folder import RunFolder
 from .train.train import TrainingSummary, train
-from .workers import Died, Workers, resolve_device, run_all, spread_devices
+from .workers import Died, Workers, run_all
 
 MOST_POINTS = 1000
 SHOWN = ("ccc", "pcc", "rmse")  # the metrics of sweep.csv
@@ -121,7 +122,7 @@ def sweep(
     workers, folder = workers or Workers(), Path(folder)
     grid = expand_grid(words)
     varying = [column for column in range(len(words)) if len({point[column] for point in grid}) > 1]
-    devices = spread_devices(resolve_device(device), workers.jobs)
+    devices = spread_devices(resolve_device(device), workers.jobs_here)
     points = [
         SweepPoint(
             name=_name(number, [point[column] for column in varying]),

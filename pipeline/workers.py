@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from ..errors import ConfigError, DeviceError, first_line
+from ..errors import ConfigError, first_line
 from ..stages.features.heap import share_one_heap
+from .devices import at_home
 
 Value = TypeVar("Value")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
@@ -39,6 +40,11 @@ class Workers:
         A cluster has cores of its own.
         """
         return self.jobs if self.backend != "loky" else max(2, min(self.jobs, tasks, cores()))
+
+    @property
+    def jobs_here(self) -> int:
+        """Processes on this machine, which may share its devices; a cluster's workers look for their own."""
+        return self.jobs if self.backend == "loky" else 1
 
     @property
     def in_process(self) -> bool:
@@ -87,47 +93,15 @@ def let_go(kind: str) -> None:
         delattr(_of_this_thread, kind)
 
 
-def resolve_device(name: str) -> str:
-    """`auto` as the best device here, any other name checked. Errors: DeviceError for one this machine lacks."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"--device {name!r} is no device", hint="--device auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if count <= (device.index or 0):
-            raise DeviceError(
-                f"--device {name}: this machine has {count} CUDA devices", hint="--device auto uses what is there"
-            )
-    elif device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("--device mps: not available here", hint="--device auto uses what is there")
-    elif device.type not in ("cpu", "mps"):
-        raise DeviceError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps", hint="--device auto")
-    return name
-
-
-def spread_devices(device: str, jobs: int) -> list[str]:
-    """One device a worker: with several GPUs, `cuda` becomes `cuda:0`, `cuda:1`, ... in turn."""
-    if device != "cuda" or jobs == 1:
-        return [device] * jobs
-    import torch
-
-    count = max(1, torch.cuda.device_count())
-    return [f"cuda:{worker % count}" for worker in range(jobs)]
-
-
 def run_all(
     workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: Sequence[Any]
 ) -> Generator[Any, None, None]:
     """Every event of `function(task)` for every task, as they come; a `Died` for a task that ends its worker.
 
     `function` is a generator function of this package, and its last event is its answer; from a cluster only the
-    answers come. A death takes along every task under way, and which one caused it is not known: each of those is
-    tried once more, alone. Closing the generator ends the processes here at once; a cluster finishes what it is at.
+    answers come, and its tasks name a device. A death takes along every task under way, and which one caused it is
+    not known: each of those is tried once more, alone. Closing the generator ends the processes here at once; a
+    cluster finishes what it is at.
     """
     if workers.in_process:
         for task in tasks:
@@ -210,10 +184,13 @@ def _answers(
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.pool(len(tasks))
-    threads = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
-    with joined(workers), joblib.parallel_config(workers.backend, **threads):
+    options: dict[str, Any] = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
+    with joined(workers):
+        if workers.backend == "ray" and any(task.device.startswith("cuda") for task in tasks.values()):
+            jobs, options = _ray_gpus(jobs)
         try:
-            yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
+            with joblib.parallel_config(workers.backend, **options):
+                yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
         except Exception as error:
             # Named by word: Dask and Ray may not be installed.
             if DEATHS.isdisjoint(kind.__name__ for kind in type(error).__mro__):
@@ -221,10 +198,26 @@ def _answers(
             raise _WorkerDiedError(str(error).split("\n")[0]) from error
 
 
+def _ray_gpus(jobs: int) -> tuple[int, dict[str, Any]]:
+    """How many processes, and the share of a GPU that each asks for: Ray hides from a process what it did not ask for.
+
+    Errors: ConfigError for a cluster that counts no GPU.
+    """
+    gpus = int(_optional("ray", "ray").cluster_resources().get("GPU", 0))
+    if gpus == 0:
+        raise ConfigError(
+            "the Ray cluster counts no GPU", hint="`ray start --num-gpus N` on each machine, or --device cpu"
+        )
+    jobs = max(2, gpus if jobs == -1 else jobs)  # joblib does the work of one itself
+    return jobs, {"ray_remote_args": {"num_gpus": 10_000 // -(-jobs // gpus) / 10_000}}
+
+
 def _run_one(function: Callable[[Any], Iterator[Any]], number: int, task: Any, channel: Any) -> tuple[int, Any]:
     """The task's answer, in the worker."""
     if channel is not None:  # a process of ours; a cluster's may do other work besides
         own_process()
+    else:
+        task = at_home(task)
     last = None
     for event in function(task):
         if channel is not None and last is not None:

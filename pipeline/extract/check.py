@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from ...cache.records import VideoCheck
 from ...configs.schema import FeaturesConfig
+from ..devices import resolve_device
 from ..events import Planned
-from ..workers import Died, Workers, held, let_go, resolve_device, run_all
+from ..workers import Died, Workers, held, let_go, run_all
 from .videos import Source
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ...configs.schema import FeaturesConfig
-from ..workers import resolve_device
+from ..devices import resolve_device
 
 if TYPE_CHECKING:
     from ...stages.features.layers import BackboneReport

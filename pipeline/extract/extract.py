@@ -15,11 +15,12 @@ from ...cache.opening import create_store, open_store, store_exists
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
 from ...configs.plain_text import cell
-from ...configs.schema import FeaturesConfig
+from ...configs.schema import OPENVINO, TORCH, FeaturesConfig
 from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
+from ..devices import passed_over, resolve_device, spread_devices
 from ..events import Moved, Planned, VideoOutcome
-from ..workers import Died, Workers, held, joined, let_go, resolve_device, run_all, spread_devices
+from ..workers import Died, Workers, held, joined, let_go, run_all
 from .plan import Todo, plan
 from .videos import Source
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ...stages.features.tables.importer import ImportConfig, TableImporter
 
 BUSY_POLL_S = 2.0
+ENGINES = (TORCH, OPENVINO)
 Settings: TypeAlias = "FeaturesConfig | ImportConfig"  # of videos, or of tables of features
 
 
@@ -88,10 +90,13 @@ def extract(
             store = create_store(location, known, store_format, weights)
             steps = list(plan(store, sources, overwrite=overwrite, verify=verify))
         if steps is None or any(isinstance(step, Todo) for step in steps):
-            device = resolve_device(device)
-            store = create_store(location, recipe_of(config, device, workers), store_format, weights)
+            summary.warnings += passed_over(device)
+            device, config = resolve_device(device), _as_stored(config, location)
+            recipe = recipe_of(config, device, workers)
+            store = create_store(location, recipe, store_format, weights)
             if not workers.in_process:
-                let_go("extractor")  # each worker loads its own
+                let_go("extractor")  # each worker loads its own, of what was found here
+                config = _as_recipe(config, recipe)
         if steps is None:
             steps = list(plan(store, sources, overwrite=overwrite, verify=verify))
         every = _extract_all(store, sources, steps, config, device=device, workers=workers)
@@ -131,6 +136,23 @@ def _write_failures(summary: ExtractionSummary) -> None:
         summary.warnings.append(named(error, path).message)
 
 
+def _as_stored(config: Settings, location: str) -> Settings:
+    """The settings with the store, where there is one, asked what `auto` is: another machine would choose another."""
+    return _as_recipe(config, open_store(location).recipe) if store_exists(location) else config
+
+
+def _as_recipe(config: Settings, recipe: Recipe) -> Settings:
+    """The settings with the recipe's words in the place of `auto`; unknown words are left to be refused."""
+    if not isinstance(config, FeaturesConfig):
+        return config
+    from ...stages.features.prepare import PRECISIONS
+
+    precision, engine = recipe.fields.get("precision"), recipe.fields.get("engine", TORCH)
+    if config.precision == "auto" and precision in PRECISIONS:
+        config = replace(config, precision=precision)
+    return replace(config, engine=engine) if config.engine == "auto" and engine in ENGINES else config
+
+
 def recipe_of(config: Settings, device: str, workers: Workers | None = None) -> Recipe:
     """What would make the features of a store under these settings. Errors: ConfigError, WeightsError."""
     return extractor_of(config, device, (workers or Workers()).threads).recipe
@@ -166,7 +188,7 @@ def _extract_all(
             yield Planned(len(todo))
         if not todo:
             return
-        devices = spread_devices(device, workers.jobs)
+        devices = spread_devices(device, workers.jobs_here)
         tasks = [
             ExtractionTask(
                 step.source, store.location, config, devices[number % len(devices)], workers.threads, step.replaces
@@ -214,7 +236,7 @@ def extract_into(
             raise VideoError(f"{source.path} is not a file that can be read; expected {expected}")
         found = stamp(source.path, *source.part)
         mark = fingerprint(source.path, *source.part)
-        with store.writer(source.id, mark, overwrite=overwrite) as writer:
+        with store.writer(source.id, mark, overwrite=overwrite, device=extractor.hardware) as writer:
             reading = extractor.stream(source.path, writer.state, writer.frames, *source.how)
             with contextlib.closing(reading) as stream:
                 for block, state in stream:

@@ -17,12 +17,13 @@ from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
 from ...configs.schema import Method
 from ...errors import UNNAMED, AffectError, InputError, named
+from ..devices import passed_over, resolve_device
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
 from ..extract.plan import Todo, plan
 from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
-from ..workers import Workers, resolve_device
+from ..workers import Workers
 from .features import check_features, features_config, open_stores, store_locations
 from .inputs import MEMORY, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
@@ -53,12 +54,11 @@ def predict(
     stored as it is. Errors: InputError and its kinds, before the first event and before anything is made on disk.
     """
     options = options or PredictOptions()
-    private = options.key_file is not None
-    location = str(store) if store is not None else MEMORY if private else default_store(Path(output))
-    device = resolve_device(options.device)
+    location = str(store) if store is not None else MEMORY if options.key_file else default_store(Path(output))
+    device, notes = resolve_device(options.device), passed_over(options.device)
     jobs = 1 if location == MEMORY else options.jobs  # there one video follows the other
     words = [str(video) for video in videos]
-    yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs))
+    yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs), notes)
 
 
 def predict_frame(
@@ -119,7 +119,7 @@ def predict_video(
 
 
 def _predict(
-    words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions
+    words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions, notes: Sequence[str] = ()
 ) -> Generator[PredictEvent, None, None]:
     """As `predict`, with loaded runs and a device that is there."""
     scorer = Scorer(runs, options.device, options.subject, options.stride, options.method)
@@ -143,8 +143,8 @@ def _predict(
         warnings=scorer.warnings,
         range_check=scorer.range_check,
     )
-    if options.key_file is None:  # else names are not shown
-        yield from (Step(f"note: {words}") for words in inputs.left_out)
+    left_out = inputs.left_out if options.key_file is None else ()  # else names are not shown
+    yield from (Step(f"note: {words}") for words in (*notes, *left_out))
     for where, run in dict(zip(locations, runs, strict=True)).items():
         if where != locations[0]:
             # A video that fails here has no entry in this store, so it fails again where it is scored.

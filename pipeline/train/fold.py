@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import distributed
 
 from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
@@ -30,6 +29,7 @@ from ...stages.temporal.centring import ccc_by_centre, one_span_each, span_featu
 from ...stages.temporal.ensemble import Ensemble, LinearScores, blended
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec, TemporalModel
+from ...stages.temporal.ranks import rank
 from ...stages.temporal.ridge import Ridge, fit_ridge
 from ...stages.temporal.score import fit_reference, score_clips
 from ...stages.temporal.splits import Fold, people_by_row
@@ -108,7 +108,7 @@ def _fit_and_score(task: FoldTask, data: TrainingSet) -> Generator[EpochDone | F
     check_targets_vary(data.manifest, fold.train)
     state = task.folder / UNFINISHED
     fits = _begun(task, data, sides, RunFolder(task.run).own(state))
-    if distributed.is_initialized() and distributed.get_rank() > 0:
+    if rank() > 0:
         for fit in fits:
             for _ in fit.epochs():  # the first rank tells of them and writes
                 pass

@@ -1,15 +1,13 @@
 """`affect train-temporal`: a store and a label table to a run with its models, predictions and metrics."""
 
 import contextlib
-import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import distributed
 
 from ...cache.csv_cells import to_cells
@@ -22,11 +20,13 @@ from ...configs.schema import Config
 from ...configs.trust import allowed
 from ...errors import AffectError
 from ...stages.features.recipe import settings_of
+from ...stages.temporal.ranks import all_came, rank, ranks, world
 from ...stages.temporal.splits import Fold, make_folds
 from ...stages.views.offer import centring_offer
+from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
-from ..workers import Died, Workers, joined, resolve_device, run_all, spread_devices
+from ..workers import Died, Workers, joined, run_all
 from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .leaks import check_recordings
@@ -79,7 +79,7 @@ def train(
     """
     started = time.monotonic()
     workers, labels, run = workers or Workers(), Path(labels), Path(run)
-    with joined(workers), _ranks(resolve_device(device)) as place:
+    with joined(workers), ranks(resolve_device(device)) as place:
         data = build_training_set(store, labels, config, place, mirrored)
         # Stage one of this run is what the store holds, whatever the configuration says. A store that names code
         # would have its run name it, so its words are asked for again.
@@ -101,7 +101,7 @@ def train(
         left = [fold for fold in folds if fold.name not in done]
         epochs = config.loss.contrastive_epochs + config.training.epochs
         yield FoldsPlanned(len(left), epochs * config.training.seeds, data.manifest.understood)
-        devices = spread_devices(place, workers.jobs)
+        devices = spread_devices(place, workers.jobs_here)
         tasks = [
             FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)
             for number, fold in enumerate(left)
@@ -112,20 +112,22 @@ def train(
                 if isinstance(event, FoldOutcome):
                     outcomes.append(event)
                 yield event
-        metrics, records = _write_results(folder, config, data, folds, outcomes) if _first_rank() else (None, ())
+        metrics, records = _write_results(folder, config, data, folds, outcomes) if rank() == 0 else (None, ())
     offer = centring_offer(config.clips.centre, [record.ridge_ccc for record in records])
     seconds = time.monotonic() - started
-    yield TrainingSummary(
-        run, _warnings(data, folds), tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size, offer
-    )
+    said = (*_warnings(data, folds), *passed_over(device))
+    yield TrainingSummary(run, said, tuple(outcomes), tuple(done), data.skipped, metrics, seconds, size, offer)
 
 
 def _run_folds(
     tasks: Sequence[FoldTask], workers: Workers, data: TrainingSet
 ) -> Generator[EpochDone | FoldOutcome, None, None]:
-    if workers.in_process or len(tasks) == 1 or distributed.is_initialized():
+    if workers.in_process or len(tasks) == 1 or world() > 1:
         for task in tasks:
-            yield from run_fold(task, data)
+            for event in run_fold(task, data):
+                if isinstance(event, FoldOutcome):
+                    all_came(str(task.folder), event.reason)
+                yield event
         return
     with contextlib.closing(run_all(workers, run_fold, tasks)) as events:
         for event in events:
@@ -181,33 +183,12 @@ def _write_results(
     return metrics, tuple(records.values())
 
 
-@contextlib.contextmanager
-def _ranks(device: str) -> Iterator[str]:
-    """The device of this process; under torchrun, with the process group that its batches are spread over."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield device
-        return
-    if device == "cuda":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-        torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield device
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
-
-
-def _first_rank() -> bool:
-    return not distributed.is_initialized() or distributed.get_rank() == 0
-
-
 def _first_rank_creates(run: Path, config: Config, environment: dict[str, Json], resume: bool) -> RunFolder:
     """The run's folder. Every rank leaves with the first one's error, so that none waits for the others."""
     if not distributed.is_initialized():
         return RunFolder.create(run, config, environment, resume)
     said: list[Exception | None] = [None]
-    if _first_rank():
+    if rank() == 0:
         try:
             RunFolder.create(run, config, environment, resume)
         except AffectError as error:

@@ -8,6 +8,8 @@ from ...cache.records import Array
 from ...configs.schema import OPENVINO, TORCH
 from ...errors import InputError
 from .backbones.load import Backbone
+from .device.batches import Batches
+from .device.rounding import float32
 from .engines.openvino import Compiled
 from .prepare import prepare
 
@@ -28,16 +30,16 @@ class Embedder:
         compiled = engine == OPENVINO
         self._backbone = prepare(backbone, device, "fp32" if compiled else self.precision)
         self._compiled = Compiled(_Features(self._backbone), self.precision) if compiled else None
-        self.batch = cpu_batch(self._backbone) if self.device.type == "cpu" else 256
+        self.batches = Batches(cpu_batch(self._backbone) if self.device.type == "cpu" else 256, self.device)
 
     def embed(self, crops: Array) -> Array:
         """(R, D) float16 of (R, S, S, 3) uint8 RGB.
 
-        Errors: InputError where float16 cannot hold a feature, or all of them would vanish in it.
+        Errors: InputError where float16 cannot hold a feature, or all of them would vanish in it; VideoError where the
+        device's memory has no room for one crop.
         """
-        values = np.zeros((len(crops), self.feature_size), np.float16)
-        for start in range(0, len(crops), self.batch):
-            features = self._run(torch.from_numpy(crops[start : start + self.batch]))
+        values, start = np.zeros((len(crops), self.feature_size), np.float16), 0
+        for features in self.batches.run(self._run, crops):
             largest = float(np.abs(features).max())
             if not _SMALLEST <= largest <= _LARGEST:
                 raise InputError(
@@ -45,12 +47,17 @@ class Embedder:
                     f"between {_SMALLEST:.2g} and {_LARGEST:.0f}, which float16 holds",
                     hint="--weights FILE with trained weights, --set features.precision=fp32, or another backbone",
                 )
-            values[start : start + self.batch] = features
+            values[start : start + len(features)] = features
+            start += len(features)
         return values
 
-    def _run(self, images: torch.Tensor) -> Array:
-        with torch.inference_mode():
-            pixels = self._backbone.preprocess(images.to(self.device, non_blocking=True))
+    def notes(self) -> list[str]:
+        """What is to be said of features made from here on."""
+        return self.batches.notes("crops")
+
+    def _run(self, images: Array) -> Array:
+        with float32(self.device, tf32=self.precision == "tf32"), torch.inference_mode():
+            pixels = self._backbone.preprocess(torch.from_numpy(images).to(self.device, non_blocking=True))
             if self._compiled is not None:
                 return self._compiled(pixels.contiguous().numpy())[0]
             features = self._backbone(pixels.contiguous(memory_format=torch.channels_last))
@@ -84,7 +91,8 @@ def choose_precision(backbone: Backbone, device: str) -> str:
     """The precision that `auto` stands for: fp32 on a CPU; elsewhere the first of fp16 and bf16 that is exact enough.
 
     Exact enough: its error is at most 5 % of the change a face's features make when it turns by two degrees, which is
-    about a step of one video frame. Measured on a fixed picture, so that it does not depend on the videos.
+    about a step of one video frame. Measured on a fixed picture, so that it does not depend on the videos. One in which
+    the network does not run, or overflows, is not exact enough.
     """
     if torch.device(device).type == "cpu":
         return "fp32"
@@ -92,7 +100,10 @@ def choose_precision(backbone: Backbone, device: str) -> str:
     reference = Embedder(backbone, device, "fp32").embed(pictures).astype(np.float32)
     change = np.linalg.norm(np.diff(reference, axis=0), axis=1).mean()
     for precision in ("fp16", "bf16"):
-        values = Embedder(backbone, device, precision).embed(pictures).astype(np.float32)
+        try:
+            values = Embedder(backbone, device, precision).embed(pictures).astype(np.float32)
+        except (InputError, RuntimeError):
+            continue
         error = np.linalg.norm(values - reference, axis=1).mean()
         if error <= _SHARE_OF_CHANGE * change:
             return precision

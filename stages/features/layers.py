@@ -65,7 +65,7 @@ def examine(config: FeaturesConfig, device: str = "cpu") -> BackboneReport:
         whole = copy.deepcopy(backbone)
         whole.tapping = Tapping(whole.net, (POOLED_TAP,), backbone.tapping.places, backbone.name)
         ready = prepare(whole, device, embedder.precision)
-        batch = 1 if backbone.one_by_one else embedder.batch
+        batch = 1 if backbone.one_by_one else embedder.batches.size
         return BackboneReport(
             backbone=backbone.name,
             taps=spell_taps(backbone.taps),
@@ -88,7 +88,8 @@ def _faces(backbone: Backbone, count: int) -> Tensor:
 
 def _embedding_ms(embedder: Embedder) -> float:
     pictures = turning_picture(embedder.size_px)
-    crops = pictures.repeat(-(-embedder.batch // len(pictures)), 0)[: embedder.batch]
+    size = embedder.batches.size
+    crops = pictures.repeat(-(-size // len(pictures)), 0)[:size]
     embedder.embed(crops)
     seconds = []
     for _ in range(PASSES):

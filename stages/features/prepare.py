@@ -11,13 +11,13 @@ from ...errors import ConfigError, DeviceError, first_line
 from .backbones.load import Backbone
 
 Run = tuple[str, nn.Module, Tensor]  # a layer's name, the layer, and what it gave
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 EARLY = 3  # convolutions, at most, that are a network's first ones (see exact_layers)
 FUSION_TOLERANCE = 1e-4  # largest change of a feature, relative to the features' spread
 
 
 def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp32") -> Backbone:
-    """A copy of the backbone on that device in that precision ("fp32", "bf16" or "fp16"); features stay float32.
+    """A copy of the backbone on that device in that precision, of PRECISIONS; features stay float32.
 
     Errors: ConfigError for another precision, DeviceError for a device this machine does not have.
     """
@@ -33,18 +33,41 @@ def prepare(backbone: Backbone, device: str | torch.device, precision: str = "fp
     if torch.device(device).type == "cpu":
         optimise_for_cpu(ready)
     dtype = PRECISIONS[precision]
-    exact = exact_layers(ready) if dtype == torch.bfloat16 else {}
-    # The scale's mean and standard deviation stay float32: bf16 would round 131.0912 to 131.
-    ready.net.to(dtype=dtype)
-    ready.input_dtype = torch.float32 if exact else dtype
-    for name, layer in exact.items():
-        ready.net.set_submodule(name, layer)
-    if exact:
-        for layer in ready.net.modules():
-            if _owns_weights(layer):
-                layer.register_forward_pre_hook(_match_type)
+    if dtype != torch.float32:
+        cast = _cast(copy.deepcopy(ready), dtype)
+        if _runs(cast):
+            ready = cast
+        else:  # numbers in its graph stay float32, as in transformers from ONNX files
+            ready.autocast = dtype
     ready.net.to(memory_format=torch.channels_last)
     return ready
+
+
+def _cast(backbone: Backbone, dtype: torch.dtype) -> Backbone:
+    """The backbone with its network in that type, but for layers that stay exact."""
+    exact = exact_layers(backbone) if dtype == torch.bfloat16 else {}
+    # The scale's mean and standard deviation stay float32: bf16 would round 131.0912 to 131.
+    backbone.net.to(dtype=dtype)
+    backbone.input_dtype = torch.float32 if exact else dtype
+    for name, layer in exact.items():
+        backbone.net.set_submodule(name, layer)
+    if exact:
+        for layer in backbone.net.modules():
+            if _owns_weights(layer):
+                layer.register_forward_pre_hook(_match_type)
+    return backbone
+
+
+def _runs(backbone: Backbone) -> bool:
+    """Whether the network takes an image in its type."""
+    try:
+        with torch.no_grad():
+            backbone(_probe(backbone))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return False
+    return True
 
 
 def exact_layers(backbone: Backbone) -> dict[str, nn.Module]:

@@ -14,6 +14,7 @@ from ...errors import VideoError
 from .backbones.load import load_backbone
 from .background import Background
 from .blocks import ELSEWHERE, ON_CPU, REMOVE_JOURNAL, Progress, blocks, kept_frames, segments
+from .device.rounding import hardware
 from .embed import Embedder
 from .engines.openvino import resolve_engine
 from .faces.cuts import CutFinder, NoCuts
@@ -46,7 +47,7 @@ class FeatureExtractor:
         """`threads` embed that many blocks at once, and each of them computes alone."""
         self.threads = threads
         self.config = config
-        self.device = device
+        self.device, self.hardware = device, hardware(device)
         with one_thread():
             backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
             engine = resolve_engine(config.engine, device, config.precision)
@@ -61,6 +62,10 @@ class FeatureExtractor:
         detector_sha256 = self.detector.sha256 if self.detector else None
         self.recipe = make_recipe(config, backbone.description(), self.embedder.precision, detector_sha256, engine)
         self.versions = {name: metadata.version(name) for name in _PACKAGES}
+
+    def notes(self) -> list[str]:
+        """What is to be said of the features besides."""
+        return [note for part in (self.embedder, self.detector) if part is not None for note in part.notes()]
 
     def stream(self, path: Path, state: bytes = b"", frames: int = 0, *how: str) -> "VideoStream":
         """The features of the video at `path`, from its start or from behind the block that came with `state`.
@@ -150,7 +155,12 @@ class VideoStream:
             cut_short=video.cut_short,
             persons=self._follower.persons(),
             tracks=self._follower.facts(),
-            warnings=(*video.problems(), *self._follower.problems(self._with_face, self._frames), *video.notes()),
+            warnings=(
+                *video.problems(),
+                *self._follower.problems(self._with_face, self._frames),
+                *video.notes(),
+                *self._extractor.notes(),
+            ),
             versions=self._extractor.versions,
             device=self._extractor.device,
         )

@@ -128,9 +128,9 @@ class FeatureTable:
             for video in range(len(self.ids)):
                 begin, end = int(self.frames.first[video]), int(self.frames.first[video + 1])
                 seen = begin + np.flatnonzero(self.valid[begin:end])
-                total = torch.zeros(self.feature_size, dtype=torch.float64, device=self.device)
+                total = torch.zeros(self.feature_size, dtype=torch.float64)  # on the CPU: not every device has float64
                 for piece in np.split(seen, range(READ_FRAMES, len(seen), READ_FRAMES)):
-                    total += self.values(torch.from_numpy(piece))[0].double().sum(0)
+                    total += self.values(torch.from_numpy(piece))[0].cpu().double().sum(0)
                 means[video] = (total / max(1, len(seen))).float()
             self._means = means
         return self._means

@@ -18,8 +18,9 @@ from .clips import ClipBatch, ClipTable
 from .ensemble import Ensemble
 from .losses import SingleTargetWarning, contrastive, loss_parts
 from .metrics import mean_ccc
-from .model import ModelSpec, TemporalModel
+from .model import ModelSpec, Scores, TemporalModel
 from .optimizer import first_layer_rate, learning_rate, make_optimizer, set_learning_rate
+from .ranks import rank, world
 from .scaling import floored_spread
 from .score import score_clips
 from .windows import SpanWindows, draw_starts, windows_at
@@ -127,7 +128,7 @@ class Fit:
         started = time.perf_counter()
         number = epoch + (self.loss.contrastive_epochs if phase == "supervised" else 0)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(_mixed(self.seed, number, _rank()))
+            torch.manual_seed(_mixed(self.seed, number, rank()))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SingleTargetWarning)  # said once for the run, not once a batch
                 parts, rate = self._pass(phase, np.random.default_rng([self.seed, number]))
@@ -175,7 +176,7 @@ class Fit:
             set_learning_rate(self.optimizer, rate, first_layer)
             self.optimizer.zero_grad(set_to_none=True)
             for batch in group:
-                losses = self._losses(phase, tables, rank_part(batch, _rank(), _world()), generator)
+                losses = self._losses(phase, tables, rank_part(batch, rank(), world()), generator)
                 (losses[0] / len(group)).backward()  # type: ignore[no-untyped-call]
                 totals += losses.detach()
             if self.training.clip_norm:
@@ -200,7 +201,7 @@ class Fit:
         with autocast:
             if phase == "contrastive":
                 views = [_view(table.batch(numbers)) for table in (tables[0], tables[-1])]
-                embeddings = [self._network(view).embedding for view in views]
+                embeddings = self._network(*views)
                 loss = contrastive(embeddings[0], embeddings[1], self.loss.contrastive_temperature)
                 return torch.stack([loss, torch.zeros_like(loss), torch.zeros_like(loss)])
             table = tables[-1] if len(tables) > 1 and generator.random() < 0.5 else tables[0]
@@ -216,7 +217,7 @@ class Fit:
         model, size = Ensemble([self.model]).eval(), self.training.batch_size
         prediction = score_clips([model], self.data.clips, self.data.validation, size).mean
         score = mean_ccc(prediction, self.data.labels[self.data.validation])
-        if _world() > 1:
+        if world() > 1:
             shared = torch.tensor([score], dtype=torch.float64, device=self.device)
             distributed.broadcast(shared, 0)
             score = float(shared)
@@ -235,8 +236,8 @@ def standardise(model: TemporalModel, clips: ClipTable, numbers: Array) -> None:
         values, seen = clips.table.values(torch.from_numpy(frames[start : start + 4096]))
         rows = values[seen].float()
         count += len(rows)
-        total += rows.sum(0).double().cpu().numpy()
-        squares += rows.square().sum(0).double().cpu().numpy()
+        total += rows.sum(0).cpu().double().numpy()
+        squares += rows.square().sum(0).cpu().double().numpy()
     if count:
         mean = total / count
         spread = floored_spread(mean, squares / count)
@@ -268,18 +269,25 @@ def _view(batch: ClipBatch) -> ClipBatch:
     )
 
 
+class _ForLoss(nn.Module):
+    """What a loss needs of the model, and nothing else, in one call: DDP waits for gradients of all that it returns."""
+
+    def __init__(self, model: TemporalModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *batches: ClipBatch) -> Scores | list[Tensor]:
+        """The scores of one batch; of several views of one, their embeddings."""
+        if len(batches) == 1:
+            scores: Scores = self.model(batches[0])
+            return scores
+        return [self.model(batch).embedding for batch in batches]
+
+
 def _parallel(model: TemporalModel) -> nn.Module:
-    if _world() == 1:
-        return model
-    return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
-
-
-def _rank() -> int:
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-
-
-def _world() -> int:
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    if world() == 1:
+        return _ForLoss(model)
+    return nn.parallel.DistributedDataParallel(_ForLoss(model), find_unused_parameters=True)
 
 
 def _mixed(*numbers: int) -> int:

@@ -89,7 +89,8 @@ class ReferenceDistribution(nn.Module):
 
     def _set_axes(self, rows: Tensor, most: int) -> None:
         mean = rows.mean(0)
-        energy, directions = _principal_axes((rows - mean).double())
+        # On the CPU: they are few, and not every device has float64.
+        energy, directions = _principal_axes((rows - mean).cpu().double())
         floor = 1e-6 * float(energy.sum().clamp(min=1e-12))
         kept = min(most, len(self.variance), int((energy > floor).sum()))
         self.mean.copy_(mean)

@@ -179,6 +179,17 @@ class StoreContract:
             writer.commit(info)
         assert_same(store.read("a.mp4"), FrameFeatures.concatenate(blocks))
 
+    def test_a_journal_begun_on_another_device_is_begun_again(self, store: Store, draw: Any, info: VideoInfo) -> None:
+        with store.writer("a.mp4", info.fingerprint, device="one card") as writer:
+            writer.append(draw(10, 12), b"one")
+        with self.again(store).writer("a.mp4", info.fingerprint, device="one card") as writer:
+            assert (writer.frames, writer.state) == (10, b"one")
+        with self.again(store).writer("a.mp4", info.fingerprint, device="another card") as writer:
+            assert (writer.frames, writer.rows, writer.state) == (0, 0, b"")
+            writer.append(draw(5, 4, seed=1), b"other")
+            writer.commit(info)
+        assert_same(store.read("a.mp4"), draw(5, 4, seed=1))
+
     def test_progress_of_another_video_is_not_resumed(self, store: Store, draw: Any, info: VideoInfo) -> None:
         with store.writer("a.mp4", "another") as writer:
             writer.append(draw(10, 12), b"one")

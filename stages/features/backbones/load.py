@@ -37,6 +37,7 @@ class Backbone(nn.Module):
         self.weights_name = network.weights_name
         self.preprocessing = preprocessing
         self.input_dtype = torch.float32  # of the network's first layer; features are float32 whatever it is
+        self.autocast: torch.dtype | None = None  # for a network that does not run with all of it in another type
         self.notes = dict(network.notes)
         self.net = network.net
         scale = network.paper_scale if preprocessing == "paper" else network.scale
@@ -93,7 +94,8 @@ class Backbone(nn.Module):
         return self
 
     def _run(self, images: Tensor) -> Tensor:
-        return self.tapping.run(self.net, images.to(self.input_dtype))
+        with torch.autocast(images.device.type, self.autocast, enabled=self.autocast is not None):
+            return self.tapping.run(self.net, images.to(self.input_dtype))
 
     def _images(self, count: int) -> Tensor:
         """(N, 3, S, S): noise, on the network's device."""

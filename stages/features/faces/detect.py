@@ -7,6 +7,8 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -16,6 +18,8 @@ from torchvision.ops import batched_nms
 
 from ....cache.records import Array
 from ....configs.schema import OPENVINO, TORCH
+from ..device.batches import Batches
+from ..device.rounding import float32
 from ..engines.openvino import Compiled
 from .detector_file import detector_file
 
@@ -24,6 +28,7 @@ _MULTIPLE = 32  # the network's input sides are multiples of this
 LONGEST_PX = 640  # of an input side, or its width where that is more
 _NMS_IOU = 0.3
 _CPU_BATCH = 4  # pictures; larger activations leave the cache and run slower
+_MOST_BATCH = 64  # pictures elsewhere
 FLOOR_SCORE = 0.2  # below this nothing is called a face, not even an unsure one
 LEAST_FACE_RATE = 0.2  # share of the frames; a video that shows a face in fewer is probably not one of a face
 
@@ -59,6 +64,7 @@ class CenterFace:
         self.floor = floor
         data = detector_file().read_bytes()
         self.sha256 = hashlib.sha256(data).hexdigest()
+        self._batches = Batches(_CPU_BATCH if self.device.type == "cpu" else _MOST_BATCH, self.device)
         self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
         self._compiled = Compiled(self._net) if engine == OPENVINO else None
 
@@ -75,12 +81,15 @@ class CenterFace:
         for number, image in enumerate(images):
             by_shape.setdefault(image.shape, []).append(number)
         for alike in by_shape.values():
-            step = _CPU_BATCH if self.device.type == "cpu" else len(alike)
-            for start in range(0, len(alike), step):
-                numbers = alike[start : start + step]
-                batch = self._detect_alike([images[number] for number in numbers], width_px, longest_px)
-                found.update(zip(numbers, batch, strict=True))
+            batches = self._batches.run(
+                partial(self._detect_alike, width_px=width_px, longest_px=longest_px), [images[n] for n in alike]
+            )
+            found.update(zip(alike, chain.from_iterable(batches), strict=True))
         return [found[number] for number in range(len(images))]
+
+    def notes(self) -> list[str]:
+        """What is to be said of faces found from here on."""
+        return self._batches.notes("pictures")
 
     def _detect_alike(self, images: Sequence[Array], width_px: int, longest_px: int) -> list[Detections]:
         height, width = images[0].shape[:2]
@@ -88,7 +97,7 @@ class CenterFace:
         batch = np.zeros((len(images), outer[1], outer[0], 3), np.uint8)
         for number, image in enumerate(images):
             batch[number, : inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
-        with torch.inference_mode():
+        with float32(self.device), torch.inference_mode():
             pixels = torch.from_numpy(batch).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
             if self._compiled is None:
                 maps = self._net(pixels.float().contiguous(memory_format=torch.channels_last))

@@ -65,6 +65,7 @@ class TableImporter:
         self.config = config
         self.recipe = config.recipe
         self.versions = {name: metadata.version(name) for name in _PACKAGES}
+        self.hardware = "cpu"  # tables are read alike on any
         self._last: tuple[object, Columns] | None = None
 
     def stream(self, path: Path, state: bytes, frames: int, video: str, how: str) -> "TableStream":

@@ -47,16 +47,12 @@ def cosines(first: Array, second: Array) -> Array:
 def test_features_are_those_of_torch_at_any_size_of_a_batch(name: str, weights: str | None, taps: str) -> None:
     backbone = load_backbone(name, weights, "own", taps)
     pictures = turning_picture(backbone.input_size)
-    plain, fast = (
-        Embedder(backbone, "cpu", "fp32", word)._run(torch.from_numpy(pictures)) for word in ("torch", "openvino")
-    )
+    plain, fast = (Embedder(backbone, "cpu", "fp32", word)._run(pictures) for word in ("torch", "openvino"))
     assert fast.shape == plain.shape and fast.dtype == np.float32
     np.testing.assert_allclose(fast, plain, atol=1e-4 * plain.std())
     embedder = Embedder(backbone, "cpu", "fp32", "openvino")
     for count in (1, 3, 8):
-        np.testing.assert_allclose(
-            embedder._run(torch.from_numpy(pictures[:count])), plain[:count], atol=1e-4 * plain.std()
-        )
+        np.testing.assert_allclose(embedder._run(pictures[:count]), plain[:count], atol=1e-4 * plain.std())
 
 
 def test_bf16_keeps_the_features_where_this_cpu_has_it() -> None:

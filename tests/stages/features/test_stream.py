@@ -32,6 +32,9 @@ class MeanColour(Embedder):
         self.size_px = 36
         self.feature_size = 27
 
+    def notes(self) -> list[str]:
+        return []
+
     def embed(self, crops: Array) -> Array:
         means: Array = crops.reshape(len(crops), 3, 12, 3, 12, 3).astype(np.float32).mean((2, 4))
         features: Array = means.reshape(len(crops), 27).astype(np.float16)
@@ -241,7 +244,7 @@ def test_a_thread_runs_only_so_far_ahead() -> None:
 
 def test_depthwise_networks_embed_in_fours_on_a_cpu_and_others_in_sixteens() -> None:
     backbones = load_backbone("efficientnet-lite0"), load_backbone("resnet18", "random")
-    assert [Embedder(backbone).batch for backbone in backbones] == [2, 16]
+    assert [Embedder(backbone).batches.size for backbone in backbones] == [2, 16]
 
 
 def test_a_state_of_another_length_is_refused(videos: dict[str, Path]) -> None:

@@ -147,7 +147,7 @@ def test_every_frame_of_a_turning_face_keeps_its_direction_in_bf16(lite0: Backbo
 
 
 def test_unusable_precisions_and_devices_are_refused(squeezenet: Backbone) -> None:
-    with pytest.raises(ConfigError, match="fp32, bf16, fp16"):
+    with pytest.raises(ConfigError, match="fp32, tf32, bf16, fp16"):
         prepare(squeezenet, "cpu", "int8")
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="cuda"):

@@ -1,0 +1,170 @@
+"""Whole commands on a device that is not there: every tensor is where it has to be, and the numbers are the CPU's."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from affect.cache import open_store
+from affect.configs.load import load_config
+from affect.configs.schema import FeaturesConfig
+from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
+from affect.pipeline.events import Moved, VideoOutcome, summary_of
+from affect.pipeline.extract import extract as extract_module
+from affect.pipeline.extract.extract import ExtractionSummary, ExtractionTask, extract, extractor_of
+from affect.pipeline.extract.videos import find_videos
+from affect.pipeline.predict.predict import predict_frame
+from affect.pipeline.train.train import TrainingSummary, train
+from affect.pipeline.workers import Workers
+from affect.tests.generated import GeneratedData, generated_features
+from affect.tests.simulated_device import Simulated, simulated
+
+KINDS: dict[str, dict[str, Any]] = {"cuda": {}, "mps": {"has_float64": False}}
+TINY = (
+    "model.width=16", "model.heads=2", "model.layers=1", "model.feed_forward=32", "clips.context=1",
+    "training.epochs=2", "training.batch_size=16", "evaluation.test_subjects=[s0000,s0001]",
+)  # fmt: skip
+MORE = {
+    "as it comes": (),
+    "bf16": ("training.precision=bf16", "training.accumulate=2", "training.seeds=1"),
+    "contrastive": ("loss.contrastive_epochs=1", "training.seeds=1", "clips.context=0"),
+    "other losses": ("training.optimizer=sgd", "loss.label_similarity=distance", "training.standardise=false"),
+    "centred": ("clips.centre=person", "training.keep=best", "training.refit=false"),
+}
+
+
+def test_the_simulated_device_refuses_what_a_real_one_refuses() -> None:
+    with simulated() as machine:
+        there, here = torch.ones(3, device="cuda"), torch.ones(3)
+        assert isinstance(there, Simulated) and there.device == torch.device("cuda:0")
+        with pytest.raises(RuntimeError, match="two devices"):
+            there + here
+        with pytest.raises(TypeError, match="numpy"):
+            there.numpy()
+        assert (there + torch.tensor(2.0)).cpu().tolist() == [3.0] * 3, "a number of the host may join"
+        assert machine.computed == 1
+    assert not torch.cuda.is_available() and type(torch.ones(1)) is torch.Tensor, "nothing of it is left"
+    with simulated("mps", has_float64=False), pytest.raises(TypeError, match="float64"):
+        torch.ones(3, device="mps").double()
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A store and its label table, of six people."""
+    folder = tmp_path_factory.mktemp("generated")
+    data = GeneratedData(subjects=6, video_frames=(96, 96), noise=0.3, missing=0.1)
+    generated_features(folder / "store", folder / "labels.csv", data)
+    return str(folder / "store"), folder / "labels.csv"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("more", MORE)
+def test_training_and_scoring_keep_their_tensors_together(
+    generated: tuple[str, Path], tmp_path: Path, kind: str, more: str
+) -> None:
+    store, labels = generated
+    config = load_config(None, [*TINY, *MORE[more]])
+    with simulated(kind, **KINDS[kind]) as machine:
+        summary = summary_of(train(store, labels, tmp_path / "run", config, device=kind), TrainingSummary)
+        assert [outcome.reason for outcome in summary.outcomes] == [""]
+        assert machine.computed > 100, "it was computed there"
+        scores = predict_frame("s0000/v000", tmp_path / "run", store=store, device=kind)
+    alone = predict_frame("s0000/v000", tmp_path / "run", store=store, device="cpu")
+    assert np.allclose(scores["valence"], alone["valence"], atol=1e-4) and len(scores) > 3
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two films of a face, two seconds each."""
+    folder = tmp_path_factory.mktemp("films")
+    make_demo_data(folder, 0, DemoDataConfig(splits=(("train", 1), ("test", 1)), seconds=3.0))
+    return folder / "videos"
+
+
+def settings(*words: str) -> FeaturesConfig:
+    return load_config(None, ["features.backbone=timm:test_convnext", "features.weights=random", *words]).features
+
+
+def extracted(films: Path, store: Path, config: FeaturesConfig, device: str) -> ExtractionSummary:
+    return summary_of(extract(find_videos([str(films)]), str(store), config, device=device), ExtractionSummary)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("words", [(), ("features.faces.detector=none", "features.view=hflip")], ids=["faces", "whole"])
+def test_extraction_keeps_its_tensors_together_and_finds_what_the_cpu_finds(
+    films: Path, tmp_path: Path, kind: str, words: tuple[str, ...]
+) -> None:
+    config = settings(*words, "features.precision=fp32")
+    with simulated(kind, **KINDS[kind]) as machine:
+        summary = extracted(films, tmp_path / kind, config, kind)
+        assert [outcome.status for outcome in summary.outcomes] == ["done"] * 2, summary.outcomes
+        assert machine.computed > 100
+    extracted(films, tmp_path / "cpu", config, "cpu")
+    mine, its = open_store(tmp_path / kind), open_store(tmp_path / "cpu")
+    assert mine.recipe == its.recipe and mine.ids() == its.ids()
+    for name in mine.ids():
+        found, wanted = mine.read(name), its.read(name)
+        assert np.array_equal(found.status, wanted.status) and np.array_equal(found.frame, wanted.frame)
+        assert np.allclose(found.box_px, wanted.box_px, atol=0.01)
+        assert np.abs(found.values.astype(float) - wanted.values).max() < 0.01 * np.abs(wanted.values).max()
+        assert mine.info(name).device == kind
+
+
+def test_a_video_that_exhausts_the_memory_fails_alone_and_one_that_needs_smaller_batches_says_so(
+    films: Path, tmp_path: Path
+) -> None:
+    config = settings("features.faces.detector=none", "features.precision=fp32")
+    with simulated(most_images=0) as machine:
+        events = extract(find_videos([str(films)]), str(tmp_path / "store"), config, device="cuda")
+        outcomes = []
+        for event in events:
+            if isinstance(event, VideoOutcome):
+                outcomes.append(event)
+                machine.most_images = 6
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "memory of cuda is exhausted" in outcomes[0].reason and "--jobs" in outcomes[0].reason
+    assert "features may differ by rounding" in outcomes[1].warnings[-1]
+
+
+def test_auto_is_what_the_store_says_and_workers_are_told_what_it_came_to(films: Path, tmp_path: Path) -> None:
+    config = settings("features.faces.detector=none")
+    extracted(films, tmp_path / "cpu", config, "cpu")
+    assert open_store(tmp_path / "cpu").recipe.fields["precision"] == "fp32"
+    with simulated():
+        assert extractor_of(config, "cuda", 1).recipe.fields["precision"] in ("fp16", "bf16"), "a new store would be"
+        summary = extracted(films, tmp_path / "cpu", config, "cuda")
+    assert [outcome.status for outcome in summary.outcomes] == ["skipped"] * 2, "the store is the same one"
+
+
+def test_each_worker_is_told_what_auto_came_to(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def run(workers: Workers, function: object, tasks: list[ExtractionTask]) -> Iterator[VideoOutcome]:
+        told.extend(str(getattr(task.config, "precision", "")) for task in tasks)
+        yield from (VideoOutcome(task.source.id, "", "failed") for task in tasks)
+
+    monkeypatch.setattr(extract_module, "run_all", run)
+    sources = find_videos([str(films)])
+    list(extract(sources, str(tmp_path), settings("features.faces.detector=none"), device="cpu", workers=Workers(2)))
+    assert told == ["fp32"] * 2
+
+
+def test_a_video_begun_on_one_device_is_begun_again_on_another(films: Path, tmp_path: Path) -> None:
+    config = settings("features.faces.detector=none", "features.precision=fp32", "features.sample_fps=source")
+    sources = find_videos([str(films)])[:1]
+
+    def begin(device: str) -> list[str]:
+        """The blocks in the journal after the first one of this call."""
+        with contextlib.closing(extract(sources, str(tmp_path), config, device=device)) as events:
+            assert any(isinstance(event, Moved) for event in events)
+        return sorted(path.name for path in (tmp_path / ".journal").rglob("block-*"))
+
+    assert begin("cpu") == ["block-00000"]
+    with simulated():
+        assert begin("cuda") == ["block-00000"], "not the second one behind a block of the CPU's"
+        summary_of(extract(sources, str(tmp_path), config, device="cuda"), ExtractionSummary)
+    assert open_store(tmp_path).info(sources[0].id).device == "cuda"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cache.picture_rate import picture_rate
 from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
 from ..stages.labels.registry import READERS, REDUCTIONS, SPAN_S, TIME_UNITS, ReaderInput, Reading, reader_of
@@ -75,6 +74,7 @@ def prepare_labels(
     Errors: InputError or ManifestError where there are no tables, more than one fits, no label is left, or a file that
     is no older manifest would be replaced; nothing is written then.
     """
+    from ..cache.picture_rate import picture_rate
     from ..stages.labels.finding import find
 
     root, output, folder = Path(root), Path(output), Path(videos or root)

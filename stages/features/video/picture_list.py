@@ -1,5 +1,6 @@
 """Which pictures make a recording, and the time of each: from their numbers and a rate, or from a table."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -12,7 +13,7 @@ from ....cache.cell_values import decimal_sign, times
 from ....cache.pictures import is_list, series_at
 from ....cache.records import Array
 from ....cache.tables import Table, read_table
-from ....errors import ManifestError, VideoError, listed
+from ....errors import ManifestError, VideoError, listed, shown
 
 MOST_FRAMES = 10_000_000  # a hundred hours: beyond that, a number in a name is no frame's
 RATE_HINT = "--picture-fps 25 says how many pictures there are in a second"
@@ -109,7 +110,7 @@ def _of_table(path: Path) -> PictureList:
         raise VideoError(f"{table.place} has the columns {listed(table.names, 12)}; expected {lacks}", hint=_LIST_HINT)
     if len(table) == 0:
         raise VideoError(f"{table.place} lists no picture; expected some", hint=_LIST_HINT)
-    files = [path.parent / name for name in table.texts(column)]
+    files = [_below(path.parent, name, table.where(row)) for row, name in enumerate(table.texts(column))]
     time_s, said = _times(table, clock)
     if (np.diff(time_s) < 0).any():
         row = int(np.flatnonzero(np.diff(time_s) < 0)[0]) + 1
@@ -119,6 +120,15 @@ def _of_table(path: Path) -> PictureList:
             hint="sort the rows by time; one table for each recording",
         )
     return PictureList(files, time_s - time_s[0], said)
+
+
+def _below(folder: Path, name: str, where: str) -> Path:
+    """A picture that a table, maybe a stranger's, names. Errors: VideoError for one outside the table's folder."""
+    place = Path(os.path.abspath(folder / name))  # noqa: PTH100 - a link in the folder may stay one
+    if not place.is_relative_to(os.path.abspath(folder)):  # noqa: PTH100
+        raise VideoError(f"{where}: {shown(name)} is outside the table's folder; expected a picture below it",
+                         hint="put the table into a folder above the pictures; paths count from there")  # fmt: skip
+    return place
 
 
 def _times(table: Table, column: str) -> tuple[Array, tuple[str, ...]]:

@@ -141,8 +141,8 @@ def test_a_table_of_rates_is_read_by_any_spelling_of_the_recording(tmp_path: Pat
 
 
 def test_check_videos_reads_patterns_and_tables_too(folder: Path, tmp_path: Path) -> None:
-    table = tmp_path / "S05.csv"
-    table.write_text("path,time_s\n" + "".join(f"{folder}/S01/{n:05d}.png,{n / 10}\n" for n in range(1, 11)))
+    table = folder.parent / "S05.csv"
+    table.write_text("path,time_s\n" + "".join(f"{folder.name}/S01/{n:05d}.png,{n / 10}\n" for n in range(1, 11)))
     code, output = say("check-videos", folder / "two" / "left_%d.png", table, "--picture-fps", FPS)
     assert code == 0, output
     assert "2 of 2 can be read" in output

@@ -138,6 +138,20 @@ def test_a_table_that_does_not_say_it_is_refused_with_its_place(text: str, words
         open_video(tmp_path / "S01.csv")
 
 
+@pytest.mark.parametrize("name", ["../secret/1.png", "/etc/hostname", "a/../../secret/1.png", "..", ""])
+def test_a_table_names_no_file_outside_its_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "secret", [1], "{}.png")
+    table = write(tmp_path / "given", [1, 2], "{}.png") / "S01.csv"
+    table.write_text(f"path,time_s\n./1.png,0\nx/../2.png,1\n{name},2\n")
+    if name:
+        monkeypatch.chdir(table.parent)
+        for said in (table, Path("S01.csv"), Path("../given/S01.csv")):
+            with pytest.raises(VideoError, match=r"line 4: .* is outside the table's folder"):
+                open_video(said)
+    else:  # the folder itself, which is no picture
+        assert [damaged for _, _, damaged in read(table)[1]] == [False, False, True]
+
+
 def test_a_picture_that_cannot_be_read_is_a_damaged_frame_that_says_what_it_is(tmp_path: Path) -> None:
     folder = write(tmp_path / "S01", [1, 2, 3, 4, 5, 6], "{}.jpg")
     (folder / "2.jpg").write_bytes((folder / "2.jpg").read_bytes()[:300])

@@ -1,5 +1,6 @@
 """Which device a command takes, and which one each of its workers."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def test_dask_workers_take_devices_of_their_own_machine(work: Callable[[Task], I
         [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as cluster:
         assert cluster.stdout is not None
-        workers = Workers(2, "dask", cluster.stdout.readline().strip())
+        workers = Workers(4, "dask", cluster.stdout.readline().strip())
         with simulated(devices=4):  # on the machine that plans
             devices = spread_devices("cuda", workers.jobs_here)
         tasks = [Task(devices[number % len(devices)], number) for number in range(4)]
@@ -109,7 +110,7 @@ def test_dask_workers_take_devices_of_their_own_machine(work: Callable[[Task], I
 def test_ray_gives_each_worker_a_gpu_of_its_own(work: Callable[[Task], Iterator[object]]) -> None:
     import ray
 
-    ray.init(num_cpus=4, num_gpus=2, log_to_driver=False, logging_level="error", include_dashboard=False)
+    ray.init(num_cpus=4, num_gpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
         told = list(run_all(Workers(2, "ray"), work, [Task("cuda", number) for number in range(4)]))
         cpu = list(run_all(Workers(2, "ray"), work, [Task("cpu", number) for number in range(2)]))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -15,6 +16,7 @@ from .devices import at_home
 Value = TypeVar("Value")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
 DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "RayActorError"}
+LOST_NODE_S, LOST_NODE_TRIES = 10, 2  # Ray gives work to a node that is gone until it has missed some heartbeats
 ANSWER_S = 30  # a scheduler, or a first worker, that takes longer is not there
 Backend = Literal["loky", "dask", "ray"]
 _of_this_thread = threading.local()
@@ -107,9 +109,11 @@ def run_all(
         for task in tasks:
             yield from function(task)
         return
-    rounds = [list(tasks)]
+    more = 0 if workers.backend == "loky" else LOST_NODE_TRIES
+    rounds = [(list(tasks), more)]  # each with how often a lone task may die and be tried again
     while rounds:
-        waiting = dict(enumerate(rounds.pop(0)))
+        together, tries = rounds.pop(0)
+        waiting = dict(enumerate(together))
         alone = len(waiting) == 1
         try:
             with contextlib.closing(_run_together(workers, function, dict(waiting))) as events:
@@ -119,11 +123,14 @@ def run_all(
                     yield event
         except _WorkerDiedError as death:
             left = list(waiting.values())
-            if alone and left:
+            if alone and left and tries:
+                time.sleep(LOST_NODE_S)
+                rounds.insert(0, (left, tries - 1))
+            elif alone and left:
                 yield Died(left[0], f"its worker process died: {death}\nHint: fewer --jobs need less memory")
             else:
                 under_way = workers.pool(len(left))
-                rounds = [[task] for task in left[:under_way]] + [left[under_way:]] + rounds
+                rounds = [*(([task], more) for task in left[:under_way]), (left[under_way:], more), *rounds]
 
 
 def _run_together(
@@ -186,8 +193,8 @@ def _answers(
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.pool(len(tasks))
     options: dict[str, Any] = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
     with joined(workers):
-        if workers.backend == "ray" and any(task.device.startswith("cuda") for task in tasks.values()):
-            jobs, options = _ray_gpus(jobs)
+        if workers.backend == "ray":
+            jobs, options = _ray_share(jobs, any(task.device.startswith("cuda") for task in tasks.values()))
         try:
             with joblib.parallel_config(workers.backend, **options):
                 yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
@@ -198,17 +205,21 @@ def _answers(
             raise _WorkerDiedError(str(error).split("\n")[0]) from error
 
 
-def _ray_gpus(jobs: int) -> tuple[int, dict[str, Any]]:
-    """How many processes, and the share of a GPU that each asks for: Ray hides from a process what it did not ask for.
+def _ray_share(jobs: int, on_gpus: bool) -> tuple[int, dict[str, Any]]:
+    """How many processes, and what each asks for: no more than there are cores, which Ray refuses, and a node may be
+    lost; and a share of a GPU, as Ray hides those that were not asked for.
 
     Errors: ConfigError for a cluster that counts no GPU.
     """
-    gpus = int(_optional("ray", "ray").cluster_resources().get("GPU", 0))
+    found = _optional("ray", "ray").cluster_resources()
+    most, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
+    if not on_gpus:
+        return min(jobs, most), {}
     if gpus == 0:
         raise ConfigError(
             "the Ray cluster counts no GPU", hint="`ray start --num-gpus N` on each machine, or --device cpu"
         )
-    jobs = max(2, gpus if jobs == -1 else jobs)  # joblib does the work of one itself
+    jobs = min(most, max(2, gpus if jobs == -1 else jobs))  # joblib does the work of one itself
     return jobs, {"ray_remote_args": {"num_gpus": 10_000 // -(-jobs // gpus) / 10_000}}
 
 
@@ -278,7 +289,8 @@ def _dask_cluster(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ray_cluster(address: str | None) -> Iterator[None]:
-    ray = _optional("ray", "ray")
+    with _environment("RAY_DEDUP_LOGS_SKIP_REGEX", "."):  # Ray would print what becomes of nodes among our words
+        ray = _optional("ray", "ray")
     _optional("ray.util.joblib", "ray").register_ray()
     joined = not ray.is_initialized()
     if joined:

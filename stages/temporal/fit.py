@@ -1,5 +1,6 @@
 """A model fitted to labelled clips, epoch by epoch, with a state that resumes to the same numbers."""
 
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ from .scaling import floored_spread
 from .score import score_clips
 from .windows import SpanWindows, draw_starts, windows_at
 
+# Random numbers come from the process's one generator; a cluster's worker may fit several folds in threads.
+_DRAWING = threading.Lock()
 MOST_FRAMES = 262_144  # read to standardise the features; more change nothing
 FRAME_DROP, FEATURE_DROP = 0.2, 0.1  # of a view in contrastive pre-training: frames hidden, features set to zero
 
@@ -127,7 +130,7 @@ class Fit:
     def _record(self, phase: str, epoch: int) -> EpochRecord:
         started = time.perf_counter()
         number = epoch + (self.loss.contrastive_epochs if phase == "supervised" else 0)
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+        with _DRAWING, torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(_mixed(self.seed, number, rank()))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SingleTargetWarning)  # said once for the run, not once a batch
@@ -247,7 +250,7 @@ def standardise(model: TemporalModel, clips: ClipTable, numbers: Array) -> None:
 
 def build_model(spec: ModelSpec, seed: int, device: str) -> TemporalModel:
     """A new model whose first weights depend on the seed alone."""
-    with torch.random.fork_rng([]):
+    with _DRAWING, torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = TemporalModel(spec)
     return model.to(device)

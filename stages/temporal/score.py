@@ -11,6 +11,7 @@ from torch import Tensor
 from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
 from ...cache.records import Array
 from ...configs.schema import Method
+from ...errors import MemoryLimitError, first_line
 from .clips import ClipTable
 from .ensemble import Ensemble
 from .model import Scores, TemporalModel
@@ -47,14 +48,21 @@ def score_blocks(
 
     `batch_size` clips are encoded at once. Where the clips are in time order, at any even stride, each distinct clip
     is encoded once by each network. The models, one a fold, are in eval mode and on one device; `blend` and `ridge`
-    need their ridge regression.
+    need their ridge regression. Errors: MemoryLimitError where the device's memory has no room.
     """
     numbers = np.arange(len(clips)) if numbers is None else numbers
     assert not any(model.training for model in models), "models score in eval mode"
     encoder = _BlockEncoder(models, clips, batch_size, method)
     block = max(BLOCK_CLIPS, clips.clip_length)
     for start in range(0, max(1, len(numbers)), block):
-        yield _score_block(models, encoder, numbers[start : start + block], min_valid, method)
+        try:
+            scores = _score_block(models, encoder, numbers[start : start + block], min_valid, method)
+        except torch.OutOfMemoryError as error:
+            raise MemoryLimitError(
+                f"the memory of the device is exhausted ({first_line(error)})",
+                hint="end what else uses it (`nvidia-smi` lists that), or --device cpu",
+            ) from error
+        yield scores
 
 
 def in_units(scores: ClipScores, scaling: LabelScaling) -> ClipScores:

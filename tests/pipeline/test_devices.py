@@ -97,7 +97,7 @@ def test_dask_workers_take_devices_of_their_own_machine(work: Callable[[Task], I
         [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as cluster:
         assert cluster.stdout is not None
-        workers = Workers(2, "dask", cluster.stdout.readline().strip())
+        workers = Workers(4, "dask", cluster.stdout.readline().strip())
         with simulated(devices=4):  # on the machine that plans
             devices = spread_devices("cuda", workers.jobs_here)
         tasks = [Task(devices[number % len(devices)], number) for number in range(4)]

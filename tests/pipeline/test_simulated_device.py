@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from affect.cache import open_store
+from affect.cache.predictions import VideoPrediction
 from affect.configs.load import load_config
 from affect.configs.schema import FeaturesConfig
 from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
-from affect.pipeline.events import Moved, VideoOutcome, summary_of
+from affect.pipeline.events import Moved, ScoresPlanned, VideoFailed, VideoOutcome, summary_of
 from affect.pipeline.extract import extract as extract_module
 from affect.pipeline.extract.extract import ExtractionSummary, ExtractionTask, extract, extractor_of
 from affect.pipeline.extract.videos import find_videos
-from affect.pipeline.predict.predict import predict_frame
+from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers
 from affect.tests.generated import GeneratedData, generated_features
@@ -75,6 +76,30 @@ def test_training_and_scoring_keep_their_tensors_together(
         scores = predict_frame("s0000/v000", tmp_path / "run", store=store, device=kind)
     alone = predict_frame("s0000/v000", tmp_path / "run", store=store, device="cpu")
     assert np.allclose(scores["valence"], alone["valence"], atol=1e-4) and len(scores) > 3
+
+
+def test_a_video_that_cannot_be_scored_for_want_of_memory_fails_alone(
+    generated: tuple[str, Path], tmp_path: Path
+) -> None:
+    store, labels = generated
+    config = load_config(None, [*TINY, "training.seeds=1"])
+    summary_of(train(store, labels, tmp_path / "run", config, device="cpu"), TrainingSummary)
+
+    def exhausted() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    ended: list[VideoPrediction | VideoFailed] = []
+    with simulated() as machine:
+        options = PredictOptions(device="cuda")
+        for event in predict(["s0000/v000", "s0001/v000"], tmp_path / "run", tmp_path / "out", store, options=options):
+            if isinstance(event, ScoresPlanned):
+                machine.computed = 0
+                machine.watch = lambda: exhausted() if machine.computed > 40 else None
+            if isinstance(event, VideoPrediction | VideoFailed):
+                ended.append(event)
+                machine.watch = None
+    assert isinstance(ended[0], VideoFailed) and "memory of the device is exhausted" in ended[0].reason
+    assert isinstance(ended[1], VideoPrediction)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,17 @@ def test_spans_without_features_are_listed_with_their_line(data: Data, settings:
         ("line 5", "the video has no frame in this time")
     ]
     assert "line 5" in (tmp_path / "run/skipped.csv").read_text()
+
+
+def test_two_trainings_in_threads_of_one_process_find_the_numbers_of_one(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    config = settings("evaluation.test_subjects=[s0000]", "training.seeds=1", "model.dropout=0.3")
+
+    def run(name: str) -> str:
+        trained(data.store, data.labels, tmp_path / name, config)
+        return (tmp_path / name / "predictions.csv").read_text()
+
+    alone = run("alone")
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, ["one", "other"])) == [alone, alone]

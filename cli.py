@@ -607,7 +607,6 @@ def import_checkpoint(
     "--seed", type=click.IntRange(0, MOST_SEED), default=0, show_default=True, help="For the videos and for training."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@picture_option
 @jobs_option("Videos extracted in parallel.")
 @json_option
 def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> None:

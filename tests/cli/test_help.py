@@ -1,5 +1,6 @@
 """Help is there for every command, has an example, and loads nothing heavy."""
 
+import inspect
 import subprocess
 import sys
 
@@ -54,3 +55,11 @@ def test_an_unknown_setting_names_the_nearest_one() -> None:
     result = CliRunner().invoke(main, ["extract-features", "x.mp4", "--store", "s", "--set", "features.bakbone=x"])
     assert result.exit_code == 2
     assert "did you mean backbone?" in result.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_takes_each_option_that_it_offers_and_no_other(name: str) -> None:
+    command = main.commands[name]
+    assert command.callback is not None
+    taken = set(inspect.signature(command.callback).parameters)
+    assert {option.name for option in command.params} == taken

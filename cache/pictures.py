@@ -1,5 +1,6 @@
 """Pictures that are the frames of a recording: which files of a folder belong together, and the number of each."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def series_in(folder: Path, names: Iterable[str]) -> list[Series]:
 
 def is_pattern(path: Path) -> bool:
     """Whether a path stands for numbered pictures, as `faces/%05d.jpg` does, and is no file itself."""
-    return len(_PLACE.findall(path.name.replace("%%", ""))) == 1 and not path.exists()
+    return len(_PLACE.findall(path.name.replace("%%", ""))) == 1 and not os.path.lexists(path)
 
 
 def is_list(path: Path) -> bool:

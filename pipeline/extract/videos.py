@@ -65,7 +65,8 @@ def search_videos(words: Sequence[str], picture_fps: str | float | None = None) 
         left_out |= dict.fromkeys(sentences)
         for path, relative in files:
             entry = entry_id(relative)
-            numbered = path.is_dir() or is_pattern(path) or path.suffix.lower() in RATED
+            # a folder, also one that does not say what is in it; isdir never fails
+            numbered = os.path.isdir(path) or is_pattern(path) or path.suffix.lower() in RATED  # noqa: PTH112
             source = Source(path, entry, rate.of(relative) if numbered else None)
             other = found.setdefault(source.id, source)
             # realpath, since a link that leads to itself makes Path.resolve fail

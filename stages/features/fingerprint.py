@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...cache.pictures import are_pictures, is_list
+from ...cache.pictures import are_pictures, is_list, series_at
 from ...errors import VideoError
 
 _CHUNK_BYTES = 1 << 20
@@ -41,9 +41,17 @@ def stamp(path: Path, *part: str) -> tuple[int, int]:
 
 
 def _files(path: Path, *part: str) -> Sequence[Path]:
-    """The files that a recording consists of. Errors: VideoError for pictures that are none."""
+    """The files that a recording consists of, the table of its pictures too; no link that leads nowhere, no pipe.
+
+    Errors: VideoError for pictures that are none.
+    """
     if part or not are_pictures(path):
         return [path]
-    from .video.picture_list import listed_files  # reads tables
+    if is_list(path):
+        from .video.picture_list import picture_list  # reads tables
 
-    return listed_files(path)
+        files = [path, *(file for file in picture_list(path).files if file is not None)]
+    else:
+        series = series_at(path)
+        files = [series.folder / name for name in series.files.values()]
+    return [file for file in files if file.is_file()]

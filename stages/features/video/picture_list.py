@@ -80,19 +80,6 @@ def picture_list(path: Path, fps: float | None = None) -> PictureList:
     return PictureList(files, np.arange(frames) * step / fps, tuple(said))
 
 
-def listed_files(path: Path) -> list[Path]:
-    """Every file of such a recording, in order: the table as well, and no picture that is not there.
-
-    Errors: VideoError as for `picture_list`, but for the rate.
-    """
-    if is_list(path):
-        files = [path, *(file for file in picture_list(path).files if file is not None)]
-    else:
-        series = series_at(path)
-        files = [series.folder / name for name in series.files.values()]
-    return [file for file in files if file.is_file()]  # no link that leads nowhere, no pipe
-
-
 def _counted(numbers: Sequence[int]) -> tuple[int, int]:
     """How far the number goes up from frame to frame, and that of the first frame: 0 or 1 unless it cannot be."""
     step = reduce(gcd, (number - numbers[0] for number in numbers)) or 1

@@ -91,4 +91,6 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
             continue
         file, _, heading = target.partition("#")
         assert (ROOT / file).exists(), target
-        assert not heading or f"\n## {heading.capitalize()}\n" in (ROOT / file).read_text("utf-8"), target
+        headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text("utf-8"), re.M) if heading else []
+        anchors = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}
+        assert not heading or heading in anchors, target

@@ -106,7 +106,9 @@ class Compiled:
                 decoder = TorchScriptPythonDecoder(traced)  # has to outlive the conversion
                 model = front.convert(front.load(decoder))
                 model.reshape({model.inputs[0]: openvino.PartialShape([-1, *images.shape[1:]])})
-                settings = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+                # Not pinned: two networks of one thread each would both be kept to the first core.
+                settings = {"INFERENCE_PRECISION_HINT": self._hint, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1,
+                            "ENABLE_CPU_PINNING": False}  # fmt: skip
                 compiled = core.compile_model(model, "CPU", settings)
                 self._check(compiled, torch.cat([two, images[:1]]))
         except (*failures, RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:

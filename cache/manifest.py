@@ -31,7 +31,7 @@ from .manifest_csv import (
 from .manifest_sidecar import read_sidecar, sidecar_path, sidecar_text, write_sidecar
 from .records import Array, Target
 from .tables import few, read_table
-from .walk import VIDEO_SUFFIXES
+from .walk import without_video_suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     for store_id in ids:
         name = store_id.rpartition("/")[2]
         by_name.setdefault(name, []).append(store_id)
-        by_bare_name.setdefault(_without_suffix(name), []).append(store_id)
+        by_bare_name.setdefault(without_video_suffix(name), []).append(store_id)
     first_row: dict[str, int] = {}
     for row, video in enumerate(manifest.videos):
         first_row.setdefault(video, row)
@@ -270,9 +270,9 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
         if not candidates:
             candidates = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]
         if not candidates:
-            bare = _without_suffix(path)
+            bare = without_video_suffix(path)
             same = by_bare_name.get(bare.rpartition("/")[2], [])
-            candidates = [name for name in same if _same_ending(_without_suffix(name), bare)]
+            candidates = [name for name in same if _same_ending(without_video_suffix(name), bare)]
         if len(candidates) != 1:
             raise _no_match(manifest, row, candidates, ids)
         found[video] = candidates[0]
@@ -284,12 +284,6 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
                 hint="extract both, or write the store's ids into the manifest",
             )
     return [found[video] for video in manifest.videos]
-
-
-def _without_suffix(path: str) -> str:
-    """A path without the ending of a video's file."""
-    stem, suffix = posixpath.splitext(path)
-    return stem if suffix.lower() in VIDEO_SUFFIXES else path
 
 
 def _same_ending(first: str, second: str) -> bool:

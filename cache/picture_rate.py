@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputError
-from .walk import VIDEO_SUFFIXES
+from .walk import without_video_suffix
 
 MOST_FPS = 1000.0
 
@@ -31,9 +31,7 @@ class PictureRate:
 
 
 def _bare(name: str) -> str:
-    last = name.replace("\\", "/").rpartition("/")[2]
-    stem, dot, ending = last.rpartition(".")
-    return stem if f"{dot}{ending.lower()}" in VIDEO_SUFFIXES else last
+    return without_video_suffix(name.replace("\\", "/").rpartition("/")[2])
 
 
 def picture_rate(word: str | float | None) -> PictureRate:

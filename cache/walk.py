@@ -1,6 +1,7 @@
 """The files below a folder that a command is meant to read, and in sentences what else was met there and left out."""
 
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -34,6 +35,12 @@ VIDEO_SUFFIXES = frozenset(
     }
 )
 NAMED = 6  # names in a sentence
+
+
+def without_video_suffix(path: str) -> str:
+    """A path without the ending of a video's file; other endings stay."""
+    stem, suffix = posixpath.splitext(path)
+    return stem if suffix.lower() in VIDEO_SUFFIXES else path
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ...cache.manifest import Manifest
 from ...cache.records import Target
 from ...cache.spelling import folded
 from ...cache.tables import Fits, Table, few, read_header
-from ...cache.walk import VIDEO_SUFFIXES
+from ...cache.walk import without_video_suffix
 from ...errors import ManifestError
 
 Cells = Mapping[str, object]
@@ -115,7 +115,7 @@ class VideoFiles:
             return []
         if name in self.paths:
             return [name]
-        stem = wanted.name[: -len(wanted.suffix)] if wanted.suffix.lower() in VIDEO_SUFFIXES else wanted.name
+        stem = without_video_suffix(wanted.name)
         same = self._names.get(wanted.name) or self.with_stem(stem) or self.with_stem(wanted.stem)
         key = folded(stem)
         if same or key in self._folded:

@@ -84,14 +84,16 @@ def extract(
     with contextlib.ExitStack() as stack:
         stack.enter_context(joined(workers))
         stack.callback(let_go, "extractor")
-        weights, known = _weights_file(config), _known_recipe(location, config, device)
+        weights, stored = _weights_file(config), open_store(location).recipe if store_exists(location) else None
         steps: list[Todo | VideoOutcome] | None = None
-        if known is not None:
-            store = create_store(location, known, store_format, weights)
+        if stored is not None and _surely_makes(config, device, stored):
+            store = create_store(location, stored, store_format, weights)
             steps = list(plan(store, sources, overwrite=overwrite, verify=verify))
         if steps is None or any(isinstance(step, Todo) for step in steps):
             summary.warnings += passed_over(device)
-            device, config = resolve_device(device), _as_stored(config, location)
+            device = resolve_device(device)
+            if stored is not None:  # it says what `auto` is: another machine would choose another
+                config = _as_recipe(config, stored)
             recipe = recipe_of(config, device, workers)
             store = create_store(location, recipe, store_format, weights)
             if not workers.in_process:
@@ -109,14 +111,13 @@ def extract(
     yield summary
 
 
-def _known_recipe(location: str, config: Settings, device: str) -> Recipe | None:
-    """That of the store, where it is told without a network that these settings make it. Errors: StoreError."""
-    if not isinstance(config, FeaturesConfig) or device not in ("auto", "cpu") or not store_exists(location):
-        return None  # tables need no network; whether another device is there, torch has to say
+def _surely_makes(config: Settings, device: str, recipe: Recipe) -> bool:
+    """Whether it is told without a network that these settings make a store's recipe."""
+    if not isinstance(config, FeaturesConfig) or device not in ("auto", "cpu"):
+        return False  # tables need no network; whether another device is there, torch has to say
     from ...stages.features.known import surely_makes
 
-    recipe = open_store(location).recipe
-    return recipe if surely_makes(config, recipe) else None
+    return surely_makes(config, recipe)
 
 
 def _write_failures(summary: ExtractionSummary) -> None:
@@ -134,11 +135,6 @@ def _write_failures(summary: ExtractionSummary) -> None:
         write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
     except (OSError, DiskError) as error:
         summary.warnings.append(named(error, path).message)
-
-
-def _as_stored(config: Settings, location: str) -> Settings:
-    """The settings with the store, where there is one, asked what `auto` is: another machine would choose another."""
-    return _as_recipe(config, open_store(location).recipe) if store_exists(location) else config
 
 
 def _as_recipe(config: Settings, recipe: Recipe) -> Settings:

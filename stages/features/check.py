@@ -51,11 +51,11 @@ class VideoChecker:
         self._config = config
         self._detector = None
         with one_thread():
+            engine = resolve_engine(config.engine, device, config.precision)
             if config.faces.detector != "none":
-                engine = resolve_engine(config.engine, device, config.precision)
                 self._detector = CenterFace(usual_width(config.faces.input_width_px), device, engine=engine)
             backbone = load_backbone(config.backbone, config.weights, config.preprocessing, config.taps)
-            self._costs = measure(backbone, config, device)
+            self._costs = measure(backbone, Embedder(backbone, device, config.precision, engine))
 
     def check(self, path: Path, picture_fps: float | None = None) -> VideoCheck:
         """What is known of the video at `path` once every frame has been decoded; never raises for a bad video.
@@ -233,10 +233,8 @@ def _with_face(counts: Sequence[int]) -> int:
     return sum(count > 0 for count in counts)
 
 
-def measure(backbone: Backbone, config: FeaturesConfig, device: str) -> Costs:
-    """The backbone's cost on this device, from one small batch."""
-    engine = resolve_engine(config.engine, device, config.precision)
-    embedder = Embedder(backbone, device, config.precision, engine)
+def measure(backbone: Backbone, embedder: Embedder) -> Costs:
+    """The backbone's cost where it is computed, from one small batch."""
     crops: Array = np.full((8, embedder.size_px, embedder.size_px, 3), 128, np.uint8)
     embedder.embed(crops)
     start = time.perf_counter()

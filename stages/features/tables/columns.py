@@ -49,6 +49,11 @@ class Columns:
     points_px: Array  # (R, 68, 2) float32, NaN where missing; (0, 0, 2) where there are none
     notes: tuple[str, ...]  # in sentences: what was done to them, and what float16 takes away
 
+    @property
+    def order(self) -> Array:
+        """(R,) what rows of a video are in order by: their frames, or else their times."""
+        return self.time_s if self.index is None else self.index
+
 
 def head_of(path: Path) -> Table:
     """The first rows of a table. Errors: ManifestError for a file that is none."""

@@ -43,7 +43,7 @@ def recording_of(columns: Columns, video: str, sample_fps: float | Literal["sour
     if columns.index is not None and not columns.tracked:
         track, untracked = _numbered(columns, rows)
     rows, doubled = _surest(columns, rows, track)
-    key = columns.time_s if columns.index is None else columns.index
+    key = columns.order
     _check_rows(columns, rows, track)
     rows = rows[np.lexsort((track[rows], key[rows]))]
     begins = np.flatnonzero(np.append(True, np.diff(key[rows]) > 0))
@@ -84,6 +84,14 @@ def recording_of(columns: Columns, video: str, sample_fps: float | Literal["sour
         features = replace(features, points_px=columns.points_px[rows])
     step = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
     facts = _facts(features)
+    notes = _notes(columns, features, untracked=untracked, doubled=doubled, filled=filled)
+    return Recording(
+        features, int(index[-1]) + 1, 1 / step if step > 0 else None, facts, (*notes, *_rivals(features, facts))
+    )
+
+
+def _notes(columns: Columns, features: FrameFeatures, *, untracked: int, doubled: int, filled: int) -> list[str]:
+    """What is to be said of a recording, in sentences."""
     notes = [*columns.notes]
     if untracked:
         notes.append(
@@ -96,9 +104,7 @@ def recording_of(columns: Columns, video: str, sample_fps: float | Literal["sour
         notes.append(f"{filled} frames that the table leaves out are put back, without a face")
     if not len(features.frame):
         notes.append("no kept frame has a face with all features")
-    return Recording(
-        features, int(index[-1]) + 1, 1 / step if step > 0 else None, facts, (*notes, *_rivals(features, facts))
-    )
+    return notes
 
 
 def _numbered(columns: Columns, rows: Array) -> tuple[Array, int]:
@@ -126,7 +132,7 @@ def _surest(columns: Columns, rows: Array, track: Array) -> tuple[Array, int]:
 
 def _check_rows(columns: Columns, rows: Array, track: Array) -> None:
     """Errors: ManifestError where a face goes back in time, or is in a frame twice."""
-    key = columns.time_s if columns.index is None else columns.index
+    key = columns.order
     what = "time" if columns.index is None else "frame"
     order = rows[np.argsort(track[rows], kind="stable")]  # each face's rows as they stand
     if columns.index is not None:

@@ -1,7 +1,7 @@
 """Which pictures make a recording, and the time of each: from their numbers and a rate, or from a table."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import gcd
@@ -132,6 +132,5 @@ def _times(table: Table, column: str) -> tuple[Array, tuple[str, ...]]:
 
 def _one_of(known: Sequence[str], names: Sequence[str]) -> str | None:
     """The first column, as it is written, that has one of the known names."""
-    lower: Callable[[str], str] = str.lower
-    found = {lower(name): name for name in names}
+    found = {name.lower(): name for name in names}
     return next((found[name] for name in known if name in found), None)

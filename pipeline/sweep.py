@@ -142,7 +142,7 @@ def sweep(
     _check_tables(folder)
     yield SweepPlanned(len(points))
     outcomes: list[SweepOutcome] = []
-    with contextlib.closing(run_all(workers, train_point, points)) as events:
+    with contextlib.closing(run_all(workers, train_point, points, SweepOutcome)) as events:
         for event in events:
             outcome = event
             if isinstance(event, Died):

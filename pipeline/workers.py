@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
@@ -96,19 +97,20 @@ def let_go(kind: str) -> None:
 
 
 def run_all(
-    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: Sequence[Any]
+    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: Sequence[Any], answer: type
 ) -> Generator[Any, None, None]:
     """Every event of `function(task)` for every task, as they come; a `Died` for a task that ends its worker.
 
-    `function` is a generator function of this package, and its last event is its answer; from a cluster only the
-    answers come, and its tasks name a device. A death takes along every task under way, and which one caused it is
-    not known: each of those is tried once more, alone. Closing the generator ends the processes here at once; a
-    cluster finishes what it is at.
+    `function` is a generator function of this package, and its last event, the one of type `answer`, is its answer;
+    from a cluster only the answers come, and its tasks name a device. A death takes along every task under way, and
+    which one caused it is not known: each of those is tried once more, alone. Closing the generator ends the processes
+    here at once; a cluster finishes what it is at.
     """
     if workers.in_process:
         for task in tasks:
             yield from function(task)
         return
+    run_one = partial(_run_one, function, answer)
     more = 0 if workers.backend == "loky" else LOST_NODE_TRIES
     rounds = [(list(tasks), more)]  # each with how often a lone task may die and be tried again
     while rounds:
@@ -116,7 +118,7 @@ def run_all(
         waiting = dict(enumerate(together))
         alone = len(waiting) == 1
         try:
-            with contextlib.closing(_run_together(workers, function, dict(waiting))) as events:
+            with contextlib.closing(_run_together(workers, run_one, dict(waiting))) as events:
                 for number, event, is_answer in events:
                     if is_answer:
                         del waiting[number]
@@ -134,13 +136,13 @@ def run_all(
 
 
 def _run_together(
-    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: dict[int, Any]
+    workers: Workers, run_one: Callable[..., tuple[int, Any]], tasks: dict[int, Any]
 ) -> Generator[tuple[int, Any, bool], None, None]:
     """(task number, event, whether it is the answer) of tasks that share a pool. Errors: _WorkerDiedError."""
     if not tasks:
         return
     if workers.backend != "loky":
-        with contextlib.closing(_answers(workers, function, tasks, None)) as answers:
+        with contextlib.closing(_answers(workers, run_one, tasks, None)) as answers:
             yield from ((number, answer, True) for number, answer in answers)
         return
     import multiprocessing
@@ -155,7 +157,7 @@ def _run_together(
 
         def pass_on_answers() -> None:
             try:
-                for number, answer in _answers(workers, function, tasks, channel):
+                for number, answer in _answers(workers, run_one, tasks, channel):
                     arrived.put((number, answer, True))
                 arrived.put(None)
             except BaseException as error:  # noqa: BLE001 - it is raised again where the events are read
@@ -182,12 +184,12 @@ def _run_together(
 
 
 def _answers(
-    workers: Workers, function: Callable[[Any], Iterator[Any]], tasks: dict[int, Any], channel: Any
+    workers: Workers, run_one: Callable[..., tuple[int, Any]], tasks: dict[int, Any], channel: Any
 ) -> Generator[tuple[int, Any], None, None]:
     """(task number, answer) in the order they are finished; what comes before an answer goes into the channel."""
     import joblib
 
-    calls = (joblib.delayed(_run_one)(function, number, task, channel) for number, task in tasks.items())
+    calls = (joblib.delayed(run_one)(number, task, channel) for number, task in tasks.items())
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.pool(len(tasks))
@@ -223,18 +225,20 @@ def _ray_share(jobs: int, on_gpus: bool) -> tuple[int, dict[str, Any]]:
     return jobs, {"ray_remote_args": {"num_gpus": 10_000 // -(-jobs // gpus) / 10_000}}
 
 
-def _run_one(function: Callable[[Any], Iterator[Any]], number: int, task: Any, channel: Any) -> tuple[int, Any]:
-    """The task's answer, in the worker."""
+def _run_one(
+    function: Callable[[Any], Iterator[Any]], answer: type, number: int, task: Any, channel: Any
+) -> tuple[int, Any]:
+    """The task's answer, in the worker; each event before it goes into the channel at once."""
     if channel is not None:  # a process of ours; a cluster's may do other work besides
         own_process()
     else:
         task = at_home(task)
-    last = None
     for event in function(task):
-        if channel is not None and last is not None:
-            channel.put((number, last))
-        last = event
-    return number, last
+        if isinstance(event, answer):
+            return number, event
+        if channel is not None:
+            channel.put((number, event))
+    raise AssertionError(f"{function} ended without its {answer.__name__}")
 
 
 def own_process() -> None:

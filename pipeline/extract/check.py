@@ -28,7 +28,7 @@ def check_videos(
     device = resolve_device(device)
     yield Planned(len(sources))
     tasks = [CheckTask(source, config, device) for source in sources]
-    with contextlib.closing(run_all(workers or Workers(), check_one, tasks)) as events:
+    with contextlib.closing(run_all(workers or Workers(), check_one, tasks, VideoCheck)) as events:
         for event in events:
             if isinstance(event, Died):
                 yield VideoCheck(str(event.task.source.path), readable=False, problems=(event.reason,))

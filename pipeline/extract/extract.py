@@ -192,7 +192,7 @@ def _extract_all(
             for number, step in enumerate(todo)
         ]
         known, waiting, asked = waiting, {}, False
-        with contextlib.closing(run_all(workers, extract_one, tasks)) as events:
+        with contextlib.closing(run_all(workers, extract_one, tasks, VideoOutcome)) as events:
             for event in events:
                 if isinstance(event, Died):
                     source = event.task.source

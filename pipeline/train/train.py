@@ -129,7 +129,7 @@ def _run_folds(
                     all_came(str(task.folder), event.reason)
                 yield event
         return
-    with contextlib.closing(run_all(workers, run_fold, tasks)) as events:
+    with contextlib.closing(run_all(workers, run_fold, tasks, FoldOutcome)) as events:
         for event in events:
             if isinstance(event, Died):
                 yield FoldOutcome(event.task.fold.name, event.task.fold.subjects["test"], event.reason)

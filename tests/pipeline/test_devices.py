@@ -101,7 +101,7 @@ def test_dask_workers_take_devices_of_their_own_machine(work: Callable[[Task], I
         with simulated(devices=4):  # on the machine that plans
             devices = spread_devices("cuda", workers.jobs_here)
         tasks = [Task(devices[number % len(devices)], number) for number in range(4)]
-        told = list(run_all(workers, work, tasks))
+        told = list(run_all(workers, work, tasks, tuple))
         cluster.communicate(timeout=60)
     assert len({pid for _, _, pid in told}) == 2, "both worked"
     assert {device for device, _, _ in told} <= {"cuda:0", "cuda:1"}, told
@@ -112,8 +112,8 @@ def test_ray_gives_each_worker_a_gpu_of_its_own(work: Callable[[Task], Iterator[
 
     ray.init(num_cpus=4, num_gpus=2, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     try:
-        told = list(run_all(Workers(2, "ray"), work, [Task("cuda", number) for number in range(4)]))
-        cpu = list(run_all(Workers(2, "ray"), work, [Task("cpu", number) for number in range(2)]))
+        told = list(run_all(Workers(2, "ray"), work, [Task("cuda", number) for number in range(4)], tuple))
+        cpu = list(run_all(Workers(2, "ray"), work, [Task("cpu", number) for number in range(2)], tuple))
     finally:
         ray.shutdown()
     assert len({pid for _, _, pid in told}) == 2, "both worked"

@@ -244,14 +244,14 @@ def test_a_cluster_that_does_not_answer_has_no_worker_or_one_core_is_refused(mon
     refused = {"tcp://127.0.0.1:9": "no Dask scheduler answers", "nowhere://9": "no Dask scheduler answers"}
     for address, words in refused.items():
         with pytest.raises(ConfigError, match=words):
-            list(launch.run_all(launch.Workers(2, "dask", address), iter, [[1]]))
+            list(launch.run_all(launch.Workers(2, "dask", address), iter, [[1]], int))
     for workers, words in ((0, "no Dask worker has joined"), (1, "works on 1 task at a time")):
         with distributed.LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None
         ) as cluster:
             chosen = launch.Workers(2, "dask", cluster.scheduler_address)
             with pytest.raises(ConfigError, match=words):
-                list(launch.run_all(chosen, iter, [[1]]))
+                list(launch.run_all(chosen, iter, [[1]], int))
 
 
 def test_a_cluster_that_does_not_answer_is_refused_before_anything_is_made(

@@ -58,7 +58,7 @@ def deadly(weights):
 def work(task):
     if task == "dies":
         os._exit(9)
-    yield f"{task} is begun"
+    yield ("begun", task)
     time.sleep(60 if task == "lasts" else 0)
     yield task
 """
@@ -158,28 +158,30 @@ def test_a_video_whose_worker_dies_is_listed(networks: Path, made: Path, twelve:
 
 def test_a_death_costs_the_task_that_dies_again_when_alone_and_no_other(work: Work) -> None:
     tasks = ["0", "dies", "1", "2", "3", "dies", "4"]
-    found = list(run_all(Workers(2), work, tasks))
+    found = list(run_all(Workers(2), work, tasks, str))
     assert [event.task for event in found if isinstance(event, Died)] == ["dies", "dies"]
     assert sorted(event for event in found if event in tasks) == ["0", "1", "2", "3", "4"]
 
 
 def test_events_of_other_processes_come_before_their_answers(work: Work) -> None:
-    found = list(run_all(Workers(2), work, ["a", "b", "c"]))
+    found = list(run_all(Workers(2), work, ["a", "b", "c"], str))
     for task in "abc":
-        begun = f"{task} is begun"
+        begun = ("begun", task)
         assert begun not in found or found.index(begun) < found.index(task)
     assert {"a", "b", "c"} <= set(found) and len(found) > 3, "progress is heard of"
 
 
 def test_a_closed_stream_ends_its_processes_within_seconds(work: Work) -> None:
-    events = run_all(Workers(2), work, ["lasts", "lasts", "lasts"])
-    assert "begun" in next(events)
+    started = time.monotonic()
+    events = run_all(Workers(2), work, ["lasts", "lasts", "lasts"], str)
+    assert next(events) == ("begun", "lasts")
+    assert time.monotonic() - started < 50, "an event is heard of when it happens, not with the one after it"
     assert len(loky_workers()) == 2
     started = time.monotonic()
     events.close()
     assert time.monotonic() - started < 10
     assert loky_workers() == []
-    found = list(run_all(Workers(2), work, ["again", "and again"]))
+    found = list(run_all(Workers(2), work, ["again", "and again"], str))
     assert {"again", "and again"} <= set(found), "the next stream has processes of its own"
 
 

@@ -6,7 +6,7 @@ Every batch holds frames that depend on their numbers alone, so a run resumed be
 import json
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,6 @@ from .faces.cuts import CutFinder, NoCuts
 from .faces.follow import FollowedFrame, Follower, KeptFrame
 from .faces.points import PointsOf
 from .faces.whole import WholeFrame
-from .one_thread import compute_alone
 from .recipe import ALGORITHM
 from .video.decode import Recording
 from .video.sampler import Sampler
@@ -120,14 +119,18 @@ def kept_frames(
 def segments(
     frames: Iterable[KeptFrame],
     follower: Follower | WholeFrame,
+    pool: Executor,
     portions: Portions,
     start: Progress,
     *,
     mirrored: bool,
 ) -> Generator[Segment, None, None]:
-    """Segments of those frames with the faces cut out of them, and the state behind each. mirrored: of each crop."""
+    """Segments of those frames with the faces cut out of them, and the state behind each.
+
+    pool: where faces are sought; mirrored: of each crop.
+    """
     progress, segment = start, Segment()
-    for followed in _followed(frames, follower, portions.chunk_frames):
+    for followed in _followed(frames, follower, pool, portions.chunk_frames):
         for frame in followed:
             for face in frame.faces:
                 assert frame.kept.image is not None
@@ -146,43 +149,46 @@ def segments(
 
 
 def _followed(
-    frames: Iterable[KeptFrame], follower: Follower | WholeFrame, chunk_frames: int
+    frames: Iterable[KeptFrame], follower: Follower | WholeFrame, pool: Executor, chunk_frames: int
 ) -> Iterator[list[FollowedFrame]]:
-    """What the follower gives for frames in chunks that end at multiples of their size, wherever the first begins."""
+    """What the follower gives for each chunk of frames, while faces are sought in the next one already."""
+    begun: deque[Any] = deque()
+    for chunk in _chunks(frames, chunk_frames):
+        begun.append(follower.begin(chunk, pool))
+        if len(begun) > 1:
+            yield follower.follow(begun.popleft())
+    while begun:
+        yield follower.follow(begun.popleft())
+    yield follower.finish()
+
+
+def _chunks(frames: Iterable[KeptFrame], chunk_frames: int) -> Iterator[list[KeptFrame]]:
+    """Frames in chunks that end at multiples of their size, wherever the first begins."""
     chunk: list[KeptFrame] = []
     for frame in frames:
         chunk.append(frame)
         if (frame.number + 1) % chunk_frames == 0:
-            yield follower.follow(chunk)
+            yield chunk
             chunk = []
     if chunk:
-        yield follower.follow(chunk)
-    yield follower.finish()
+        yield chunk
 
 
 def blocks(
-    segments: Iterable[Segment], embedder: Embedder, threads: int, points: PointsOf | None = None
+    segments: Iterable[Segment], embedder: Embedder, pool: Executor, at_once: int, points: PointsOf | None = None
 ) -> Generator[tuple[FrameFeatures, bytes], None, None]:
-    """Each segment with its features, and the state behind it. `threads` embed that many at once.
+    """Each segment with its features, and the state behind it.
 
-    points: where the features have points of the face.
+    pool: where so many are embedded at once; points: where the features have points of the face.
     """
-    if threads == 1:
-        for segment in segments:
-            yield _block(segment, embedder, points), segment.state
-        return
-    pool = ThreadPoolExecutor(threads, initializer=compute_alone)
     pending: deque[tuple[Future[FrameFeatures], bytes]] = deque()
-    try:
-        for segment in segments:
-            pending.append((pool.submit(_block, segment, embedder, points), segment.state))
-            if len(pending) > threads:
-                block, state = pending.popleft()
-                yield block.result(), state
-        for block, state in pending:
+    for segment in segments:
+        pending.append((pool.submit(_block, segment, embedder, points), segment.state))
+        if len(pending) > at_once:
+            block, state = pending.popleft()
             yield block.result(), state
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for block, state in pending:
+        yield block.result(), state
 
 
 def _block(segment: Segment, embedder: Embedder, points: PointsOf | None) -> FrameFeatures:

@@ -141,7 +141,7 @@ class VideoChecker:
     def _memory_bytes(self, width: int, height: int) -> int:
         detailed = self._config.faces.input_width_px == "auto" and detail_width(width, height) > 0
         fixed = _RAM_BASE_BYTES + self._costs.weights_bytes + (_DETAIL_BYTES if detailed else 0)
-        return fixed + 24 * width * height * 3
+        return fixed + 32 * width * height * 3
 
 
 class _FaceSample:

@@ -1,6 +1,7 @@
 """One video as blocks of features: decoding, finding faces and embedding at once, resumable at every block."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .faces.points import PointsOf
 from .faces.whole import WholeFrame
 from .fingerprint import stamp
 from .heap import return_free_memory
-from .one_thread import one_thread
+from .one_thread import compute_alone, one_thread
 from .recipe import make_recipe
 from .video.decode import open_video
 from .video.frame import Shape
@@ -44,7 +45,7 @@ class FeatureExtractor:
     """
 
     def __init__(self, config: FeaturesConfig, device: str = "cpu", threads: int = 1) -> None:
-        """`threads` embed that many blocks at once, and each of them computes alone."""
+        """`threads` seek faces and embed blocks, and each of them computes alone."""
         self.threads = threads
         self.config = config
         self.device, self.hardware = device, hardware(device)
@@ -79,7 +80,8 @@ class FeatureExtractor:
 class VideoStream:
     """Blocks of one video's features with the state behind each: iterate once, then ask for `info`, then `close`.
 
-    Three threads, each a few items ahead of the next: kept frames, segments of them with their crops, blocks.
+    Three threads, each a few items ahead of the next: kept frames, segments of them with their crops, blocks. What
+    costs most, the networks, these have done by one pool, which so is busy whatever there is to do.
     """
 
     def __init__(
@@ -103,10 +105,13 @@ class VideoStream:
         cuts, follower = _cuts_and_follower(extractor, self._video.shape, start)
         sampler, mirrored, name = Sampler(config.sample_fps), config.view == "hflip", path.name
 
+        self._pool = ThreadPoolExecutor(extractor.threads, f"compute {name}", initializer=compute_alone)
         frames = Background(kept_frames(self._video, sampler, cuts, follower, start.frames), ahead, f"decode {name}")
-        parts = Background(segments(frames, follower, portions, start, mirrored=mirrored), 1, f"faces {name}")
+        parts = Background(
+            segments(frames, follower, self._pool, portions, start, mirrored=mirrored), 1, f"faces {name}"
+        )
         self._blocks = Background(
-            blocks(parts, extractor.embedder, extractor.threads, extractor.points), 1, f"embed {name}"
+            blocks(parts, extractor.embedder, self._pool, extractor.threads, extractor.points), 1, f"embed {name}"
         )
         self._threads: tuple[Background[Any], ...] = (self._blocks, parts, frames)
         self._follower = follower
@@ -129,6 +134,7 @@ class VideoStream:
         """End the threads, whatever they are at."""
         for thread in self._threads:
             thread.stop()
+        self._pool.shutdown(cancel_futures=True)
         for thread in self._threads:
             thread.join()
         return_free_memory()

@@ -21,6 +21,7 @@ from ....configs.schema import OPENVINO, TORCH
 from ..device.batches import Batches
 from ..device.rounding import float32
 from ..engines.openvino import Compiled
+from ..onednn import use_onednn
 from .detector_file import detector_file
 
 _STRIDE = 4  # input pixels per cell of the network's output
@@ -67,6 +68,8 @@ class CenterFace:
         self._batches = Batches(_CPU_BATCH if self.device.type == "cpu" else _MOST_BATCH, self.device)
         self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
         self._compiled = Compiled(self._net) if engine == OPENVINO else None
+        if self._compiled is None and self.device.type == "cpu":
+            use_onednn(self._net)
 
     def detect(
         self, images: Sequence[Array], input_width_px: int | None = None, longest_px: int = LONGEST_PX

@@ -57,12 +57,12 @@ class Finder:
         self._detailed_s: float | None = None  # time of the last look in detail
         self._small_s: float | None = None  # and of the last that found a small face
 
-    def find(self, glances: Sequence[Glance]) -> list[Detections]:
-        """The faces of each; the usual looks of one call are one batch."""
-        found = self._detector.detect([glance.image for glance in glances], usual_width(self._setting))
-        return [self._find(glance, usual) for glance, usual in zip(glances, found, strict=True)]
+    def usual(self, glances: Sequence[Glance]) -> list[Detections]:
+        """What the usual look finds in each, as one batch; it needs nothing of those before, nor changes anything."""
+        return self._detector.detect([glance.image for glance in glances], usual_width(self._setting))
 
-    def _find(self, glance: Glance, usual: Detections) -> Detections:
+    def find(self, glance: Glance, usual: Detections) -> Detections:
+        """The faces of the next picture, in which `usual` found these."""
         height, width = glance.image.shape[:2]
         scale = input_scale(width, height, usual_width(self._setting))
         detail_px = detail_width(width, height) if self._setting == "auto" else 0

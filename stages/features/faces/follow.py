@@ -6,6 +6,7 @@ showed nobody is never filled.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +76,21 @@ class _Look:
     faces: dict[int, Face]
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Frames on their way, those of them that are looked at, and what the usual look will have found in these."""
+
+    frames: Sequence[KeptFrame]
+    glances: Sequence[tuple[KeptFrame, Glance]]
+    usual: Future[list[Detections]]
+
+
 class Follower:
-    """Follows the faces of one video. Hands frames back in order, once nothing later can change them."""
+    """Follows the faces of one video. Hands frames back in order, once nothing later can change them.
+
+    What the usual look finds depends on the pictures alone, so it is sought ahead, in other threads, and the tracks
+    are made of it here, in order.
+    """
 
     def __init__(self, config: FacesConfig, detector: CenterFace, size_px: int) -> None:
         """`size_px`: S, the side of a crop."""
@@ -87,6 +101,9 @@ class Follower:
         self._motions = Motions()
         self._waiting: list[KeptFrame] = []
         self._last: _Look | None = None
+        # Of the frames that were begun: number and time of the last that is looked at, and the last behind it
+        self._planned: tuple[int, float] | None = None
+        self._unseen: tuple[KeptFrame, Glance] | None = None
 
     def picture(self, frame: Frame) -> Array:
         """(H, W, 3) uint8: what it needs of a decoded frame."""
@@ -97,16 +114,20 @@ class Follower:
         matrix = crop_matrix(self._config.crop, face.box_px, face.landmarks_px, self._size_px)
         return cut_out(image, matrix, self._size_px)
 
-    def follow(self, frames: Sequence[KeptFrame]) -> list[FollowedFrame]:
-        """Frames that are complete now; the detector sees all looks of one call as one batch."""
-        planned = self._plan(frames)
-        self._waiting.extend(frames)
-        return self._counted(self._look_at(planned))
+    def begin(self, frames: Sequence[KeptFrame], pool: Executor) -> Begun:
+        """Have faces sought in the next frames, as one batch, while the ones before are still followed."""
+        glances = self._plan(frames)
+        return Begun(frames, glances, pool.submit(self._finder.usual, [glance for _, glance in glances]))
+
+    def follow(self, begun: Begun) -> list[FollowedFrame]:
+        """Frames that are complete now; what was begun first comes first."""
+        self._waiting.extend(begun.frames)
+        return self._counted(self._look_at(begun.glances, begun.usual.result()))
 
     def finish(self) -> list[FollowedFrame]:
         """The frames still waiting, the last of them looked at."""
-        good = [frame for frame in self._waiting if not frame.damaged]
-        done = self._counted(self._look_at(good[-1:]))
+        last = [(frame, _glance(frame)) for frame in self._waiting if not frame.damaged][-1:]
+        done = self._counted(self._look_at(last, self._finder.usual([glance for _, glance in last])))
         self._tracker.finish()
         return done
 
@@ -129,32 +150,30 @@ class Follower:
             self._motions.count(face.track for face in frame.faces)
         return frames
 
-    def _plan(self, frames: Sequence[KeptFrame]) -> list[KeptFrame]:
+    def _plan(self, frames: Sequence[KeptFrame]) -> list[tuple[KeptFrame, Glance]]:
         planned = []
-        last = None if self._last is None else (self._last.number, self._last.time_s)
-        unseen = next((frame for frame in reversed(self._waiting) if not frame.damaged), None)
         for frame in frames:
             if frame.damaged:
                 continue
+            seen = frame, _glance(frame)
             if (
-                last is None
+                self._planned is None
                 or frame.cut
-                or frame.time_s - last[1] >= LOOK_EVERY_S - _TOLERANCE_S
-                or frame.number - last[0] >= _LOOK_EVERY_FRAMES
+                or frame.time_s - self._planned[1] >= LOOK_EVERY_S - _TOLERANCE_S
+                or frame.number - self._planned[0] >= _LOOK_EVERY_FRAMES
             ):
-                if frame.cut and unseen is not None:
-                    planned.append(unseen)
-                planned.append(frame)
-                last, unseen = (frame.number, frame.time_s), None
+                if frame.cut and self._unseen is not None:
+                    planned.append(self._unseen)
+                planned.append(seen)
+                self._planned, self._unseen = (frame.number, frame.time_s), None
             else:
-                unseen = frame
+                self._unseen = seen
         return planned
 
-    def _look_at(self, planned: Sequence[KeptFrame]) -> list[FollowedFrame]:
+    def _look_at(self, planned: Sequence[tuple[KeptFrame, Glance]], usual: Sequence[Detections]) -> list[FollowedFrame]:
         done: list[FollowedFrame] = []
-        glances = [Glance(frame.image, frame.time_s, frame.cut) for frame in planned if frame.image is not None]
-        for frame, found in zip(planned, self._finder.find(glances), strict=True):
-            look = self._look(frame, found)
+        for (frame, glance), found in zip(planned, usual, strict=True):
+            look = self._look(frame, self._finder.find(glance, found))
             done += self._complete(look)
             self._last = look
         while self._waiting and self._waiting[0].damaged:
@@ -254,7 +273,13 @@ class Follower:
                 for track, box, marks, score in last["faces"]
             }
             follower._last = _Look(last["number"], last["time_s"], FrameStatus(last["status"]), faces)
+            follower._planned = last["number"], last["time_s"]
         return follower
+
+
+def _glance(frame: KeptFrame) -> Glance:
+    assert frame.image is not None
+    return Glance(frame.image, frame.time_s, frame.cut)
 
 
 def _mix(one: Face, other: Face, share: float) -> Face:

@@ -1,6 +1,7 @@
 """Kept frames as rows of their own, in the place of the faces in them."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -25,6 +26,10 @@ class WholeFrame:
     def crop(self, image: Array, face: Face) -> Array:
         """(S, S, 3) uint8: that picture."""
         return image
+
+    def begin(self, frames: Sequence[KeptFrame], pool: Executor) -> Sequence[KeptFrame]:
+        """The frames themselves: nothing is sought in them."""
+        return frames
 
     def follow(self, frames: Sequence[KeptFrame]) -> list[FollowedFrame]:
         """The frames at once, each with its row unless it is damaged."""

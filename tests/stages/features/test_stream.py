@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.background import Background
 from affect.stages.features.embed import Embedder
 from affect.stages.features.faces.crop import crop_matrix
+from affect.stages.features.faces.detect import Detections
 from affect.stages.features.faces.points import MIRROR
 from affect.stages.features.stream import FeatureExtractor
 
@@ -78,6 +80,25 @@ def test_resuming_behind_any_block_gives_the_same_blocks(meeting: Path, config: 
         assert all(same(one, other) for (one, _), (other, _) in zip(rest, blocks[number + 1 :], strict=True))
         assert again == info
     assert frames == info.decoded_frames == 125
+
+
+def test_several_threads_seek_faces_ahead_and_find_what_one_finds(meeting: Path) -> None:
+    config = FeaturesConfig(sample_fps="source")
+    alone, several = extractor(config), extractor(config)
+    several.threads = 3
+    assert several.detector is not None
+    detect, seekers = several.detector.detect, set()
+
+    def noted(*words: Any) -> list[Detections]:
+        seekers.add(threading.current_thread().name.split()[0])
+        time.sleep(0.05)  # the next chunk is begun meanwhile
+        return detect(*words)
+
+    several.detector.detect = noted  # type: ignore[method-assign, assignment]
+    (one, _), (other, _) = read(alone, meeting), read(several, meeting)
+    assert [state for _, state in one] == [state for _, state in other]
+    assert all(same(first, second) for (first, _), (second, _) in zip(one, other, strict=True))
+    assert "compute" in seekers, "the pool seeks"
 
 
 def test_rows_statuses_and_persons_tell_what_is_seen(meeting: Path) -> None:
@@ -244,7 +265,7 @@ def test_a_thread_runs_only_so_far_ahead() -> None:
 
 def test_depthwise_networks_embed_in_fours_on_a_cpu_and_others_in_sixteens() -> None:
     backbones = load_backbone("efficientnet-lite0"), load_backbone("resnet18", "random")
-    assert [Embedder(backbone).batches.size for backbone in backbones] == [2, 16]
+    assert [Embedder(backbone).batches.size for backbone in backbones] == [4, 16]
 
 
 def test_a_state_of_another_length_is_refused(videos: dict[str, Path]) -> None:

@@ -47,7 +47,11 @@ def sure(found: Detections) -> int:
 
 def looks(detector: CenterFace, config: FacesConfig, images: list[Array], every_s: float = 0.2) -> list[Detections]:
     finder = Finder(detector, config)
-    return finder.find([Glance(image, number * every_s) for number, image in enumerate(images)])
+    return found_by(finder, [Glance(image, number * every_s) for number, image in enumerate(images)])
+
+
+def found_by(finder: Finder, glances: Sequence[Glance]) -> list[Detections]:
+    return [finder.find(glance, usual) for glance, usual in zip(glances, finder.usual(glances), strict=True)]
 
 
 @pytest.mark.parametrize(("tiles", "size"), [(5, (1280, 720)), (5, (640, 360)), (3, (1280, 720)), (3, (640, 480))])
@@ -127,7 +131,7 @@ def test_a_look_in_detail_is_rare_where_it_finds_no_more_and_constant_where_it_d
     looks(detector, AUTO, [small] * 10)
     assert detector.closer == 10
     detector.closer = 0
-    Finder(detector, AUTO).find([Glance(large, 0.2 * n, cut=n == 3) for n in range(8)])
+    found_by(Finder(detector, AUTO), [Glance(large, 0.2 * n, cut=n == 3) for n in range(8)])
     assert detector.closer == 2
     detector.closer = 0
     looks(detector, FIXED, [small] * 3)
@@ -139,7 +143,7 @@ def test_a_finder_from_its_state_goes_on_alike(detector: CenterFace, astronaut: 
     images = [small, empty, empty, small, small, *[empty] * 12, small]
     whole, finder = looks(detector, AUTO, images), Finder(detector, AUTO)
     for number, image in enumerate(images):
-        (found,) = finder.find([Glance(image, number * 0.2)])
+        (found,) = found_by(finder, [Glance(image, number * 0.2)])
         np.testing.assert_allclose(found.box_px, whole[number].box_px, atol=1e-2)
         finder = Finder.from_state(detector, AUTO, finder.state())
     assert finder.state() == Finder.from_state(detector, AUTO, finder.state()).state()
@@ -177,9 +181,9 @@ def test_faces_at_the_limit_are_a_word_and_a_single_one_among_many_is_none(
 ) -> None:
     image = gallery(astronaut, 5, 1280, 720)
     fixed = Finder(detector, replace(FIXED, continue_score=0.25, start_score=0.5))
-    fixed.find([Glance(image, 0.0)])
+    found_by(fixed, [Glance(image, 0.0)])
     (said,) = fixed.problems()
     assert said.startswith("small faces: ") and "input_width_px=auto" in said
     auto = Finder(detector, AUTO)
-    auto.find([Glance(image, 0.0)])
+    found_by(auto, [Glance(image, 0.0)])
     assert auto.problems() == []

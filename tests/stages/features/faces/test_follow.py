@@ -1,6 +1,8 @@
 """Who is who: crossing faces, missed looks, cuts, occlusions, and what a frame without a row is called."""
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -36,7 +38,7 @@ def follow(
     config: FacesConfig | None = None,
     through_state: bool = False,
 ) -> tuple[list[FollowedFrame], dict[int, int]]:
-    """Frames of the scenes (None: damaged), followed in chunks of eight."""
+    """Frames of the scenes (None: damaged), followed in chunks of eight, the next of which is begun already."""
     config = config or FacesConfig()
     follower, cuts, done = Follower(config, detector, 224), CutFinder(config.cut_threshold), []
     frames = []
@@ -48,12 +50,15 @@ def follow(
             cuts.see(thumbnail.copy)
             cut = cuts.keep()
         frames.append(KeptFrame(number, number, number / rate, image, scene is None, cut))
-    for start in range(0, len(frames), 8):
-        done += follower.follow(frames[start : start + 8])
-        if through_state:
-            first = len(done)
-            follower = Follower.from_state(config, detector, 224, follower.state())
-            done += follower.follow(frames[first : start + 8])
+    with ThreadPoolExecutor(2) as pool:
+        begun = deque([follower.begin(frames[:8], pool)])
+        for start in range(8, len(frames) + 8, 8):
+            begun.append(follower.begin(frames[start : start + 8], pool))
+            done += follower.follow(begun.popleft())
+            if through_state:
+                follower = Follower.from_state(config, detector, 224, follower.state())
+                done += follower.follow(follower.begin(frames[len(done) : start], pool))
+                begun = deque([follower.begin(frames[start : start + 8], pool)])
     done += follower.finish()
     assert [frame.kept.number for frame in done] == list(range(len(scenes)))
     return done, follower.persons()

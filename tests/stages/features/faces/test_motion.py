@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -109,7 +110,9 @@ def seen(detector: CenterFace, images: Sequence[Array]) -> tuple[list[Person], d
     """Everybody, the main person first; the left edge of each track's first face."""
     follower = Follower(FacesConfig(), detector, 112)
     frames = [KeptFrame(n, n, n / RATE, image, cut=False) for n, image in enumerate(images)]
-    done = [frame for start in range(0, len(frames), 8) for frame in follower.follow(frames[start : start + 8])]
+    with ThreadPoolExecutor(1) as pool:
+        begun = [follower.begin(frames[start : start + 8], pool) for start in range(0, len(frames), 8)]
+        done = [frame for chunk in begun for frame in follower.follow(chunk)]
     done += follower.finish()
     left: dict[int, float] = {}
     for frame in done:

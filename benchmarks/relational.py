@@ -56,15 +56,16 @@ class Row:
     seconds: float | None = None  # of a clip; None: as long as the span, or the preset's
 
 
+_MATRIX = ("loss.relational=matrix", "loss.relational_weight=1")
 ROWS = {
     "terms": (
         Row("none", ("loss.relational_weight=0",)),
-        Row("cosine (published)"),
-        Row("centred cosine", ("loss.label_similarity=centred",)),
-        Row("distance", ("loss.label_similarity=distance",)),
-        Row("y-aware", ("loss.relational=y-aware",)),
+        Row("cosine (published)", _MATRIX),
+        Row("centred cosine", (*_MATRIX, "loss.label_similarity=centred")),
+        Row("distance", (*_MATRIX, "loss.label_similarity=distance")),
+        Row("y-aware", ("loss.relational=y-aware", "loss.relational_weight=1")),
         Row("y-aware at weight 0.1", ("loss.relational=y-aware", "loss.relational_weight=0.1")),
-        Row("expw", ("loss.relational=expw",)),
+        Row("expw", ("loss.relational=expw", "loss.relational_weight=1")),
         Row("expw at weight 0.1", ("loss.relational=expw", "loss.relational_weight=0.1")),
     ),
     "clips": (

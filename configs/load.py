@@ -19,6 +19,8 @@ Section = TypeVar("Section")
 # A run's config.yaml and the specification in a model file (format 1) have this setting of the clips in the section
 # `model`, behind the one named second. It is written there, so that the files stay as they are; both are read.
 EDGES, BEHIND = "context_edges", "attention_scale"
+# The settings that together say which relational loss it is, and how much of it.
+_RELATIONAL = ("loss.relational", "loss.relational_weight", "loss.label_similarity", "loss.kernel_width")
 GONE = {  # settings of older versions -> what to do instead; the config.yaml of an older run may have them
     "evaluation.bootstrap": "leave it out: intervals no longer come from resampling",
 }
@@ -45,7 +47,7 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
         if key == "features.taps" and not isinstance(value, str):
             value = text  # YAML reads 1:4 as 64
         _assign(tree, path, value)
-    tree.setdefault("by_size", [name for name in BY_SIZE if not _says(tree, name)])
+    tree.setdefault("by_size", _left_open(tree))
     config = config_from_dict(tree)
     features = config.features
     allowed(features.backbone, None, "--set features.backbone=")
@@ -59,6 +61,14 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
             hint="type it: --set features.weights=FILE",
         )
     return replace(config, features=replace(features, weights=str(weights)))
+
+
+def _left_open(tree: Mapping[str, Any]) -> list[str]:
+    """The settings of BY_SIZE that a tree does not say; of the relational loss either all of them or none."""
+    said = {name for name in BY_SIZE if _says(tree, name)}
+    if any(_says(tree, name) for name in _RELATIONAL):
+        said.update(_RELATIONAL)
+    return [name for name in BY_SIZE if name not in said]
 
 
 def _says(tree: Mapping[str, Any], name: str) -> bool:

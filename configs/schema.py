@@ -17,6 +17,8 @@ PUBLISHED_EDGES: Literal["mask", "wrap"] = "wrap"  # as the authors score a reco
 Method = Literal["blend", "model", "ridge"]  # whose scores: half ridge and half networks, the networks', ridge's
 # What `train-temporal` chooses by the labelled spans and people there are, unless a preset, a file or --set says it.
 BY_SIZE = (
+    "loss.relational",
+    "loss.relational_weight",
     "model.width",
     "model.layers",
     "model.heads",

@@ -20,16 +20,19 @@ class Size:
 # Largest last. The measurements behind the rows: docs/defaults.md, Sizes.
 SIZES = (
     Size("small", 0, 0, {
+        "loss.relational": "y-aware", "loss.relational_weight": 0.1,
         "model.width": 128, "model.layers": 1, "model.heads": 4, "model.feed_forward": 256,
         "training.learning_rate": 1e-3, "training.weight_decay": 10.0, "training.epochs": 50,
         "training.keep": "last", "training.refit": True, "training.seeds": 3,
     }),
     Size("medium", 2_000, 20, {
+        "loss.relational": "matrix", "loss.relational_weight": 1.0,
         "model.width": 256, "model.layers": 1, "model.heads": 4, "model.feed_forward": 512,
         "training.learning_rate": 1e-3, "training.weight_decay": 1.0, "training.epochs": 50,
         "training.keep": "best", "training.refit": False, "training.seeds": 3,
     }),
     Size("full", 20_000, 50, {
+        "loss.relational": "matrix", "loss.relational_weight": 1.0,
         "model.width": None, "model.layers": 2, "model.heads": 16, "model.feed_forward": 2048,
         "training.learning_rate": 3e-4, "training.weight_decay": 1e-2, "training.epochs": 50,
         "training.keep": "best", "training.refit": False, "training.seeds": 1,
@@ -49,7 +52,7 @@ def sized(config: Config, spans: int, people: int) -> tuple[Config, str]:
     chosen = {name: size.settings[name] for name in config.by_size}
     if chosen.get("training.refit") and chosen.get("training.keep", config.training.keep) != "last":
         chosen["training.refit"] = False
-    for section in ("model", "training"):
+    for section in ("loss", "model", "training"):
         values = {name.partition(".")[2]: value for name, value in chosen.items() if name.startswith(f"{section}.")}
         config = replace(config, **{section: replace(getattr(config, section), **values)})
     return replace(config, by_size=()), _sentence(size, config, spans, people)

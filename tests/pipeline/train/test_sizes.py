@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from affect.configs.load import config_to_dict, load_config
-from affect.configs.schema import BY_SIZE, Config, ModelConfig, TrainingConfig
+from affect.configs.schema import BY_SIZE, Config, LossConfig, ModelConfig, TrainingConfig
 from affect.errors import ConfigError
 from affect.pipeline.terminal.text import of_training
 from affect.pipeline.train.sizes import SIZES, Size, sized
@@ -35,7 +35,7 @@ def test_the_largest_size_that_has_both_its_spans_and_its_people_is_chosen(spans
     config, said = sized(load_config(), spans, people)
     assert settings_of(config) == dict(size.settings) and config.by_size == ()
     assert f" of size {name} (" in said
-    with_defaults = replace(config, by_size=BY_SIZE, model=ModelConfig(), training=TrainingConfig())
+    with_defaults = replace(config, by_size=BY_SIZE, loss=LossConfig(), model=ModelConfig(), training=TrainingConfig())
     assert with_defaults == load_config(), "no other section is touched"
 
 
@@ -48,7 +48,7 @@ def test_each_size_is_one_that_can_be_trained_and_two_have_a_preset_of_their_nam
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size.name)
 @pytest.mark.parametrize("word", [
-    "model.width=null", "model.width=512", "model.layers=3", "model.heads=8", "model.feed_forward=99",
+    "loss.relational=expw", "model.width=null", "model.width=512", "model.layers=3", "model.heads=8", "model.feed_forward=99",
     "training.learning_rate=0.002", "training.weight_decay=0.5", "training.epochs=7", "training.keep=best",
     "training.keep=last", "training.refit=false", "training.seeds=1", "training.seeds=5",
 ])  # fmt: skip
@@ -58,6 +58,8 @@ def test_what_is_said_stays_and_the_rest_is_chosen(word: str, size: Size) -> Non
     expected = dict(size.settings) | {name: yaml.safe_load(value)}
     if word == "training.keep=best":
         expected["training.refit"] = False
+    if word == "loss.relational=expw":
+        expected["loss.relational_weight"] = 1.0
     assert settings_of(config) == expected
 
 

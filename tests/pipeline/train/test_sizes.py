@@ -48,7 +48,8 @@ def test_each_size_is_one_that_can_be_trained_and_two_have_a_preset_of_their_nam
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size.name)
 @pytest.mark.parametrize("word", [
-    "loss.relational=expw", "model.width=null", "model.width=512", "model.layers=3", "model.heads=8", "model.feed_forward=99",
+    "loss.relational=expw", "model.width=null", "model.width=512", "model.layers=3", "model.heads=8",
+    "model.feed_forward=99",
     "training.learning_rate=0.002", "training.weight_decay=0.5", "training.epochs=7", "training.keep=best",
     "training.keep=last", "training.refit=false", "training.seeds=1", "training.seeds=5",
 ])  # fmt: skip

@@ -3,8 +3,8 @@
     python benchmarks/instead.py STORE LABELS.csv --name NAME --folder FOLDER [--set KEY=VALUE ...]
         --instead "KEY=VALUE KEY=VALUE" [--instead ...] [--seeds 3]
 
-Each row is `affect train-temporal` as a user runs it, networks, ridge regression and their blend; every row has the same
-seeds, so gains are paired. --set says how people are divided. FOLDER keeps what is trained: a stopped call goes on.
+Each row is `affect train-temporal` as a user runs it: networks, ridge regression and their blend. Every row has the
+same seeds, so gains are paired. --set says how people are divided. FOLDER keeps what is trained: a stopped call goes on.
 """
 
 import argparse

@@ -4,7 +4,7 @@
         --instead "KEY=VALUE KEY=VALUE" [--instead ...] [--seeds 3]
 
 Each row is `affect train-temporal` as a user runs it: networks, ridge regression and their blend. Every row has the
-same seeds, so gains are paired. --set says how people are divided. FOLDER keeps what is trained: a stopped call goes on.
+same seeds, so gains are paired. --set says how people are divided. FOLDER keeps each training: a stopped call goes on.
 """
 
 import argparse

@@ -1,24 +1,25 @@
-"""Where work runs: devices, threads for each worker, and joblib's backends for one machine or many."""
+"""Where work runs: in threads, in processes of this machine, or on a cluster, and what becomes of one that dies."""
 
 import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from ..errors import ConfigError, first_line
+from ..errors import ConfigError
 from ..stages.features.heap import share_one_heap
+from .clusters import joined, ray_share
 from .devices import at_home
 
 Value = TypeVar("Value")
 # What a worker's death is called: loky's names, Dask's, and Ray's.
 DEATHS = {"TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError", "RayActorError"}
 LOST_NODE_S, LOST_NODE_TRIES = 10, 2  # Ray gives work to a node that is gone until it has missed some heartbeats
-ANSWER_S = 30  # a scheduler, or a first worker, that takes longer is not there
 Backend = Literal["loky", "dask", "ray"]
 _of_this_thread = threading.local()
 
@@ -135,6 +136,44 @@ def run_all(
                 rounds = [*(([task], more) for task in left[:under_way]), (left[under_way:], more), *rounds]
 
 
+def run_beside(
+    function: Callable[[Any], Generator[Any, None, None]], tasks: Sequence[Any], at_once: int
+) -> Generator[Any, None, None]:
+    """Every event of `function(task)` for every task, of so many at once in threads of this process, as they come.
+
+    For work whose expensive part is one for all of them, as a GPU is. What one raises is raised here and ends all.
+    Closing the generator closes each task at its next event.
+    """
+    arrived: SimpleQueue[tuple[Any, BaseException | None, bool]] = SimpleQueue()
+    ended = threading.Event()
+
+    def work(task: Any) -> None:
+        try:
+            with contextlib.closing(function(task)) as events:
+                for event in events:
+                    arrived.put((event, None, False))
+                    if ended.is_set():
+                        return
+            arrived.put((None, None, True))
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the events are read
+            arrived.put((None, error, True))
+
+    pool = ThreadPoolExecutor(at_once, "beside")
+    try:
+        left = len([pool.submit(work, task) for task in tasks])
+        while left:
+            event, error, is_end = arrived.get()
+            if error is not None:
+                raise error
+            if is_end:
+                left -= 1
+            else:
+                yield event
+    finally:
+        ended.set()
+        pool.shutdown(cancel_futures=True)
+
+
 def _run_together(
     workers: Workers, run_one: Callable[..., tuple[int, Any]], tasks: dict[int, Any]
 ) -> Generator[tuple[int, Any, bool], None, None]:
@@ -149,7 +188,9 @@ def _run_together(
 
     arrived: SimpleQueue[tuple[int, Any, bool] | BaseException | None] = SimpleQueue()
     with multiprocessing.Manager() as manager:
-        channel = manager.Queue()
+        channel, homes = manager.Queue(), manager.Queue()
+        for task in [*tasks.values()][: workers.pool(len(tasks))]:
+            homes.put(getattr(task, "device", None))
 
         def pass_on_events() -> None:
             for number, event in iter(channel.get, None):
@@ -157,7 +198,7 @@ def _run_together(
 
         def pass_on_answers() -> None:
             try:
-                for number, answer in _answers(workers, run_one, tasks, channel):
+                for number, answer in _answers(workers, run_one, tasks, (channel, homes)):
                     arrived.put((number, answer, True))
                 arrived.put(None)
             except BaseException as error:  # noqa: BLE001 - it is raised again where the events are read
@@ -184,19 +225,22 @@ def _run_together(
 
 
 def _answers(
-    workers: Workers, run_one: Callable[..., tuple[int, Any]], tasks: dict[int, Any], channel: Any
+    workers: Workers, run_one: Callable[..., tuple[int, Any]], tasks: dict[int, Any], here: tuple[Any, Any] | None
 ) -> Generator[tuple[int, Any], None, None]:
-    """(task number, answer) in the order they are finished; what comes before an answer goes into the channel."""
+    """(task number, answer) in the order they are finished.
+
+    here: of processes here, the channel that takes what comes before an answer, and the devices they share out.
+    """
     import joblib
 
-    calls = (joblib.delayed(run_one)(number, task, channel) for number, task in tasks.items())
+    calls = (joblib.delayed(run_one)(number, task, here) for number, task in tasks.items())
     # Ray's backend gives its results at the end alone, and takes all of the cluster for -1, as Dask's always does.
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.pool(len(tasks))
     options: dict[str, Any] = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
     with joined(workers):
         if workers.backend == "ray":
-            jobs, options = _ray_share(jobs, any(task.device.startswith("cuda") for task in tasks.values()))
+            jobs, options = ray_share(jobs, any(task.device.startswith("cuda") for task in tasks.values()))
         try:
             with joblib.parallel_config(workers.backend, **options):
                 yield from joblib.Parallel(n_jobs=jobs, return_as=given, batch_size=1)(calls)
@@ -207,38 +251,33 @@ def _answers(
             raise _WorkerDiedError(str(error).split("\n")[0]) from error
 
 
-def _ray_share(jobs: int, on_gpus: bool) -> tuple[int, dict[str, Any]]:
-    """How many processes, and what each asks for: no more than there are cores, which Ray refuses, and a node may be
-    lost; and a share of a GPU, as Ray hides those that were not asked for.
-
-    Errors: ConfigError for a cluster that counts no GPU.
-    """
-    found = _optional("ray", "ray").cluster_resources()
-    most, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
-    if not on_gpus:
-        return min(jobs, most), {}
-    if gpus == 0:
-        raise ConfigError(
-            "the Ray cluster counts no GPU", hint="`ray start --num-gpus N` on each machine, or --device cpu"
-        )
-    jobs = min(most, max(2, gpus if jobs == -1 else jobs))  # joblib does the work of one itself
-    return jobs, {"ray_remote_args": {"num_gpus": 10_000 // -(-jobs // gpus) / 10_000}}
-
-
 def _run_one(
-    function: Callable[[Any], Iterator[Any]], answer: type, number: int, task: Any, channel: Any
+    function: Callable[[Any], Iterator[Any]], answer: type, number: int, task: Any, here: tuple[Any, Any] | None
 ) -> tuple[int, Any]:
     """The task's answer, in the worker; each event before it goes into the channel at once."""
-    if channel is not None:  # a process of ours; a cluster's may do other work besides
-        own_process()
+    if here is None:
+        task = at_home(task)  # a cluster's process, which may do other work besides
     else:
-        task = at_home(task)
+        own_process()
+        task = _settled(task, here[1])
     for event in function(task):
         if isinstance(event, answer):
             return number, event
-        if channel is not None:
-            channel.put((number, event))
+        if here is not None:
+            here[0].put((number, event))
     raise AssertionError(f"{function} ended without its {answer.__name__}")
+
+
+def _settled(task: Any, homes: Any) -> Any:
+    """The task on the device that this process took with its first one: its networks are loaded once, not on each."""
+    if not hasattr(task, "device"):
+        return task
+    if not hasattr(_of_this_thread, "home"):
+        try:
+            _of_this_thread.home = homes.get_nowait()
+        except Empty:  # it stands in for one that died
+            _of_this_thread.home = task.device
+    return replace(task, device=_of_this_thread.home)
 
 
 def own_process() -> None:
@@ -251,96 +290,3 @@ def _end_processes(kill: bool) -> None:
     from joblib.externals.loky import get_reusable_executor
 
     get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=kill)
-
-
-@contextlib.contextmanager
-def joined(workers: Workers) -> Iterator[None]:
-    """The workers' cluster, where they have one, is reached for as long as this lasts; it may be joined again inside.
-
-    Errors: ConfigError for a cluster that does not answer, or is too small.
-    """
-    if workers.backend == "dask":
-        with _dask_cluster(str(workers.scheduler)):
-            yield
-    elif workers.backend == "ray":
-        with _ray_cluster(workers.scheduler):
-            yield
-    else:
-        yield
-
-
-@contextlib.contextmanager
-def _dask_cluster(address: str) -> Iterator[None]:
-    distributed = _optional("distributed", "dask")
-    try:
-        client = distributed.Client(address, timeout=ANSWER_S)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"--scheduler {address}: no Dask scheduler answers ({first_line(error)})",
-            hint="start one with `dask scheduler`, and `dask worker ADDRESS` on each machine",
-        ) from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=ANSWER_S)
-        except TimeoutError as error:
-            raise ConfigError(
-                f"--scheduler {address}: no Dask worker has joined it after {ANSWER_S} s",
-                hint=f"run `dask worker {address}` on each machine",
-            ) from error
-        _require_cores(sum(client.ncores().values()), f"the Dask cluster at {address}")
-        yield
-
-
-@contextlib.contextmanager
-def _ray_cluster(address: str | None) -> Iterator[None]:
-    with _environment("RAY_DEDUP_LOGS_SKIP_REGEX", "."):  # Ray would print what becomes of nodes among our words
-        ray = _optional("ray", "ray")
-    _optional("ray.util.joblib", "ray").register_ray()
-    joined = not ray.is_initialized()
-    if joined:
-        try:
-            with _environment("RAY_USAGE_STATS_ENABLED", "0"):  # Ray would report its use over the network
-                ray.init(address=address, log_to_driver=False, logging_level="error")
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"--scheduler {address}: no Ray cluster answers ({first_line(error)})",
-                hint="start one with `ray start --head`, and `ray start --address ADDRESS` on each machine",
-            ) from error
-    try:
-        _require_cores(int(ray.cluster_resources().get("CPU", 0)), "the Ray cluster")
-        yield
-    finally:
-        if joined:
-            ray.shutdown()
-
-
-@contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable of the environment, for a while; one that is set stays as it is."""
-    known = name in os.environ
-    os.environ.setdefault(name, value)
-    try:
-        yield
-    finally:
-        if not known:
-            os.environ.pop(name, None)
-
-
-def _require_cores(cores: int, where: str) -> None:
-    """Errors: ConfigError for a cluster that joblib would leave aside, and do the work in this process."""
-    if cores < 2:
-        raise ConfigError(
-            f"{where} works on {cores} task at a time; expected at least 2, as joblib needs to use a cluster",
-            hint="add a worker, or give one more threads (`dask worker --nthreads 2`, `ray start --num-cpus 2`)",
-        )
-
-
-def _optional(module: str, extra: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"--backend {extra} needs the package {error.name}", hint=f"pip install 'affect[{extra}]'"
-        ) from error

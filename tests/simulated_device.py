@@ -27,6 +27,8 @@ FACTORIES = (
     "randperm",
 )  # fmt: skip
 COPIES = ("_to_copy", "copy_", "_foreach_copy_")  # may go from one device to another
+# A number for the host, or a result as large as the values say: the host waits for what the device is at.
+SIZED_BY_VALUES = ("_local_scalar_dense", "nonzero", "masked_select", "nms", "unique", "_unique2")
 INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")  # may take indices that lie on the host
 _to = Tensor.to
 
@@ -39,6 +41,8 @@ class Machine:
     has_kernels: bool = True  # False: the card is older than the build of torch supports
     has_float64: bool = True
     computed: int = 0  # operations on the device
+    copied: int = 0  # tensors to the device
+    waited: int = 0  # times that the host needed a number, or a whole tensor, of the device
     refused: int = 0  # for want of memory
     watch: Callable[[], None] | None = None  # called before each operation
 
@@ -86,12 +90,14 @@ class Simulated(Tensor):
         return self.numpy()
 
     def tolist(self) -> Any:
+        _machine.waited += 1
         return self.held.tolist()
 
     def __iter__(self) -> Iterator[Tensor]:  # torch's unbinds, which a tensor of inference mode refuses here
         return iter([Simulated(part, self.place) for part in self.held.unbind(0)])
 
     def cpu(self, *_: Any, **__: Any) -> Tensor:
+        _machine.waited += 1
         return self.held.clone()
 
     def quantile(self, q: Any, *given: Any, **named: Any) -> Tensor:  # torch's makes its scratch of the host's kind
@@ -106,6 +112,10 @@ class Simulated(Tensor):
         place = _place_of(func, name, args, kwargs)
         if place != "cpu":
             _compute(name, args)
+        if place != "cpu" and name in SIZED_BY_VALUES:
+            _machine.waited += 1
+        if name == "copy_":
+            _count_move(args[1], args[0])
         result = func(*tree_map(_bare, args), **tree_map(_bare, kwargs))
         if name == "_local_scalar_dense":
             return result
@@ -130,6 +140,12 @@ def _label(value: Tensor) -> str:
 def _named(device: Any) -> str:
     found = torch.device(device)
     return f"{found.type}:{found.index or 0}" if found.type in ACCELERATORS else found.type
+
+
+def _count_move(source: Any, goal: Any) -> None:
+    there, here = (isinstance(value, Simulated) for value in (goal, source))
+    _machine.copied += there and not here
+    _machine.waited += here and not there
 
 
 def _require_dtype(dtype: torch.dtype, place: str) -> None:
@@ -185,9 +201,11 @@ def _moved(self: Tensor, *given: Any, **named: Any) -> Tensor:
     if goal is None or goal == _label(self):
         return out
     if goal == "cpu":
+        _machine.waited += 1
         return out.held.clone() if isinstance(out, Simulated) else out
     if goal == "meta":
         return _to(out, "meta")
+    _machine.copied += not isinstance(out, Simulated)
     made = Simulated(_bare(out).detach().clone(memory_format=torch.preserve_format), goal)
     if self.requires_grad:
         made.requires_grad_(True)

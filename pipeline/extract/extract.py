@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,9 +19,10 @@ from ...configs.plain_text import cell
 from ...configs.schema import OPENVINO, TORCH, FeaturesConfig
 from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
+from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import Moved, Planned, VideoOutcome
-from ..workers import Died, Workers, held, joined, let_go, run_all
+from ..workers import Died, Workers, cores, held, let_go, run_all, run_beside
 from .plan import Todo, plan
 from .videos import Source
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ...stages.features.tables.importer import ImportConfig, TableImporter
 
 BUSY_POLL_S = 2.0
+MOST_AT_ONCE = 16  # videos that feed one GPU; each holds some hundred megabytes of decoded pictures
 ENGINES = (TORCH, OPENVINO)
 Settings: TypeAlias = "FeaturesConfig | ImportConfig"  # of videos, or of tables of features
 
@@ -192,7 +195,7 @@ def _extract_all(
             for number, step in enumerate(todo)
         ]
         known, waiting, asked = waiting, {}, False
-        with contextlib.closing(run_all(workers, extract_one, tasks, VideoOutcome)) as events:
+        with contextlib.closing(_run(tasks, workers)) as events:
             for event in events:
                 if isinstance(event, Died):
                     source = event.task.source
@@ -206,6 +209,18 @@ def _extract_all(
             steps = list(plan(store, list(waiting.values()), overwrite=False, verify=False))
 
 
+def _run(tasks: Sequence[ExtractionTask], workers: Workers) -> Generator[Moved | VideoOutcome | Died, None, None]:
+    """Every event of every task. Several videos at once feed a GPU in this process, whose networks are loaded once: one
+    thread decodes a video, which gives a GPU little to do."""
+    first = tasks[0]
+    if not workers.in_process or first.device == "cpu" or not isinstance(first.config, FeaturesConfig):
+        yield from run_all(workers, extract_one, tasks, VideoOutcome)
+        return
+    extractor = extractor_of(first.config, first.device, first.threads)
+    at_once = max(1, min(len(tasks), cores() - 1, MOST_AT_ONCE))
+    yield from run_beside(partial(extract_one, extractor=extractor), tasks, at_once)
+
+
 def _weights_file(config: Settings) -> str | None:
     """Where the backbone's weights lie, for whoever has to make such features again."""
     if config.weights in (None, RANDOM) or not Path(config.weights).exists():
@@ -213,9 +228,11 @@ def _weights_file(config: Settings) -> str | None:
     return str(Path(config.weights).resolve())
 
 
-def extract_one(task: ExtractionTask) -> Generator[Moved | VideoOutcome, None, None]:
-    """Extract one video in this process; what a worker runs."""
-    extractor = extractor_of(task.config, task.device, task.threads)
+def extract_one(
+    task: ExtractionTask, extractor: "FeatureExtractor | TableImporter | None" = None
+) -> Generator[Moved | VideoOutcome, None, None]:
+    """Extract one video in this process; what a worker runs. extractor: None: this thread's own."""
+    extractor = extractor or extractor_of(task.config, task.device, task.threads)
     yield from extract_into(open_store(task.store), task.source, extractor, overwrite=task.overwrite)
 
 

@@ -23,10 +23,11 @@ from ...stages.features.recipe import settings_of
 from ...stages.temporal.ranks import all_came, rank, ranks, world
 from ...stages.temporal.splits import Fold, make_folds
 from ...stages.views.offer import centring_offer
+from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
 from ..runs.folder import RunFolder, write_failures
-from ..workers import Died, Workers, joined, run_all
+from ..workers import Died, Workers, run_all
 from .fold import FoldTask, run_fold, spec_of
 from .held_out import levels_of, measure, predictions_table, read_fold_tables
 from .leaks import check_recordings

@@ -45,8 +45,11 @@ class FeatureExtractor:
     """
 
     def __init__(self, config: FeaturesConfig, device: str = "cpu", threads: int = 1) -> None:
-        """`threads` seek faces and embed blocks, and each of them computes alone."""
-        self.threads = threads
+        """`threads` of a stream seek faces and embed blocks, and each of them computes alone.
+
+        Elsewhere than on a CPU two are enough: one prepares pictures while the device computes for the other.
+        """
+        self.threads = threads if torch.device(device).type == "cpu" else min(threads, 2)
         self.config = config
         self.device, self.hardware = device, hardware(device)
         with one_thread():

@@ -83,6 +83,16 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     sys.modules.pop("gpu_work_of_a_test")
 
 
+def test_a_process_here_stays_on_the_device_it_began_with(work: Callable[[Task], Iterator[object]]) -> None:
+    tasks = [Task(f"cuda:{number % 3}", number) for number in range(5)]  # whose turns would take each to several
+    told = list(run_all(Workers(2), work, tasks, tuple))
+    homes = {(pid, device) for device, _, pid in told}
+    assert len(told) == 5 and len(homes) == len({pid for pid, _ in homes}) <= 2, told
+    assert {device for _, device in homes} <= {"cuda:0", "cuda:1"} and len({device for _, device in homes}) == len(
+        homes
+    )
+
+
 CLUSTER = """
 import sys, distributed
 if __name__ == "__main__":

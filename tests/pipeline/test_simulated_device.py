@@ -1,6 +1,8 @@
 """Whole commands on a device that is not there: every tensor is where it has to be, and the numbers are the CPU's."""
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 
 from affect.cache import open_store
 from affect.cache.predictions import VideoPrediction
+from affect.cache.records import FrameFeatures
 from affect.configs.load import load_config
 from affect.configs.schema import FeaturesConfig
 from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
@@ -21,6 +24,7 @@ from affect.pipeline.extract.videos import find_videos
 from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers
+from affect.stages.features.stream import VideoStream
 from affect.tests.generated import GeneratedData, generated_features
 from affect.tests.simulated_device import Simulated, simulated
 
@@ -139,6 +143,52 @@ def test_extraction_keeps_its_tensors_together_and_finds_what_the_cpu_finds(
         assert mine.info(name).device == kind
 
 
+def test_of_a_thousand_frames_at_most_a_hundred_copies_go_there_and_a_hundred_times_is_waited(tmp_path: Path) -> None:
+    make_demo_data(tmp_path / "made", 0, DemoDataConfig(splits=(("train", 1),), seconds=24.0))
+    config = settings("features.precision=fp32", "features.sample_fps=source")
+    with simulated() as machine:
+        extractor_of(config, "cuda", 2)
+        machine.copied = machine.waited = 0
+        summary = extracted(tmp_path / "made" / "videos", tmp_path / "store", config, "cuda")
+        copied, waited = machine.copied, machine.waited
+    (outcome,) = summary.outcomes
+    assert outcome.status == "done" and outcome.frames == 300
+    assert 0 < copied <= 0.1 * outcome.frames, copied
+    assert 0 < waited <= 0.1 * outcome.frames, waited
+
+
+def test_several_videos_feed_one_device_at_once_and_each_has_what_it_has_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_demo_data(tmp_path / "made", 0, DemoDataConfig(splits=(("train", 3), ("test", 1)), seconds=3.0))
+    films, config = tmp_path / "made" / "videos", settings("features.precision=fp32", "features.sample_fps=source")
+    inside, most, lock = set[str](), [0], threading.Lock()
+    read = VideoStream.__iter__
+
+    def noted(stream: VideoStream) -> Iterator[tuple[FrameFeatures, bytes]]:
+        with lock:
+            inside.add(threading.current_thread().name)
+            most[0] = max(most[0], len(inside))
+        time.sleep(0.5)
+        yield from read(stream)
+        with lock:
+            inside.discard(threading.current_thread().name)
+
+    extracted(films, tmp_path / "alone", config, "cpu")
+    monkeypatch.setattr(extract_module, "cores", lambda: 4)
+    monkeypatch.setattr(VideoStream, "__iter__", noted)
+    with simulated():
+        summary = extracted(films, tmp_path / "beside", config, "cuda")
+    assert [outcome.status for outcome in summary.outcomes] == ["done"] * 4, summary.outcomes
+    assert most == [3], "one core is left to the device's own thread"
+    mine, its = open_store(tmp_path / "beside"), open_store(tmp_path / "alone")
+    assert mine.ids() == its.ids()
+    for name in mine.ids():
+        found, wanted = mine.read(name), its.read(name)
+        assert np.array_equal(found.time_s, wanted.time_s) and np.array_equal(found.frame, wanted.frame)
+        assert np.abs(found.values.astype(float) - wanted.values).max() < 0.01 * np.abs(wanted.values).max()
+
+
 def test_a_video_that_exhausts_the_memory_fails_alone_and_one_that_needs_smaller_batches_says_so(
     films: Path, tmp_path: Path
 ) -> None:
@@ -168,7 +218,7 @@ def test_auto_is_what_the_store_says_and_workers_are_told_what_it_came_to(films:
 def test_each_worker_is_told_what_auto_came_to(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
-    def run(workers: Workers, function: object, tasks: list[ExtractionTask]) -> Iterator[VideoOutcome]:
+    def run(workers: Workers, function: object, tasks: list[ExtractionTask], answer: type) -> Iterator[VideoOutcome]:
         told.extend(str(getattr(task.config, "precision", "")) for task in tasks)
         yield from (VideoOutcome(task.source.id, "", "failed") for task in tasks)
 
@@ -178,7 +228,10 @@ def test_each_worker_is_told_what_auto_came_to(films: Path, tmp_path: Path, monk
     assert told == ["fp32"] * 2
 
 
-def test_a_video_begun_on_one_device_is_begun_again_on_another(films: Path, tmp_path: Path) -> None:
+def test_a_video_begun_on_one_device_is_begun_again_on_another(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract_module, "run_beside", lambda work, tasks, _: work(tasks[0]))  # none runs ahead of us
     config = settings("features.faces.detector=none", "features.precision=fp32", "features.sample_fps=source")
     sources = find_videos([str(films)])[:1]
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from affect.errors import ConfigError
+from affect.pipeline import clusters
 from affect.pipeline import workers as launch
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def test_ray_makes_the_store_of_one_process(
 
 
 def test_a_cluster_that_does_not_answer_has_no_worker_or_one_core_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "ANSWER_S", 2)
+    monkeypatch.setattr(clusters, "ANSWER_S", 2)
     refused = {"tcp://127.0.0.1:9": "no Dask scheduler answers", "nowhere://9": "no Dask scheduler answers"}
     for address, words in refused.items():
         with pytest.raises(ConfigError, match=words):

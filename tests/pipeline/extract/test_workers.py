@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import distributed
@@ -20,7 +20,7 @@ from affect.configs.schema import FeaturesConfig
 from affect.pipeline.events import Moved, VideoOutcome, summary_of
 from affect.pipeline.extract.extract import ExtractionSummary, extract
 from affect.pipeline.extract.videos import Source, find_videos
-from affect.pipeline.workers import Died, Workers, held, run_all
+from affect.pipeline.workers import Died, Workers, held, run_all, run_beside
 
 Work = Callable[[str], Iterator[str]]
 # Backbones that write down where they are made, of which one ends its process where that is a worker; and a task.
@@ -183,6 +183,41 @@ def test_a_closed_stream_ends_its_processes_within_seconds(work: Work) -> None:
     assert loky_workers() == []
     found = list(run_all(Workers(2), work, ["again", "and again"], str))
     assert {"again", "and again"} <= set(found), "the next stream has processes of its own"
+
+
+def test_work_side_by_side_is_heard_of_as_it_comes_and_ends_when_it_is_closed() -> None:
+    both, closed = threading.Barrier(2, timeout=20), []
+
+    def count(task: str) -> Generator[str, None, None]:
+        try:
+            both.wait()  # none goes on before two are there
+            for number in range(10_000):
+                yield f"{task}{number}"
+                time.sleep(0.001)
+        finally:
+            closed.append(task)
+
+    events = run_beside(count, ["a", "b", "c", "d"], 2)
+    heard = [next(events) for _ in range(50)]
+    assert {event[0] for event in heard} == {"a", "b"}
+    assert [event for event in heard if event[0] == "a"] == [f"a{n}" for n in range(sum(e[0] == "a" for e in heard))]
+    events.close()
+    assert sorted(closed) == ["a", "b"], "the others never began"
+    assert sorted(run_beside(lambda task: (event for event in task), ["12", "", "3"], 2)) == ["1", "2", "3"]
+
+
+def test_what_one_of_them_raises_is_raised_and_ends_the_others() -> None:
+    def fail(task: int) -> Generator[int, None, None]:
+        for number in range(10_000):
+            if task == 1 and number == 20:
+                raise OSError("the disk is gone")
+            yield number
+            time.sleep(0.001)
+
+    started = time.monotonic()
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(run_beside(fail, [0, 1, 2], 3))
+    assert time.monotonic() - started < 8
 
 
 def loky_workers() -> list[psutil.Process]:

@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check stress format clean
+.PHONY: install demo test check stress gpu bench format clean
 
 install: $(VENV)/installed
 
@@ -34,6 +34,18 @@ check: install
 
 stress: install
 	$(BIN)/python -m pytest -m stress --timeout 7200
+
+# On a machine with a GPU, in under 20 minutes: its tests, and a dated file in benchmarks/results.
+gpu: install
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python benchmarks/gpu.py
+
+# Stage one against an earlier commit, other tools' ways of working, the engines, and its memory: an hour on 2 quiet cores.
+bench: install
+	$(BIN)/python benchmarks/against.py
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/extraction_speed.py
+	$(BIN)/python benchmarks/extraction_memory.py
 
 format: install
 	$(BIN)/ruff check --fix .

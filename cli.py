@@ -440,9 +440,9 @@ def train_temporal(
     Example: affect train-temporal --store features --labels labels.csv --run runs/first
     """
     from .pipeline.events import summary_of
-    from .pipeline.sweep import SweepSummary, expand_grid, sweep
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
+    from .pipeline.train.sweep import SweepSummary, expand_grid, sweep
     from .pipeline.train.train import TrainingSummary, train
 
     if len(expand_grid(overrides)) > 1:

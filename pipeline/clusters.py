@@ -4,27 +4,26 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ConfigError, first_line
-
-if TYPE_CHECKING:
-    from .workers import Workers
 
 ANSWER_S = 30  # a scheduler, or a first worker, that takes longer is not there
 
 
 @contextlib.contextmanager
-def joined(workers: "Workers") -> Iterator[None]:
+def joined(backend: str, scheduler: str | None) -> Iterator[None]:
     """The workers' cluster, where they have one, is reached for as long as this lasts; it may be joined again inside.
+
+    backend: loky, which has none, dask or ray; scheduler: its address.
 
     Errors: ConfigError for a cluster that does not answer, or is too small.
     """
-    if workers.backend == "dask":
-        with _dask_cluster(str(workers.scheduler)):
+    if backend == "dask":
+        with _dask_cluster(str(scheduler)):
             yield
-    elif workers.backend == "ray":
-        with _ray_cluster(workers.scheduler):
+    elif backend == "ray":
+        with _ray_cluster(scheduler):
             yield
     else:
         yield

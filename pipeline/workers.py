@@ -238,7 +238,7 @@ def _answers(
     given = "list" if workers.backend == "ray" else "generator_unordered"
     jobs = -1 if workers.backend != "loky" and workers.jobs == 1 else workers.pool(len(tasks))
     options: dict[str, Any] = {"inner_max_num_threads": workers.threads} if workers.backend == "loky" else {}
-    with joined(workers):
+    with joined(workers.backend, workers.scheduler):
         if workers.backend == "ray":
             jobs, options = ray_share(jobs, any(task.device.startswith("cuda") for task in tasks.values()))
         try:

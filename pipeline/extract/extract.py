@@ -85,7 +85,7 @@ def extract(
     workers, started = workers or Workers(), time.monotonic()
     summary = ExtractionSummary(location)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(joined(workers))
+        stack.enter_context(joined(workers.backend, workers.scheduler))
         stack.callback(let_go, "extractor")
         weights, stored = _weights_file(config), open_store(location).recipe if store_exists(location) else None
         steps: list[Todo | VideoOutcome] | None = None

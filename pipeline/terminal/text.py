@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..demo.demo import DemoSummary
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
-    from ..sweep import SweepSummary
+    from ..train.sweep import SweepSummary
     from ..train.train import TrainingSummary
 
 NAMES_SHOWN = 5

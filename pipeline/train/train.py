@@ -80,7 +80,7 @@ def train(
     """
     started = time.monotonic()
     workers, labels, run = workers or Workers(), Path(labels), Path(run)
-    with joined(workers), ranks(resolve_device(device)) as place:
+    with joined(workers.backend, workers.scheduler), ranks(resolve_device(device)) as place:
         data = build_training_set(store, labels, config, place, mirrored)
         # Stage one of this run is what the store holds, whatever the configuration says. A store that names code
         # would have its run name it, so its words are asked for again.

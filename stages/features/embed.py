@@ -10,8 +10,8 @@ from ...errors import InputError
 from .backbones.load import Backbone
 from .device.batches import Batches
 from .device.rounding import float32
+from .engines.onednn import use_onednn
 from .engines.openvino import Compiled
-from .onednn import use_onednn
 from .prepare import prepare
 
 _LARGEST = float(np.finfo(np.float16).max)

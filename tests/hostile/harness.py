@@ -87,8 +87,8 @@ def serve() -> None:
     import affect.pipeline.predict.outputs
     import affect.pipeline.report.report
     import affect.pipeline.runs.import_checkpoint
-    import affect.pipeline.sweep
     import affect.pipeline.terminal.bars
+    import affect.pipeline.train.sweep
     import affect.stages.features.backbones.timm
     import affect.stages.features.stream  # noqa: F401
 

@@ -20,8 +20,8 @@ from ....cache.records import Array
 from ....configs.schema import OPENVINO, TORCH
 from ..device.batches import Batches
 from ..device.rounding import float32
+from ..engines.onednn import use_onednn
 from ..engines.openvino import Compiled
-from ..onednn import use_onednn
 from .detector_file import detector_file
 
 _STRIDE = 4  # input pixels per cell of the network's output

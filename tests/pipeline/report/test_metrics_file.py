@@ -13,8 +13,8 @@ from affect.cache.records import Target
 from affect.pipeline.events import SweepOutcome
 from affect.pipeline.report.report import compare_runs, write_report
 from affect.pipeline.runs.files import write_json
-from affect.pipeline.sweep import SHOWN, SweepSummary
 from affect.pipeline.terminal.text import of_metrics, of_sweep
+from affect.pipeline.train.sweep import SHOWN, SweepSummary
 from affect.stages.temporal import metrics as computed
 from affect.stages.temporal.intervals import METHOD
 from affect.stages.views import rules

@@ -13,8 +13,8 @@ from affect.configs.schema import Config
 from affect.errors import ConfigError, RunError
 from affect.pipeline.events import SweepPlanned, summary_of
 from affect.pipeline.runs.files import read_json
-from affect.pipeline.sweep import SweepPoint, SweepSummary, expand_grid, sweep
 from affect.pipeline.train.fold import FoldTask
+from affect.pipeline.train.sweep import SweepPoint, SweepSummary, expand_grid, sweep
 from affect.pipeline.workers import Workers
 
 from .conftest import TINY, Data, split_of, trained
@@ -90,7 +90,7 @@ def test_a_killed_worker_fails_its_fold_alone(
 
 
 def test_a_killed_worker_fails_its_setting_alone(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from affect.pipeline import sweep as module
+    from affect.pipeline.train import sweep as module
 
     labels = data.relabelled(tmp_path / "labels.csv", splits=split_of(data.manifest.subjects, train=5, validation=1))
     words = [*TINY, "training.epochs=1", "training.seed=0,1"]
@@ -113,12 +113,12 @@ class _Kill:
 def _point_that_kills_its_worker(**values: Any) -> SweepPoint:
     point = SweepPoint(**values)
     if point.words == ("training.seed=1",):
-        object.__setattr__(point, "device", _Kill())
+        object.__setattr__(point, "store", _Kill())
     return point
 
 
 def _task_that_kills_its_worker(*values: object) -> FoldTask:
     task = FoldTask(*values)  # type: ignore[arg-type]
     if task.fold.name == "02":
-        object.__setattr__(task, "device", _Kill())
+        object.__setattr__(task, "store", _Kill())
     return task

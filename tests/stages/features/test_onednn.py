@@ -10,9 +10,9 @@ from affect.cache.records import Array
 from affect.configs.schema import FeaturesConfig
 from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.embed import Embedder
+from affect.stages.features.engines.onednn import use_onednn
 from affect.stages.features.faces.detect import CenterFace
 from affect.stages.features.one_thread import one_thread
-from affect.stages.features.onednn import use_onednn
 
 SLOW = "aten::_slow_conv2d_forward"
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..cache.csv_cells import to_cells
-from ..configs.load import load_config
-from ..configs.schema import Config
-from ..errors import AffectError, ConfigError, RunError
-from .devices import resolve_device, spread_devices
-from .events import SweepOutcome, SweepPlanned, summary_of
-from .runs.files import read_json, write_json, write_whole
-from .runs.folder import RunFolder
-from .train.train import TrainingSummary, train
-from .workers import Died, Workers, run_all
+from ...cache.csv_cells import to_cells
+from ...configs.load import load_config
+from ...configs.schema import Config
+from ...errors import AffectError, ConfigError, RunError
+from ..devices import resolve_device, spread_devices
+from ..events import SweepOutcome, SweepPlanned, summary_of
+from ..runs.files import read_json, write_json, write_whole
+from ..runs.folder import RunFolder
+from ..workers import Died, Workers, run_all
+from .train import TrainingSummary, train
 
 MOST_POINTS = 1000
 SHOWN = ("ccc", "pcc", "rmse")  # the metrics of sweep.csv

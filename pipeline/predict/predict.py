@@ -122,7 +122,7 @@ def _predict(
     words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions, notes: Sequence[str] = ()
 ) -> Generator[PredictEvent, None, None]:
     """As `predict`, with loaded runs and a device that is there."""
-    scorer = Scorer(runs, options.device, options.subject, options.stride, options.method)
+    scorer = Scorer(runs, options.device, options.subject, options.stride, options.method, min_valid=options.min_valid)
     locations = store_locations(runs, location)
     inputs = find_inputs(words, locations[0], options.picture_fps)
     check_features(runs, locations, inputs.sources, options)
@@ -138,6 +138,7 @@ def _predict(
         subject=str(scorer.subject),
         clip_frames=scorer.clips.length,
         stride_frames=scorer.stride,
+        min_valid=scorer.min_valid,
         sources=tuple(source.path for source in inputs.sources),
         missing=scorer.missing,
         warnings=scorer.warnings,

@@ -10,9 +10,10 @@ import yaml
 
 from affect.configs.load import config_to_dict, load_config
 from affect.configs.schema import BY_SIZE, Config, LossConfig, ModelConfig, TrainingConfig
+from affect.configs.sizes import SIZES, Size
 from affect.errors import ConfigError
 from affect.pipeline.terminal.text import of_training
-from affect.pipeline.train.sizes import SIZES, Size, sized
+from affect.pipeline.train.sizes import sized
 
 from .conftest import Data, split_of, trained
 

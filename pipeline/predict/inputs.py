@@ -16,6 +16,7 @@ from ...cache.records import Json
 from ...cache.walk import VIDEO_SUFFIXES
 from ...configs.load import load_config
 from ...configs.schema import CHANGEABLE, Method
+from ...configs.subject import Subject
 from ...errors import ConfigError, InputError, RunError, shown
 from ..extract.videos import Search, Source, search_videos
 from ..runs.files import read_json
@@ -53,9 +54,9 @@ def with_settings(options: PredictOptions, words: Sequence[str]) -> PredictOptio
     """
     given: dict[str, Any] = {}
     for word in words:
-        key, _, text = word.partition("=")
-        if key == "clips.subject":  # here it may be all, which no run can learn from
-            value: Any = text
+        key, separator, text = word.partition("=")
+        if key == "clips.subject" and separator:  # here it may be all, which no run can learn from
+            value: Any = str(Subject.parse(text))
         else:
             config = load_config(None, [word])
             if key not in CHANGEABLE:

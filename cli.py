@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from .configs.changes import CHANGEABLE, choices
 from .configs.plain_text import sentence, spelled
-from .configs.schema import CHANGEABLE, MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
+from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import UNNAMED, AffectError, OutputError, named
 from .pipeline.prepare_labels import DATA_SETS, REDUCTIONS, SPAN_S, TIME_UNITS, Reading
 from .pipeline.workers import Workers, cores
@@ -552,19 +553,17 @@ def predict_command(
 
     Example: affect predict interview.mp4 --run runs/first --output out
     """
-    from .pipeline.predict.inputs import PredictOptions, with_settings
     from .pipeline.predict.outputs import Outputs
-    from .pipeline.predict.predict import predict
+    from .pipeline.predict.predict import PredictOptions, predict
     from .pipeline.terminal import text
     from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
-        stride=stride, subject=subject, method=method,  # type: ignore[arg-type]  # click checked the word
+        **choices(overrides, stride=stride, subject=subject, method=method),
         device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
         backbone=backbone, weights=weights, picture_fps=picture_fps,
     )  # fmt: skip
-    options = with_settings(options, overrides)
     outputs = Outputs(output, options)
     scored = predict(videos, run, output, store, options=options)
     events = bars(scored, enabled=not as_json, named=outputs.names.of)

@@ -11,9 +11,10 @@ from operator import attrgetter
 from typing import Any
 
 from ..errors import ConfigError, shown
+from .changes import CHANGEABLE
 from .load import load_config, preset_names, preset_tree
 from .ranges import Range
-from .schema import BY_SIZE, CHANGEABLE, Config
+from .schema import BY_SIZE, Config
 from .sizes import SIZES
 
 PAGE = f"""# Settings

@@ -12,7 +12,7 @@ from .stage_one import OPENVINO, TORCH, FacesConfig, FeaturesConfig
 from .subject import Subject
 
 __all__ = [
-    "BY_SIZE", "CHANGEABLE", "MOST_LABEL", "MOST_SEED", "MOST_WEIGHTS", "OPENVINO", "PUBLISHED_EDGES", "TORCH",
+    "BY_SIZE", "MOST_LABEL", "MOST_SEED", "MOST_WEIGHTS", "OPENVINO", "PUBLISHED_EDGES", "TORCH",
     "ClipsConfig", "Config", "EvaluationConfig", "FacesConfig", "FeaturesConfig", "LabelsConfig",
     "LossConfig", "Method", "ModelConfig", "TrainingConfig",
 ]  # fmt: skip
@@ -34,13 +34,6 @@ BY_SIZE = (
     "training.refit",
     "training.seeds",
 )
-# What a prediction may decide, as no feature and no model depends on it: setting -> the option of `predict` that it is.
-CHANGEABLE = {
-    "clips.hop": "stride",
-    "clips.subject": "subject",
-    "clips.min_valid": "min_valid",
-    "evaluation.method": "method",
-}
 MOST_SEED = 2**31 - 1
 MOST_LABEL = 1e30  # on either side of zero: training computes in float32
 MOST_WEIGHTS = 500_000_000  # of the stage-two network: 2 GB, and four times as much while it trains

@@ -3,10 +3,8 @@
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from operator import attrgetter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...cache.files import PARTIAL
 from ...cache.ids import entry_id
@@ -14,10 +12,8 @@ from ...cache.opening import open_store, store_exists
 from ...cache.pictures import is_pattern
 from ...cache.records import Json
 from ...cache.walk import VIDEO_SUFFIXES
-from ...configs.load import load_config
-from ...configs.schema import CHANGEABLE, Method
-from ...configs.subject import Subject
-from ...errors import ConfigError, InputError, RunError, shown
+from ...configs.schema import Method
+from ...errors import InputError, RunError
 from ..extract.videos import Search, Source, search_videos
 from ..runs.files import read_json
 
@@ -44,45 +40,6 @@ class PredictOptions:
     picture_fps: str | float | None = None  # of numbered pictures: a number, or a table of them
     weights: str | None = None  # the file of the backbone's weights, where the run's word for it is not enough
     min_valid: float | None = None  # share of a clip's frames that must show the person; None: as the run was trained
-
-
-def with_settings(options: PredictOptions, words: Sequence[str]) -> PredictOptions:
-    """The options with what `--set KEY=VALUE` says of a prediction.
-
-    Errors: ConfigError for a setting that the run's models or their features depend on, for a value that cannot be, or
-    that another option contradicts.
-    """
-    given: dict[str, Any] = {}
-    for word in words:
-        key, separator, text = word.partition("=")
-        if key == "clips.subject" and separator:  # here it may be all, which no run can learn from
-            value: Any = str(Subject.parse(text))
-        else:
-            config = load_config(None, [word])
-            if key not in CHANGEABLE:
-                raise _decided(key)
-            value = attrgetter(key)(config)
-        name = CHANGEABLE[key]
-        said = getattr(options, name)
-        if said is not None and said != value:
-            raise ConfigError(
-                f"--set {shown(word)} and --{name} {shown(said)} are two answers", hint="type one of them"
-            )
-        given[name] = value
-    return replace(options, **given)
-
-
-def _decided(key: str) -> ConfigError:
-    """That a run has decided this setting, and how to have another."""
-    if key.startswith("features."):
-        what, how = "the features of the run were made with it", "extract-features ... --store NEW_STORE"
-    else:
-        what, how = "the models of the run were trained with it", "train-temporal ... --run NEW_RUN"
-    return ConfigError(
-        f"{key} cannot be set for a prediction: {what}; expected one of {', '.join(CHANGEABLE)}",
-        hint=f"affect {how} --set {key}=VALUE"
-        + (", then train-temporal on that store" if key.startswith("features.") else ""),
-    )
 
 
 @dataclass(frozen=True, slots=True)

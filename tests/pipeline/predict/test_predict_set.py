@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from affect.cli import main
+from affect.configs.changes import CHANGEABLE, choices
 from affect.configs.manual import manual, typed
-from affect.configs.schema import CHANGEABLE
 from affect.errors import ConfigError
-from affect.pipeline.predict.inputs import PredictOptions, with_settings
+from affect.pipeline.predict.inputs import PredictOptions
 from affect.pipeline.predict.predict import predict_frame
 
 
@@ -66,7 +66,7 @@ def test_a_larger_share_of_seen_frames_leaves_clips_without_a_score(run: Path, s
 def test_what_the_features_or_the_models_depend_on_is_refused(key: str) -> None:
     default = next(item for item in manual() if item.key == key).default
     with pytest.raises(ConfigError) as refused:
-        with_settings(PredictOptions(), [f"{key}={typed(default)}"])
+        choices([f"{key}={typed(default)}"])
     assert f"{key} cannot be set for a prediction" in refused.value.message
     command = "extract-features" if key.startswith("features.") else "train-temporal"
     assert refused.value.hint is not None and refused.value.hint.startswith(f"affect {command}")
@@ -100,9 +100,9 @@ def test_a_value_that_cannot_be_is_refused(word: str, said: str, run: Path, stor
 
 def test_two_answers_to_one_question_are_refused_and_the_same_twice_is_one() -> None:
     with pytest.raises(ConfigError, match="two answers"):
-        with_settings(PredictOptions(stride=2), ["clips.hop=1"])
-    assert with_settings(PredictOptions(stride=2), ["clips.hop=2"]).stride == 2
-    assert with_settings(PredictOptions(), []) == PredictOptions()
+        choices(["clips.hop=1"], stride=2)
+    assert choices(["clips.hop=2"], stride=2)["stride"] == 2
+    assert set(choices([]).values()) == {None}, "as the run was trained"
 
 
 def test_every_option_that_a_setting_stands_for_exists() -> None:

@@ -253,11 +253,9 @@ def _would_be(
 
 def _end_of_extraction(summary: "ExtractionSummary", as_json: bool, more: dict[str, Any]) -> NoReturn:
     """Say what became of each video, and end."""
-    from .pipeline.terminal import text
-
     videos = [asdict(outcome) for outcome in summary.outcomes]
     value = {"store": summary.store, "seconds": summary.seconds, **more, "videos": videos}
-    sys.exit(_say(text.of_extraction(summary), as_json, value))
+    sys.exit(_say(summary.text(), as_json, value))
 
 
 def _found(words: Sequence[str], picture_fps: str | None) -> "list[Source]":
@@ -500,7 +498,7 @@ def train_temporal(
     failed = {item.name: item.reason for item in summary.failed}
     metrics = summary.metrics.to_json() if summary.metrics else {}
     value = {"run": run, "seconds": summary.seconds, "metrics": metrics, "failed": failed}
-    sys.exit(_say(text.of_training(summary), as_json, value))
+    sys.exit(_say(summary.text(), as_json, value))
 
 
 @main.command("predict")

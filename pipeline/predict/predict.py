@@ -1,15 +1,9 @@
-"""`affect predict`: new videos, or stored ones, to scores over time that say how far they may be trusted.
-
-from affect.pipeline.predict.predict import predict_frame
-scores = predict_frame("interview.mp4", "runs/first")
-scores.plot(x="start_s", y="valence")
-"""
+"""`affect predict`: new videos, or stored ones, to scores over time that say how far they may be trusted."""
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
@@ -27,12 +21,8 @@ from ..workers import Workers
 from .features import check_features, features_config, open_stores, store_locations
 from .inputs import MEMORY, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
-from .tables import clip_rows
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
+__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_video"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed
 PredictEvent = ScoresPlanned | Step | Planned | Moved | VideoOutcome | Scoring
@@ -61,34 +51,6 @@ def predict(
     yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs), notes)
 
 
-def predict_frame(
-    video: str | Path,
-    run: str | Path | Run,
-    *,
-    store: str | Path = MEMORY,
-    stride: int | None = None,
-    subject: str | None = None,
-    method: Method | None = None,
-    device: str = "auto",
-    backbone: str | None = None,
-    weights: str | None = None,
-) -> "pd.DataFrame":
-    """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
-
-    video: a file, or an id in the store; run: a folder as for `predict`, or what `load_run` gave, for many videos.
-    Nothing is written, but for features where a store is named. backbone, weights: as in PredictOptions.
-    Errors: AffectError and its kinds.
-    """
-    import pandas as pd
-
-    prediction = predict_video(
-        video, run, store=store, stride=stride, subject=subject, method=method, device=device, backbone=backbone,
-        weights=weights,
-    )  # fmt: skip
-    rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
-    return pd.concat(rows, ignore_index=True)
-
-
 def predict_video(
     video: str | Path,
     run: str | Path | Run,
@@ -101,7 +63,10 @@ def predict_video(
     backbone: str | None = None,
     weights: str | None = None,
 ) -> VideoPrediction:
-    """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
+    """Scores of one video by a run, as arrays: a file, or an id in the store. Nothing is written but to a named store.
+
+    run: a folder as for `predict`, or what `load_run` gave, for many videos. Errors: AffectError and its kinds.
+    """
     device = resolve_device(device)
     runs = [run] if isinstance(run, Run) else load_runs(run, device)
     options = PredictOptions(stride, subject, method, device, backbone=backbone, weights=weights)

@@ -3,16 +3,15 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cache.records import VideoCheck
 from ...configs.plain_text import sentence
+from ...stages.views import shown
 from ...stages.views.rules import METRICS
 from ...stages.views.text_table import metrics_table, number_text, table
 from ...stages.views.verdict import verdict
-from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
 
 if TYPE_CHECKING:
@@ -22,49 +21,16 @@ if TYPE_CHECKING:
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
     from ..sweep import SweepSummary
-    from ..train.train import TrainingSummary
 
-NAMES_SHOWN = 5
+Text = shown.Text
 SPANS_SHOWN = 10
 NOT_INSTALLED = "not installed"
 LEVELS_SHOWN = 2  # of layers inside layers
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """`lines` for the output, `failures` for the error stream; a failure makes the exit code 1."""
-
-    lines: tuple[str, ...]
-    failures: tuple[str, ...] = ()
-
-
-def of_extraction(summary: ExtractionSummary) -> Text:
-    """What became of each video; skipped ones by reason."""
-    done, skipped, failed = summary.of("done"), summary.of("skipped"), summary.of("failed")
-    reasons: dict[str, list[str]] = {}
-    for item in skipped:
-        reasons.setdefault(item.reason, []).append(item.id)
-    lines = [
-        *table(
-            ["stored", "frames", "rows", "with a face"],
-            [[item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}"] for item in done],
-        ),
-        *(f"skipped {len(ids)}: {reason} ({_some(ids)})" for reason, ids in reasons.items()),
-        *(f"warning: {item.id}: {warning}" for item in done for warning in item.warnings),
-        *(f"warning: {warning}" for warning in summary.warnings),
-        f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {summary.seconds:.1f} s; "
-        f"features in {summary.store}",
-    ]
-    return Text(tuple(lines), tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in failed))
-
-
 def of_plan(rows: Sequence[tuple[str, str]], understood: Sequence[str] = ()) -> Text:
     """What a command would do with each video; understood: what was read of its tables."""
     return Text((*understood, *table(["video", "would be"], rows)))
-
-
-def _some(ids: Sequence[str]) -> str:
-    return ", ".join(ids) if len(ids) <= NAMES_SHOWN else f"{', '.join(ids[:3])}, ... {ids[-1]}"
 
 
 def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
@@ -167,24 +133,6 @@ def of_backbone(report: "BackboneReport", *, every: bool) -> Text:
             f"({report.device}, {report.precision}, {report.batch} at once); its own output has {report.pooled_size}",
         )
     )
-
-
-def of_training(summary: "TrainingSummary") -> Text:
-    """Warnings first, then held-out scores, then what was not used."""
-    failed = summary.failed
-    trained = len(summary.outcomes) - len(failed)
-    more = len(summary.skipped) - SPANS_SHOWN
-    lines = [
-        *([verdict(summary.metrics)] if summary.metrics else []),
-        *(f"warning: {warning}" for warning in summary.warnings),
-        *(words for words in (summary.size, summary.offer) if words),
-        *metrics_table(summary.metrics),
-        *(f"not used: {where} ({video}): {reason}" for where, video, reason in summary.skipped[:SPANS_SHOWN]),
-        *([f"not used: {more} more spans, listed in {summary.run}/skipped.csv"] if more > 0 else []),
-        f"{trained} folds trained, {len(summary.resumed)} done before, {len(failed)} failed "
-        f"in {summary.seconds:.1f} s; run in {summary.run}",
-    ]
-    return Text(tuple(lines), tuple(f"failed: fold {item.name}: {sentence(item.reason)}" for item in failed))
 
 
 def of_sweep(summary: "SweepSummary") -> Text:

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+import affect
 from affect.cli import main
 from affect.configs.changes import CHANGEABLE, choices
 from affect.configs.manual import manual, typed
 from affect.errors import ConfigError
 from affect.pipeline.predict.inputs import PredictOptions
-from affect.pipeline.predict.predict import predict_frame
 
 
 def predicted(run: Path, store: Path, output: Path, *words: str, video: str = "alone.mp4") -> Result:
@@ -44,7 +44,7 @@ def table(run: Path, store: Path, output: Path, *words: str, video: str = "alone
 
 def test_each_setting_is_the_option_that_it_stands_for(run: Path, store: Path, tmp_path: Path) -> None:
     dense = table(run, store, tmp_path / "dense", "--set", "clips.hop=1", "--set", "clips.subject=largest")
-    flags = predict_frame("alone.mp4", run, store=store, stride=1, subject="largest", device="cpu")
+    flags = affect.predict("alone.mp4", run=run, store=store, stride=1, subject="largest", device="cpu")
     pd.testing.assert_series_equal(dense["valence"], flags["valence"].astype(float), check_dtype=False, rtol=1e-6)
     everybody = table(run, store, tmp_path / "all", "--set", "clips.subject=all", video="clinic/two.mp4")
     assert everybody["track"].nunique() == 2

@@ -9,8 +9,7 @@ from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
-from ...configs.schema import Method
-from ...errors import UNNAMED, AffectError, InputError, named
+from ...errors import UNNAMED, AffectError, named
 from ..devices import passed_over, resolve_device
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
@@ -22,7 +21,7 @@ from .features import check_features, features_config, open_stores, store_locati
 from .inputs import MEMORY, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
 
-__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_video"]
+__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed
 PredictEvent = ScoresPlanned | Step | Planned | Moved | VideoOutcome | Scoring
@@ -49,38 +48,6 @@ def predict(
     jobs = 1 if location == MEMORY else options.jobs  # there one video follows the other
     words = [str(video) for video in videos]
     yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs), notes)
-
-
-def predict_video(
-    video: str | Path,
-    run: str | Path | Run,
-    *,
-    store: str | Path = MEMORY,
-    stride: int | None = None,
-    subject: str | None = None,
-    method: Method | None = None,
-    device: str = "auto",
-    backbone: str | None = None,
-    weights: str | None = None,
-) -> VideoPrediction:
-    """Scores of one video by a run, as arrays: a file, or an id in the store. Nothing is written but to a named store.
-
-    run: a folder as for `predict`, or what `load_run` gave, for many videos. Errors: AffectError and its kinds.
-    """
-    device = resolve_device(device)
-    runs = [run] if isinstance(run, Run) else load_runs(run, device)
-    options = PredictOptions(stride, subject, method, device, backbone=backbone, weights=weights)
-    found: VideoPrediction | None = None
-    with closing(_predict([str(video)], runs, str(store), options)) as events:
-        for event in events:
-            if isinstance(event, ScoresPlanned) and len(event.videos) != 1:
-                raise InputError(f"{video} is {len(event.videos)} videos; expected one: a file, or an id in the store")
-            if isinstance(event, VideoFailed):
-                raise AffectError(event.reason)
-            if isinstance(event, VideoPrediction):
-                found = event
-    assert found is not None, "each video ends in a prediction or a failure"
-    return found
 
 
 def _predict(

@@ -21,12 +21,11 @@ from affect.configs.schema import Config, Method
 from affect.errors import ConfigError, RunError
 from affect.pipeline.events import summary_of
 from affect.pipeline.predict.inputs import PredictOptions
-from affect.pipeline.predict.predict import predict_video
 from affect.pipeline.runs.folder import load_run
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.train.training_set import LEVELS_LOST, build_training_set
 from affect.stages.temporal.ridge import fit_ridge
-from affect.tests.predictions import write_predictions
+from affect.tests.predictions import predicted_video, write_predictions
 
 from .conftest import made_features, store_features
 
@@ -113,7 +112,7 @@ def runs(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trai
 
 def scores(run: Path, store: Path, method: Method, video: str = "p0.mp4") -> Array:
     """(C, 1) of the clips, in order."""
-    return predict_video(video, run, store=store, method=method, device="cpu").persons[0].clips.mean
+    return predicted_video(video, run, store, method).persons[0].clips.mean
 
 
 @pytest.mark.parametrize("method", METHODS)

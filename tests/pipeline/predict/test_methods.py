@@ -21,14 +21,13 @@ from affect.configs.subject import MAIN
 from affect.errors import ConfigError, InputError, RunError
 from affect.pipeline.events import summary_of
 from affect.pipeline.predict.inputs import PredictOptions
-from affect.pipeline.predict.predict import predict_video
 from affect.pipeline.runs.folder import Run, load_run
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.stages.temporal.clips import FeatureTable, dense_clips
 from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.score import score_clips
 from affect.tests.generated import GeneratedData, generated_features
-from affect.tests.predictions import write_predictions
+from affect.tests.predictions import predicted_video, write_predictions
 
 METHODS: tuple[Method, ...] = get_args(Method)
 WORDS = (
@@ -69,7 +68,7 @@ def asking_for(run: Path, method: str, copy: Path) -> Path:
 
 def scores(run: Path, store: Path, method: Method | None = None) -> Array:
     """(C, K) scores of the clips of VIDEO, with NaN where nobody is seen."""
-    prediction = predict_video(VIDEO, run, store=store, method=method, device="cpu")
+    prediction = predicted_video(VIDEO, run, store, method)
     return prediction.persons[0].clips.mean
 
 

@@ -18,7 +18,8 @@ def feature_frame(features: FrameFeatures, info: VideoInfo, recipe: Recipe) -> "
     """`time_s`, `frame` and `status` of every kept frame; `track`, `person`, box, `score` and features of each face.
 
     Frames without a face keep their place, with empty cells. Columns of features are named as the tables that they came
-    in name them, else f0, f1, ... Values are float32, exactly what is stored.
+    in name them (`feature score`, where there is a `score` already), else f0, f1, ... Values are float32, exactly what is
+    stored.
     """
     import pandas as pd
 
@@ -44,7 +45,7 @@ def feature_frame(features: FrameFeatures, info: VideoInfo, recipe: Recipe) -> "
         **dict(zip(BOX, of_rows(features.box_px).T, strict=True)),
         "score": of_rows(features.score),
     }
-    names = feature_names(recipe.fields, features.size)
+    names = [f"feature {name}" if name in columns else name for name in feature_names(recipe.fields, features.size)]
     values = pd.DataFrame(of_rows(features.values), columns=names)
     return pd.concat([pd.DataFrame(columns), values], axis=1)
 

@@ -18,8 +18,8 @@ def feature_frame(features: FrameFeatures, info: VideoInfo, recipe: Recipe) -> "
     """`time_s`, `frame` and `status` of every kept frame; `track`, `person`, box, `score` and features of each face.
 
     Frames without a face keep their place, with empty cells. Columns of features are named as the tables that they came
-    in name them (`feature score`, where there is a `score` already), else f0, f1, ... Values are float32, exactly what is
-    stored.
+    in name them (`feature score`, where there is a `score` already), else f0, f1, ... Values are float32, exactly what
+    is stored.
     """
     import pandas as pd
 

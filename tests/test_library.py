@@ -247,9 +247,11 @@ def test_a_notebook_has_one_line_of_progress_and_no_widgets(
     assert capsys.readouterr() == ("", "")
 
 
-def test_all_that_fail_are_one_error(tmp_path: Path) -> None:
+def test_an_extraction_tells_of_failures_and_of_what_was_left_out(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
-    summary = affect.extract_features(tmp_path / "broken.mp4", store=tmp_path / "store", device="cpu", progress=False)
+    (tmp_path / "notes.doc").write_text("", "utf-8")
+    summary = affect.extract_features(tmp_path, store=tmp_path / "store", device="cpu", progress=False)
     assert [item.status for item in summary.outcomes] == ["failed"] and "failed: broken.mp4: " in repr(summary)
+    assert any("notes.doc" in warning or ".doc" in warning for warning in summary.warnings), summary
     with pytest.raises(AffectError):
         affect.extract_features(tmp_path / "none", store=tmp_path / "store")

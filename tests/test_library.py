@@ -108,7 +108,7 @@ def test_a_type_checker_sees_the_functions_and_what_they_give(tmp_path: Path) ->
     user = tmp_path / "user.py"
     user.write_text(
         f"{examples()}\nreveal_type(affect.__version__)\nreveal_type(affect.open_store('x').ids())\n"
-        "affect.predict('x', runn='y')\naffect.nothing\n",
+        "affect.predict('x', runs='y')\naffect.nothing\n",
         "utf-8",
     )
     (tmp_path / "packages").mkdir()

@@ -81,7 +81,7 @@ def test_a_key_is_found_alone_a_section_whole_and_a_word_in_the_meaning() -> Non
 
 def test_a_word_that_nothing_has_is_refused_with_the_nearest_key() -> None:
     with pytest.raises(ConfigError) as refused:
-        find("trainig.epoch")
+        find("training.epoch_s")
     assert refused.value.hint == "did you mean training.epochs?"
     with pytest.raises(ConfigError, match="no setting has"):
         find("\x1b[31m" + "x" * 10_000)

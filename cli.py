@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from .configs.changes import CHANGEABLE, choices
 from .configs.plain_text import sentence, spelled
 from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import UNNAMED, AffectError, OutputError, named
@@ -114,10 +116,36 @@ def main() -> None:
 
 def config_options(command: Command) -> Command:
     """`--config` and `--set`."""
-    command = click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="A setting, e.g. training.epochs=20. Repeatable."
+    command = set_option("A setting, e.g. training.epochs=20; affect settings lists them. Repeatable.")(command)
+    return click.option(
+        "--config", metavar="PRESET|FILE", help="The name of a preset, or a YAML file.", shell_complete=_presets
     )(command)
-    return click.option("--config", metavar="PRESET|FILE", help="The name of a preset, or a YAML file.")(command)
+
+
+def set_option(what: str) -> Callable[[Command], Command]:
+    """`--set`."""
+    return click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help=what, shell_complete=_settings_to_type
+    )
+
+
+def _presets(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What a shell may complete: presets, and files."""
+    from .configs.load import preset_names
+
+    found = [CompletionItem(name) for name in preset_names() if name.startswith(begun)]
+    return found or [CompletionItem(begun, type="file")]
+
+
+def _settings(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What a shell may complete: names of settings."""
+    from .configs.manual import manual
+
+    return [CompletionItem(item.key, help=item.meaning) for item in manual() if item.key.startswith(begun)]
+
+
+def _settings_to_type(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    return [CompletionItem(f"{item.value}=", help=item.help) for item in _settings(context, option, begun)]
 
 
 def picture_option(command: Command) -> Command:
@@ -219,17 +247,15 @@ def _would_be(
     from .pipeline.terminal import text
 
     rows = plan_only(sources, store, overwrite=overwrite)
-    said = text.Text((*understood, *text.table(["video", "would be"], rows)))
-    sys.exit(_say(said, as_json, {"videos": rows} | ({"understood": understood} if understood else {})))
+    value: dict[str, Any] = {"store": store, "videos": [{"id": name, "would_be": words} for name, words in rows]}
+    sys.exit(_say(text.of_plan(rows, understood), as_json, value | ({"understood": understood} if understood else {})))
 
 
 def _end_of_extraction(summary: "ExtractionSummary", as_json: bool, more: dict[str, Any]) -> NoReturn:
     """Say what became of each video, and end."""
-    from .pipeline.terminal import text
-
     videos = [asdict(outcome) for outcome in summary.outcomes]
     value = {"store": summary.store, "seconds": summary.seconds, **more, "videos": videos}
-    sys.exit(_say(text.of_extraction(summary), as_json, value))
+    sys.exit(_say(summary.text(), as_json, value))
 
 
 def _found(words: Sequence[str], picture_fps: str | None) -> "list[Source]":
@@ -268,9 +294,7 @@ def _jobs(jobs: int) -> int:
 def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
     """Print a summary, as text or as JSON; the exit code, 1 where something failed."""
     if as_json:
-        from .pipeline.runs.files import finite
-
-        _print(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str))
+        _print_json(value)
     else:
         for line in said.lines[:-1]:
             _print(line)
@@ -279,6 +303,20 @@ def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
         for line in said.lines[-1:]:
             _print(line)
     return 1 if said.failures else 0
+
+
+def _say_line(line: str, as_json: bool, value: dict[str, Any]) -> None:
+    """Print what a command has to say in a line, or as JSON."""
+    if as_json:
+        _print_json(value)
+    else:
+        _print(line)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    from .pipeline.runs.files import finite
+
+    _print(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str))
 
 
 @main.command("import-features")
@@ -460,7 +498,7 @@ def train_temporal(
     failed = {item.name: item.reason for item in summary.failed}
     metrics = summary.metrics.to_json() if summary.metrics else {}
     value = {"run": run, "seconds": summary.seconds, "metrics": metrics, "failed": failed}
-    sys.exit(_say(text.of_training(summary), as_json, value))
+    sys.exit(_say(summary.text(), as_json, value))
 
 
 @main.command("predict")
@@ -484,6 +522,7 @@ def train_temporal(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @picture_option
 @jobs_option("Videos extracted in parallel.")
+@set_option(f"What the run has not decided: {', '.join(CHANGEABLE)}. Repeatable.")
 @json_option
 def predict_command(
     *,
@@ -505,6 +544,7 @@ def predict_command(
     device: str,
     picture_fps: str | None,
     jobs: int,
+    overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Score new videos, or videos of a store, over time; with what you need to trust or reject each score.
@@ -517,7 +557,7 @@ def predict_command(
     from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
-        stride=stride, subject=subject, method=method,  # type: ignore[arg-type]  # click checked the word
+        **choices(overrides, stride=stride, subject=subject, method=method),
         device=device, jobs=_jobs(jobs), store_format=store_format, overwrite=overwrite,
         overlay=overlay, exports=exports, with_video=not no_video, key_file=pseudonymise,
         backbone=backbone, weights=weights, picture_fps=picture_fps,
@@ -534,17 +574,16 @@ def predict_command(
 @main.command("report")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--output", metavar="FILE.html", help="For several runs. One run has RUN/report.html.")
-def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
+@json_option
+def report_command(*, runs: tuple[str, ...], output: str | None, as_json: bool) -> None:
     """Show a run as one page, or compare several runs, with paired differences and their intervals.
 
     Example: affect report runs/full runs/no-context --output compared.html
     """
     from .pipeline.report.report import compare_runs, write_report
 
-    if len(runs) == 1:
-        _print(f"report in {write_report(runs[0])}")
-    else:
-        _print(f"report in {compare_runs(runs, output or 'compared.html')}")
+    page = write_report(runs[0]) if len(runs) == 1 else compare_runs(runs, output or "compared.html")
+    _say_line(f"report in {page}", as_json, {"report": str(page), "runs": runs})
 
 
 @main.command("import-checkpoint")
@@ -572,6 +611,7 @@ def report_command(*, runs: tuple[str, ...], output: str | None) -> None:
     "--targets", metavar="NAME,NAME", help="Names of the read-outs in their order, if they are not the published ones."
 )
 @config_options
+@json_option
 def import_checkpoint(
     *,
     checkpoints: tuple[Path, ...],
@@ -582,6 +622,7 @@ def import_checkpoint(
     targets: str | None,
     config: str | None,
     overrides: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Turn checkpoints of the paper's code into a run for predict; several become an ensemble.
 
@@ -597,8 +638,10 @@ def import_checkpoint(
         features=_load(config, ["features.preprocessing=paper", *overrides]).features,
     )  # fmt: skip
     recipes = ", ".join(digest[:12] for digest in summary.digests)
-    _print(f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} "
-           f"(recipes {recipes}); run in {summary.run}")  # fmt: skip
+    said = (
+        f"{len(summary.checkpoints)} models for {', '.join(summary.targets)} on {summary.backbone} (recipes {recipes})"
+    )
+    _say_line(f"{said}; run in {summary.run}", as_json, asdict(summary))
 
 
 @main.command("demo")
@@ -676,3 +719,38 @@ def prepare_labels_command(
         picture_fps=picture_fps, stream="auto" if stream is None else stream,
     )  # fmt: skip
     sys.exit(_say(text.of_labels(summary), as_json, asdict(summary)))
+
+
+@main.command("settings")
+@click.argument("word", required=False, metavar="[KEY|SECTION|WORD|PRESET]", shell_complete=_settings)
+@click.option("--markdown", is_flag=True, help="Print all of them as docs/settings.md.")
+@json_option
+def settings_command(*, word: str | None, markdown: bool, as_json: bool) -> None:
+    """Show what --set takes: each setting's default, what it takes and means, and what each preset makes of it.
+
+    Example: affect settings training.epochs
+    """
+    from .configs import manual
+
+    if markdown and (as_json or word is not None):
+        raise click.UsageError("--markdown prints every setting; it goes with no WORD and no --json")
+    found = manual.find(word)
+    if as_json:
+        _print_json(manual.to_json(found))
+        return
+    for line in manual.page().splitlines() if markdown else manual.lines(found):
+        _print(line)
+
+
+@main.command("info")
+@json_option
+def info_command(*, as_json: bool) -> None:
+    """Show versions, devices, engines, extras, and where weights are looked for: what a report of a fault needs.
+
+    Example: affect info
+    """
+    from .pipeline.info.info import info
+    from .pipeline.terminal import text
+
+    found = info()
+    sys.exit(_say(text.of_info(found), as_json, asdict(found)))

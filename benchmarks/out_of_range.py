@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import affect
 from affect.benchmarks.hardware import hardware, write_result
 from affect.cache.records import Array
 from affect.configs.load import load_config
 from affect.pipeline.events import summary_of
-from affect.pipeline.predict.predict import predict_frame
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.stages.temporal.reference_distribution import QUANTILE, ReferenceDistribution
 from affect.tests.generated import GeneratedData, generated_clip_means, generated_features
@@ -82,7 +82,7 @@ def spread_and_error(seed: int) -> dict[str, float]:
         spread, error = [], []
         labels, videos = found.manifest.labels, np.array(found.manifest.videos)
         for video in sorted({video for video in videos.tolist() if int(video[1:5]) >= 12}):
-            rows = predict_frame(video, folder / "run", store=folder / "store", device="cpu")
+            rows = affect.predict(video, run=folder / "run", store=folder / "store", device="cpu")
             for number, target in enumerate(found.manifest.target_names):
                 spread.append(rows[f"{target}_std"].to_numpy(np.float64))
                 error.append(np.abs(rows[target].to_numpy(np.float64) - labels[videos == video, number]))

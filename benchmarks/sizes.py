@@ -20,7 +20,7 @@ from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
 from affect.benchmarks.trained import train_once
 from affect.cache.manifest import read_manifest, write_manifest
-from affect.pipeline.train.sizes import SIZES, Size
+from affect.configs.sizes import SIZES, Size
 from affect.tests.generated import GeneratedData, generated_features
 
 TEST = 30  # people

@@ -7,9 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..errors import EntryError
 from .records import Array, FrameFeatures, Recipe, VideoInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class Store(ABC):
     format: str  # "zarr" | "hdf5" | "memory"
     weights: str | None = None  # where the backbone's file lay when the store was made; no part of the recipe
 
+    def __repr__(self) -> str:
+        backbone = self.recipe.fields.get("backbone", "features")
+        return f"Store({self.location!r}, {self.format}, {backbone}, recipe {self.recipe.digest[:12]})"
+
     @abstractmethod
     def ids(self) -> list[str]:
         """Ids of complete entries, sorted."""
@@ -101,6 +109,15 @@ class Store(ABC):
     @abstractmethod
     def read(self, entry_id: str, *, values: bool = True) -> FrameFeatures:
         """The whole video; with `values=False` the `values` array is (R, 0) and costs nothing to read."""
+
+    def to_frame(self, entry_id: str, *, values: bool = True) -> "pd.DataFrame":
+        """The whole video as a pandas DataFrame: a row for each face and kept frame, and one where there was no face.
+
+        With `values=False` without the features: when, who and where. Errors: EntryError.
+        """
+        from .feature_frame import feature_frame
+
+        return feature_frame(self.read(entry_id, values=values), self.info(entry_id), self.recipe)
 
     @abstractmethod
     def read_values(self, entry_id: str, start: int, stop: int) -> Array:

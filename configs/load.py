@@ -32,6 +32,12 @@ def preset_names() -> list[str]:
     return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
+def preset_tree(name: str) -> dict[str, Any]:
+    """What a preset says, in its sections."""
+    text = (resources.files(__package__) / "presets" / f"{name}.yaml").read_text("utf-8")
+    return _edges_in_clips(_sections(parse_yaml(text, name), name))
+
+
 def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Config:
     """A `Config` from a preset's name or a YAML file (None: the defaults), then `a.b=c` words in order.
 
@@ -135,8 +141,7 @@ def _edges_in_model(tree: dict[str, Any]) -> dict[str, Any]:
 def _read_yaml(source: str) -> dict[str, Any]:
     """The tree of a preset, or of a file, whose words for code and files are marked as that file's."""
     if source in preset_names():
-        text = (resources.files(__package__) / "presets" / f"{source}.yaml").read_text("utf-8")
-        return _sections(parse_yaml(text, source), source)
+        return preset_tree(source)
     if not Path(source).is_file():
         raise ConfigError(
             f"configuration {source!r} is neither a file nor a preset", hint=f"presets: {', '.join(preset_names())}"

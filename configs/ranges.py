@@ -1,4 +1,4 @@
-"""The numbers that a setting may have: said once, beside its default, and checked whenever settings are made."""
+"""What a setting means and which numbers it may have: said once, beside its default, and checked when it is made."""
 
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
@@ -32,14 +32,23 @@ class Range:
         return f"{kind}{'above ' if self.above else ''}{self.low:g} to {'below ' if self.below else ''}{self.high:.10g}"
 
 
-def number(default: Any, low: float, high: float, **ends: bool) -> Any:
-    """A field of a dataclass: a number from `low` to `high`. ends: `above` and `below`, as in `Range`."""
-    return field(default=default, metadata={"range": Range(low, high, **ends)})
+def setting(default: Any, meaning: str, unit: str = "", **more: Any) -> Any:
+    """A field of a dataclass with what it means, and its unit.
+
+    The manual of the settings (`manual.py`) is made of these words, so they are written for who types them.
+    """
+    made = {"default_factory": default.copy} if isinstance(default, dict) else {"default": default}
+    return field(**made, metadata={"meaning": meaning, "unit": unit, **more})
 
 
-def count(default: Any, low: int, high: int) -> Any:
+def number(default: Any, low: float, high: float, meaning: str, unit: str = "", **ends: bool) -> Any:
+    """The same for a number from `low` to `high`. ends: `above` and `below`, as in `Range`."""
+    return setting(default, meaning, unit, range=Range(low, high, **ends))
+
+
+def count(default: Any, low: int, high: int, meaning: str, unit: str = "") -> Any:
     """The same for a whole number."""
-    return field(default=default, metadata={"range": Range(low, high, whole=True)})
+    return setting(default, meaning, unit, range=Range(low, high, whole=True))
 
 
 def check_ranges(section: Any, where: str) -> None:

@@ -98,6 +98,7 @@ class ScoresPlanned:
     subject: str
     clip_frames: int
     stride_frames: int
+    min_valid: float = 0.0  # share of a clip's frames that must show the person, for a score
     method: str = "model"  # whose scores: blend, model or ridge
     worth: str = ""  # what these scores are worth on new people, in words; empty where nobody asked
     sources: tuple[Path, ...] = ()  # the recordings among the videos

@@ -10,6 +10,7 @@ from PIL import Image
 
 from affect.cache.predictions import ClipScores, PersonPrediction, VideoPrediction
 from affect.cache.records import Target
+from affect.configs.schema import Method
 from affect.pipeline.predict.inputs import PredictOptions
 from affect.pipeline.predict.outputs import Outputs, PredictSummary
 from affect.pipeline.predict.predict import predict
@@ -27,6 +28,13 @@ def write_predictions(
         for event in predict(videos, run, output, store, options=options):
             outputs.add(event)
     return outputs.summary
+
+
+def predicted_video(video: str, run: Path, store: Path, method: Method | None = None) -> VideoPrediction:
+    """Scores of one stored video, as arrays."""
+    options = PredictOptions(method=method, device="cpu")
+    events = predict([video], run, store / "nowhere", store, options=options)
+    return next(event for event in events if isinstance(event, VideoPrediction))
 
 
 def made_person(track: int = 1, *, duration_s: float = 60.0, hop_s: float = 5.0, models: int = 3) -> PersonPrediction:

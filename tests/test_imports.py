@@ -19,6 +19,7 @@ PLACES = ("pipeline", "stages", "cache", "configs")
 STAGES = ("stages/labels", "stages/features", "stages/temporal", "stages/views")
 MAY_IMPORT = {
     "cli.py": {"pipeline", "configs", "errors.py"},
+    "__init__.py": {"pipeline", "cache", "configs", "errors.py"},
     "pipeline": {"pipeline", *STAGES, "cache", "configs", "errors.py"},
     **{stage: {stage, "cache", "configs", "errors.py"} for stage in STAGES},
     "cache": {"cache", "configs", "errors.py"},

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...cache.manifest import Manifest, write_manifest
 from ...cache.records import Array, Target
-from .face import EYE_DISTANCE_PX, FACE_CENTRE, Face, load_face
+from ...stages.views.moved_face import EYE_DISTANCE_PX, FACE_CENTRE, Face, load_face
 
 TARGETS = ("valence", "arousal")
 SIZES_PX = ((320, 240), (352, 264), (288, 288))

@@ -15,10 +15,12 @@ from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store, store_exists
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
-from ...configs.plain_text import cell
+from ...configs.plain_text import cell, sentence
 from ...configs.schema import OPENVINO, TORCH, FeaturesConfig
 from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
+from ...stages.views.shown import Shown, Text
+from ...stages.views.text_table import table
 from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import Moved, Planned, VideoOutcome
@@ -32,12 +34,13 @@ if TYPE_CHECKING:
 
 BUSY_POLL_S = 2.0
 MOST_AT_ONCE = 16  # videos that feed one GPU; each holds some hundred megabytes of decoded pictures
+NAMES_SHOWN = 5
 ENGINES = (TORCH, OPENVINO)
 Settings: TypeAlias = "FeaturesConfig | ImportConfig"  # of videos, or of tables of features
 
 
-@dataclass(slots=True)
-class ExtractionSummary:
+@dataclass(slots=True, repr=False)
+class ExtractionSummary(Shown):
     """Outcomes of a run, in the order they came."""
 
     store: str
@@ -48,6 +51,25 @@ class ExtractionSummary:
     def of(self, status: str) -> list[VideoOutcome]:
         """Outcomes with this status."""
         return [outcome for outcome in self.outcomes if outcome.status == status]
+
+    def text(self) -> Text:
+        """What became of each video; skipped ones by reason."""
+        done, skipped, failed = self.of("done"), self.of("skipped"), self.of("failed")
+        reasons: dict[str, list[str]] = {}
+        for item in skipped:
+            reasons.setdefault(item.reason, []).append(item.id)
+        lines = [
+            *table(
+                ["stored", "frames", "rows", "with a face"],
+                [[item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}"] for item in done],
+            ),
+            *(f"skipped {len(ids)}: {reason} ({_some(ids)})" for reason, ids in reasons.items()),
+            *(f"warning: {item.id}: {warning}" for item in done for warning in item.warnings),
+            *(f"warning: {warning}" for warning in self.warnings),
+            f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {self.seconds:.1f} s; "
+            f"features in {self.store}",
+        ]
+        return Text(tuple(lines), tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in failed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +82,10 @@ class ExtractionTask:
     device: str
     threads: int
     overwrite: bool
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids) if len(ids) <= NAMES_SHOWN else f"{', '.join(ids[:3])}, ... {ids[-1]}"
 
 
 Event = Planned | Moved | VideoOutcome | ExtractionSummary

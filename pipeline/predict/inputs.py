@@ -39,6 +39,7 @@ class PredictOptions:
     backbone: str | None = None  # the run's own, said again where that names code or a graph, which a run alone may not
     picture_fps: str | float | None = None  # of numbered pictures: a number, or a table of them
     weights: str | None = None  # the file of the backbone's weights, where the run's word for it is not enough
+    min_valid: float | None = None  # share of a clip's frames that must show the person; None: as the run was trained
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,6 +255,7 @@ class Outputs:
             "subject": plan.subject,
             "clip_frames": plan.clip_frames,
             "stride_frames": plan.stride_frames,
+            "min_valid": plan.min_valid,
             "pseudonyms": self.names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }

@@ -1,22 +1,15 @@
-"""`affect predict`: new videos, or stored ones, to scores over time that say how far they may be trusted.
-
-from affect.pipeline.predict.predict import predict_frame
-scores = predict_frame("interview.mp4", "runs/first")
-scores.plot(x="start_s", y="valence")
-"""
+"""`affect predict`: new videos, or stored ones, to scores over time that say how far they may be trusted."""
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
-from ...configs.schema import Method
-from ...errors import UNNAMED, AffectError, InputError, named
+from ...errors import UNNAMED, AffectError, named
 from ..devices import passed_over, resolve_device
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
 from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
@@ -27,12 +20,8 @@ from ..workers import Workers
 from .features import check_features, features_config, open_stores, store_locations
 from .inputs import MEMORY, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
-from .tables import clip_rows
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict", "predict_frame", "predict_video"]
+__all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed
 PredictEvent = ScoresPlanned | Step | Planned | Moved | VideoOutcome | Scoring
@@ -61,68 +50,11 @@ def predict(
     yield from _predict(words, load_runs(run, device), location, replace(options, device=device, jobs=jobs), notes)
 
 
-def predict_frame(
-    video: str | Path,
-    run: str | Path | Run,
-    *,
-    store: str | Path = MEMORY,
-    stride: int | None = None,
-    subject: str | None = None,
-    method: Method | None = None,
-    device: str = "auto",
-    backbone: str | None = None,
-    weights: str | None = None,
-) -> "pd.DataFrame":
-    """Scores of one video by a run, a row a clip: the same rows `predict` writes to predictions.csv.
-
-    video: a file, or an id in the store; run: a folder as for `predict`, or what `load_run` gave, for many videos.
-    Nothing is written, but for features where a store is named. backbone, weights: as in PredictOptions.
-    Errors: AffectError and its kinds.
-    """
-    import pandas as pd
-
-    prediction = predict_video(
-        video, run, store=store, stride=stride, subject=subject, method=method, device=device, backbone=backbone,
-        weights=weights,
-    )  # fmt: skip
-    rows = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
-    return pd.concat(rows, ignore_index=True)
-
-
-def predict_video(
-    video: str | Path,
-    run: str | Path | Run,
-    *,
-    store: str | Path = MEMORY,
-    stride: int | None = None,
-    subject: str | None = None,
-    method: Method | None = None,
-    device: str = "auto",
-    backbone: str | None = None,
-    weights: str | None = None,
-) -> VideoPrediction:
-    """Scores of one video by a run, as arrays. Errors: AffectError and its kinds."""
-    device = resolve_device(device)
-    runs = [run] if isinstance(run, Run) else load_runs(run, device)
-    options = PredictOptions(stride, subject, method, device, backbone=backbone, weights=weights)
-    found: VideoPrediction | None = None
-    with closing(_predict([str(video)], runs, str(store), options)) as events:
-        for event in events:
-            if isinstance(event, ScoresPlanned) and len(event.videos) != 1:
-                raise InputError(f"{video} is {len(event.videos)} videos; expected one: a file, or an id in the store")
-            if isinstance(event, VideoFailed):
-                raise AffectError(event.reason)
-            if isinstance(event, VideoPrediction):
-                found = event
-    assert found is not None, "each video ends in a prediction or a failure"
-    return found
-
-
 def _predict(
     words: Sequence[str], runs: Sequence[Run], location: str, options: PredictOptions, notes: Sequence[str] = ()
 ) -> Generator[PredictEvent, None, None]:
     """As `predict`, with loaded runs and a device that is there."""
-    scorer = Scorer(runs, options.device, options.subject, options.stride, options.method)
+    scorer = Scorer(runs, options.device, options.subject, options.stride, options.method, min_valid=options.min_valid)
     locations = store_locations(runs, location)
     inputs = find_inputs(words, locations[0], options.picture_fps)
     check_features(runs, locations, inputs.sources, options)
@@ -138,6 +70,7 @@ def _predict(
         subject=str(scorer.subject),
         clip_frames=scorer.clips.length,
         stride_frames=scorer.stride,
+        min_valid=scorer.min_valid,
         sources=tuple(source.path for source in inputs.sources),
         missing=scorer.missing,
         warnings=scorer.warnings,

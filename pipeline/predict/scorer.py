@@ -35,10 +35,12 @@ class Scorer:
         subject: str | None = None,
         stride: int | None = None,
         method: Method | None = None,
+        *,
+        min_valid: float | None = None,
     ) -> None:
         """subject: main, largest, track:N, or all, which means everybody seen for at least one clip's length; None: as
         the runs were trained. stride: kept frames between clips; None: a clip's length, no overlap. method: whose
-        scores; None: as the runs say.
+        scores; None: as the runs say. min_valid: share of a clip's frames that must show the person; None: as trained.
 
         Errors: InputError for another word or stride, RunError for runs that cannot be one.
         """
@@ -51,6 +53,7 @@ class Scorer:
         self.device = device
         self.subject = Subject.parse(subject or self.clips.subject)
         self.stride = stride or self.clips.length
+        self.min_valid = self.clips.min_valid if min_valid is None else min_valid
         for run in self.runs[1:]:
             _check_alike(self.runs[0], run)
         self.method = _method(self.runs, method)
@@ -192,7 +195,7 @@ class Scorer:
 
     def _run_blocks(self, run: Run, clips: ClipTable) -> Iterator[ClipScores]:
         for block in score_blocks(
-            run.models, clips, batch_size=BATCH_CLIPS, min_valid=self.clips.min_valid, method=self.method
+            run.models, clips, batch_size=BATCH_CLIPS, min_valid=self.min_valid, method=self.method
         ):
             yield in_units(block, run.card.scaling)
 

@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ from ...cache.files import NewFile
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Target
 from ...configs.plain_text import cell
-from ...errors import DiskError, named
+from ...errors import AffectError, DiskError, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from .inputs import PredictOptions
 from .output_kinds import Output
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ...cache.score_table import ScoreTable
+    from .predict import PredictEvent
 
 TIME_DIGITS, SCORE_DIGITS = 4, 6
 
@@ -53,6 +57,35 @@ def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -
     for offset in range(-half, half + 1) if half else ():
         columns[f"attention_{offset:+d}"] = _digits(clips.attention[:, half + offset])
     return pd.DataFrame(columns)
+
+
+def score_table(events: "Iterable[PredictEvent]", passed_on: "Callable[[PredictEvent], None] | None") -> "ScoreTable":
+    """All clips that the events of a prediction score; each event is passed on. A video that fails is warned of.
+
+    Errors: AffectError where every video fails.
+    """
+    import pandas as pd
+
+    from ...cache.score_table import ScoreTable
+
+    rows, failed, said, worth = [], {}, dict[str, None](), ""
+    for event in events:
+        if passed_on is not None:
+            passed_on(event)
+        if isinstance(event, ScoresPlanned):
+            worth = event.worth
+        elif isinstance(event, VideoFailed):
+            failed[event.video] = event.reason
+        elif isinstance(event, VideoPrediction):
+            rows += [clip_rows(event.video, person, event.targets) for person in event.persons]
+            said |= dict.fromkeys(event.warnings)
+    if failed and not rows:
+        raise AffectError("; ".join(failed.values()))
+    for video, reason in failed.items():
+        warnings.warn(f"{video}: {reason}", stacklevel=3)
+    table = ScoreTable(pd.concat(rows, ignore_index=True))
+    table.attrs = {"worth": worth, "warnings": [*said], "failed": failed}
+    return table
 
 
 def video_rows(prediction: VideoPrediction) -> "pd.DataFrame":

@@ -2,6 +2,8 @@
 
 import contextlib
 import math
+import sys
+import time
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
@@ -24,6 +26,7 @@ from ..events import (
 )
 
 Event = TypeVar("Event")
+LINE_EVERY_S = 0.5
 MOST_NAME = 60  # characters of a name beside its bar
 
 
@@ -42,11 +45,39 @@ def bars(
             TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            drawing = _Drawing(progress, named)
+        notebook = Console(stderr=True).is_jupyter
+        console = Console(stderr=True, force_jupyter=False)
+        with Progress(*columns, console=console, transient=True, disable=notebook) as progress:
+            drawing, line = _Drawing(progress, named), _Line(progress)
             for event in events:
                 drawing.show(event)
+                if notebook:
+                    line.write()
                 yield event
+            if notebook:
+                line.write(last=True)
+
+
+class _Line:
+    """The bars in words, on one line that is written again and again: where a cell of a notebook is all there is."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._written_s = -math.inf
+        self._width = 0
+
+    def write(self, last: bool = False) -> None:
+        if time.monotonic() - self._written_s < LINE_EVERY_S and not last:
+            return
+        words = [
+            f"{task.description} {task.completed:g}/{'?' if task.total is None else f'{task.total:g}'} "
+            f"{task.fields['note']}".rstrip()
+            for task in self._progress.tasks
+        ]
+        line = ", ".join(words)
+        sys.stderr.write(f"\r{line.ljust(self._width)}" + ("\n" if last else ""))
+        sys.stderr.flush()
+        self._written_s, self._width = time.monotonic(), len(line)
 
 
 class _Drawing:

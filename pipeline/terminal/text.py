@@ -3,61 +3,34 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...cache.metrics import ALL_TARGETS, Metrics, Score
 from ...cache.records import VideoCheck
-from ...configs.plain_text import sentence, spelled
-from ...stages.views.rules import METHODS, METRICS
+from ...configs.plain_text import sentence
+from ...stages.views import shown
+from ...stages.views.rules import METRICS
+from ...stages.views.text_table import metrics_table, number_text, table
 from ...stages.views.verdict import verdict
-from ..extract.extract import ExtractionSummary
 from ..extract.inspect import StoreReport
 
 if TYPE_CHECKING:
     from ...stages.features.layers import BackboneReport
     from ..demo.demo import DemoSummary
+    from ..info.info import Info
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
     from ..train.sweep import SweepSummary
-    from ..train.train import TrainingSummary
 
-NAMES_SHOWN = 5
+Text = shown.Text
 SPANS_SHOWN = 10
+NOT_INSTALLED = "not installed"
 LEVELS_SHOWN = 2  # of layers inside layers
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """`lines` for the output, `failures` for the error stream; a failure makes the exit code 1."""
-
-    lines: tuple[str, ...]
-    failures: tuple[str, ...] = ()
-
-
-def of_extraction(summary: ExtractionSummary) -> Text:
-    """What became of each video; skipped ones by reason."""
-    done, skipped, failed = summary.of("done"), summary.of("skipped"), summary.of("failed")
-    reasons: dict[str, list[str]] = {}
-    for item in skipped:
-        reasons.setdefault(item.reason, []).append(item.id)
-    lines = [
-        *table(
-            ["stored", "frames", "rows", "with a face"],
-            [[item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}"] for item in done],
-        ),
-        *(f"skipped {len(ids)}: {reason} ({_some(ids)})" for reason, ids in reasons.items()),
-        *(f"warning: {item.id}: {warning}" for item in done for warning in item.warnings),
-        *(f"warning: {warning}" for warning in summary.warnings),
-        f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {summary.seconds:.1f} s; "
-        f"features in {summary.store}",
-    ]
-    return Text(tuple(lines), tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in failed))
-
-
-def _some(ids: Sequence[str]) -> str:
-    return ", ".join(ids) if len(ids) <= NAMES_SHOWN else f"{', '.join(ids[:3])}, ... {ids[-1]}"
+def of_plan(rows: Sequence[tuple[str, str]], understood: Sequence[str] = ()) -> Text:
+    """What a command would do with each video; understood: what was read of its tables."""
+    return Text((*understood, *table(["video", "would be"], rows)))
 
 
 def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
@@ -162,59 +135,13 @@ def of_backbone(report: "BackboneReport", *, every: bool) -> Text:
     )
 
 
-def of_training(summary: "TrainingSummary") -> Text:
-    """Warnings first, then held-out scores, then what was not used."""
-    failed = summary.failed
-    trained = len(summary.outcomes) - len(failed)
-    more = len(summary.skipped) - SPANS_SHOWN
-    lines = [
-        *([verdict(summary.metrics)] if summary.metrics else []),
-        *(f"warning: {warning}" for warning in summary.warnings),
-        *(words for words in (summary.size, summary.offer) if words),
-        *of_metrics(summary.metrics),
-        *(f"not used: {where} ({video}): {reason}" for where, video, reason in summary.skipped[:SPANS_SHOWN]),
-        *([f"not used: {more} more spans, listed in {summary.run}/skipped.csv"] if more > 0 else []),
-        f"{trained} folds trained, {len(summary.resumed)} done before, {len(failed)} failed "
-        f"in {summary.seconds:.1f} s; run in {summary.run}",
-    ]
-    return Text(tuple(lines), tuple(f"failed: fold {item.name}: {sentence(item.reason)}" for item in failed))
-
-
-def of_metrics(metrics: Metrics | None) -> list[str]:
-    """Held-out scores of the model beside its baselines, over labelled spans, in the targets' own units."""
-    if metrics is None:
-        return []
-    main, *others = METRICS  # the intervals are those of the first
-    spans, rows = metrics.spans, []
-    names = [*(target.name for target in metrics.targets), *([ALL_TARGETS] if len(metrics.targets) > 1 else [])]
-    for target in names:
-        heading = target
-        for method, name in METHODS.items():
-            if method not in spans.scores:  # a run of before
-                continue
-            averages = {metric: mean.score for metric, mean in spans.averages[method].items()}
-            scores = averages if target == ALL_TARGETS else spans.scores[method][target]
-            own = spans.subject_means[method][target][main].score
-            values = [_score(scores[metric]) for metric in others]
-            between, of_own = _between(scores[main]), _between(own)
-            of_own = "-" if of_own == between and not own.bounded else of_own  # words are said once
-            rows.append([heading, name, _score(scores[main]), between, *values, _score(own), of_own])
-            heading = ""
-    columns = ["target", "", METRICS[main], metrics.interval, *(METRICS[metric] for metric in others)]
-    columns += [f"subject's {METRICS[main]}", metrics.interval]
-    return [
-        f"held out: {spans.rows} spans of {spans.subjects} {'subject' if spans.subjects == 1 else 'subjects'}",
-        *table(columns, rows),
-    ]
-
-
 def of_sweep(summary: "SweepSummary") -> Text:
     """A row a setting; the choice looks at validation alone."""
     chosen = summary.chosen
     shown = [metric for metric in METRICS if any(metric in item.held_out for item in summary.outcomes)]
     rows = [
         [" ".join(item.words), f"{item.validation_ccc:.3f}",
-         *(_number(item.held_out.get(metric, math.nan)) for metric in shown),
+         *(number_text(item.held_out.get(metric, math.nan)) for metric in shown),
          "<- chosen" if item is chosen else ""]
         for item in summary.outcomes
     ]  # fmt: skip
@@ -291,39 +218,36 @@ def of_demo(summary: "DemoSummary") -> Text:
               ("run", summary.run), ("predictions", summary.predictions)]  # fmt: skip
     lines = [
         *([verdict(summary.metrics)] if summary.metrics else []),
-        *of_metrics(summary.metrics),
+        *metrics_table(summary.metrics),
         *(f"{name}: {path}" for name, path in places),
         f"{times}; open {summary.viewer}",
     ]
     return Text(tuple(lines))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of columns lined up, the first to the left and the others to the right; none without rows."""
-    if not rows:
-        return
-    whole = [[spelled(item) for item in row] for row in [columns, *rows]]
-    widths = [max(len(row[i]) for row in whole) for i in range(len(columns))]
-    for row in whole:
-        others = [item.rjust(width) for item, width in zip(row[1:], widths[1:], strict=True)]
-        yield "  ".join([row[0].ljust(widths[0]), *others]).rstrip()
+def of_info(info: "Info") -> Text:
+    """What is here, as a report of a fault needs it."""
+    missing = [f"{name} is missing" for name, found in info.packages.items() if found is None]
+    extras = [
+        f"extra {extra}: {', '.join(f'{name} {found or NOT_INSTALLED}' for name, found in packages.items())}"
+        for extra, packages in info.extras.items()
+    ]
+    lines = [
+        f"affect {info.version or 'of no installed package'}{f' ({info.commit})' if info.commit else ''}, Python "
+        f"{info.python}, {info.system}",
+        *(f"device {name}: {what}{'; auto' if name.split(':')[0] == info.auto else ''}"
+          for name, what in info.devices.items()),
+        *(f"note: {note}" for note in info.notes),
+        f"{info.cores} cores, {info.threads} threads of torch",
+        *(f"engine {name}: {found or NOT_INSTALLED}" for name, found in info.engines.items()),
+        f"decoder: {info.decoder}",
+        *extras,
+        *(f"{what}: {place}" for what, place in info.places.items()),
+        *(f"warning: {words}" for words in missing),
+        f"packages: {', '.join(f'{name} {found}' for name, found in info.packages.items() if found)}",
+    ]  # fmt: skip
+    return Text(tuple(lines))
 
 
 def _count(value: int | None) -> str:
     return "-" if value is None else str(value)
-
-
-def _score(score: Score) -> str:
-    """Its value; a dash where it has none, or one that says nothing."""
-    return _number(score.value) if score.told else "-"
-
-
-def _between(score: Score) -> str:
-    """Its interval, or in words why there is none."""
-    if not score.told:
-        return score.reason or "-"
-    return f"{score.low:.3f} to {score.high:.3f}" if score.bounded else score.no_interval or "-"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "-"

@@ -16,6 +16,7 @@ from ...cache.manifest import check_targets_vary
 from ...cache.metrics import Metrics
 from ...cache.records import Json
 from ...cache.regular import read_regular
+from ...configs.plain_text import sentence
 from ...configs.schema import Config
 from ...configs.trust import allowed
 from ...errors import AffectError
@@ -23,6 +24,9 @@ from ...stages.features.recipe import settings_of
 from ...stages.temporal.ranks import all_came, rank, ranks, world
 from ...stages.temporal.splits import Fold, make_folds
 from ...stages.views.offer import centring_offer
+from ...stages.views.shown import Shown, Text
+from ...stages.views.text_table import metrics_table
+from ...stages.views.verdict import verdict
 from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
@@ -35,9 +39,11 @@ from .provenance import describe_environment
 from .sizes import sized
 from .training_set import TrainingSet, build_training_set
 
+SPANS_SHOWN = 10  # that were not used
 
-@dataclass(frozen=True, slots=True)
-class TrainingSummary:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainingSummary(Shown):
     """What a run came to. `metrics` is what metrics.json holds; None where no fold was done."""
 
     run: Path
@@ -54,6 +60,23 @@ class TrainingSummary:
     def failed(self) -> list[FoldOutcome]:
         """Folds without a result."""
         return [outcome for outcome in self.outcomes if outcome.reason]
+
+    def text(self) -> Text:
+        """Warnings first, then held-out scores, then what was not used."""
+        failed = self.failed
+        trained = len(self.outcomes) - len(failed)
+        more = len(self.skipped) - SPANS_SHOWN
+        lines = [
+            *([verdict(self.metrics)] if self.metrics else []),
+            *(f"warning: {warning}" for warning in self.warnings),
+            *(words for words in (self.size, self.offer) if words),
+            *metrics_table(self.metrics),
+            *(f"not used: {where} ({video}): {reason}" for where, video, reason in self.skipped[:SPANS_SHOWN]),
+            *([f"not used: {more} more spans, listed in {self.run}/skipped.csv"] if more > 0 else []),
+            f"{trained} folds trained, {len(self.resumed)} done before, {len(failed)} failed "
+            f"in {self.seconds:.1f} s; run in {self.run}",
+        ]
+        return Text(tuple(lines), tuple(f"failed: fold {item.name}: {sentence(item.reason)}" for item in failed))
 
 
 Event = FoldsPlanned | EpochDone | FoldOutcome | TrainingSummary

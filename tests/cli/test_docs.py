@@ -40,7 +40,12 @@ def test_every_command_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.Monk
 def test_every_link_of_the_docs_leads_somewhere() -> None:
     for page in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
-            assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+            file = (page.parent / target.partition("#")[0]) if target.partition("#")[0] else page
+            assert target.startswith("https://") or file.exists(), f"{page.name}: {target}"
+            if (heading := target.partition("#")[2]) and not target.startswith("https://"):
+                headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.M)
+                anchors = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}
+                assert heading in anchors, f"{page.name}: {target}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

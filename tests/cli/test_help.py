@@ -16,7 +16,7 @@ COMMANDS = sorted(main.commands)
 def test_the_commands_are_those_of_the_documentation() -> None:
     assert sorted(
         ["check-backbone", "check-videos", "demo", "extract-features", "import-checkpoint", "import-features",
-         "inspect-cache", "predict", "prepare-labels", "report", "train-temporal"]
+         "info", "inspect-cache", "predict", "prepare-labels", "report", "settings", "train-temporal"]
     ) == COMMANDS  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The file of the settings is their manual."""
+"""The settings are their own manual."""
 
 import re
 from dataclasses import fields, is_dataclass
@@ -6,29 +6,36 @@ from pathlib import Path
 
 import pytest
 
-from affect.configs import schema
+from affect.configs import schema, stage_one
 from affect.configs.schema import Config
 
-LINES = Path(schema.__file__).read_text("utf-8").splitlines()
+TEXT = "\n".join(Path(str(module.__file__)).read_text("utf-8") for module in (schema, stage_one))
 SECTIONS = sorted(
     (
         kind
         for kind in vars(schema).values()
-        if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == schema.__name__ and kind is not Config
+        if isinstance(kind, type) and is_dataclass(kind) and kind.__name__.endswith("Config") and kind is not Config
     ),
     key=lambda kind: kind.__name__,
 )
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
-def test_every_setting_has_a_comment(section: type) -> None:
-    begin = LINES.index(f"class {section.__name__}:")
+def test_every_setting_says_what_it_means_beside_its_default(section: type) -> None:
     for item in fields(section):
-        line = next(number for number in range(begin, len(LINES)) if LINES[number].startswith(f"    {item.name}: "))
-        own, above = LINES[line].partition("  # ")[2], LINES[line - 1]
-        assert own or above.startswith("    # ") or is_dataclass(item.type), f"{section.__name__}.{item.name}"
+        assert is_dataclass(item.type) or len(item.metadata["meaning"]) > 5, f"{section.__name__}.{item.name}"
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_number_has_a_range_that_holds_its_default(section: type) -> None:
+    for item in fields(section):
+        span, words = item.metadata.get("range"), str(item.type).replace("bool", "")
+        if span is None:
+            assert not re.search(r"\b(int|float)\b", words) or item.name == "ranges", item.name
+        else:
+            assert item.default in span or item.default in (None, "auto", "source"), item.name
 
 
 def test_results_of_experiments_are_kept_in_the_docs() -> None:
-    numbers = re.findall(r"#.*[-+]\.\d{2,}", "\n".join(LINES))
+    numbers = re.findall(r"#.*[-+]\.\d{2,}", TEXT)
     assert numbers == []

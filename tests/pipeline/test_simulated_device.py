@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import affect
 from affect.cache import open_store
 from affect.cache.predictions import VideoPrediction
 from affect.cache.records import FrameFeatures
@@ -21,7 +22,7 @@ from affect.pipeline.events import Moved, ScoresPlanned, VideoFailed, VideoOutco
 from affect.pipeline.extract import extract as extract_module
 from affect.pipeline.extract.extract import ExtractionSummary, ExtractionTask, extract, extractor_of
 from affect.pipeline.extract.videos import find_videos
-from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
+from affect.pipeline.predict.predict import PredictOptions, predict
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers
 from affect.stages.features.stream import VideoStream
@@ -77,8 +78,8 @@ def test_training_and_scoring_keep_their_tensors_together(
         summary = summary_of(train(store, labels, tmp_path / "run", config, device=kind), TrainingSummary)
         assert [outcome.reason for outcome in summary.outcomes] == [""]
         assert machine.computed > 100, "it was computed there"
-        scores = predict_frame("s0000/v000", tmp_path / "run", store=store, device=kind)
-    alone = predict_frame("s0000/v000", tmp_path / "run", store=store, device="cpu")
+        scores = affect.predict("s0000/v000", run=tmp_path / "run", store=store, device=kind)
+    alone = affect.predict("s0000/v000", run=tmp_path / "run", store=store, device="cpu")
     assert np.allclose(scores["valence"], alone["valence"], atol=1e-4) and len(scores) > 3
 
 

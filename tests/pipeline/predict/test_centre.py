@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import affect
 from affect.cache.manifest import Manifest, write_manifest
 from affect.cache.opening import create_store, open_store
 from affect.cache.records import Array, FrameFeatures, Recipe, Target
@@ -20,12 +21,11 @@ from affect.configs.schema import Config, Method
 from affect.errors import ConfigError, RunError
 from affect.pipeline.events import summary_of
 from affect.pipeline.predict.inputs import PredictOptions
-from affect.pipeline.predict.predict import predict_frame, predict_video
 from affect.pipeline.runs.folder import load_run
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.train.training_set import LEVELS_LOST, build_training_set
 from affect.stages.temporal.ridge import fit_ridge
-from affect.tests.predictions import write_predictions
+from affect.tests.predictions import predicted_video, write_predictions
 
 from .conftest import made_features, store_features
 
@@ -112,7 +112,7 @@ def runs(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trai
 
 def scores(run: Path, store: Path, method: Method, video: str = "p0.mp4") -> Array:
     """(C, 1) of the clips, in order."""
-    return predict_video(video, run, store=store, method=method, device="cpu").persons[0].clips.mean
+    return predicted_video(video, run, store, method).persons[0].clips.mean
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -137,7 +137,7 @@ def test_prediction_sees_what_the_held_out_clips_of_training_were(
     assert set(table["subject"]) == {"p0"} and len(table) == 16
     for method in METHODS:
         column = "valence" if method == "model" else f"valence_{method}"
-        rows = predict_frame("p0.mp4", run, store=made / "store", method=method, device="cpu")
+        rows = affect.predict("p0.mp4", run=run, store=made / "store", method=method, device="cpu")
         both = table.merge(rows, on="start_s", suffixes=("", "_new"))
         assert len(both) == 16
         np.testing.assert_allclose(both[column], both["valence_new"], atol=2e-6)
@@ -202,7 +202,7 @@ def test_two_people_in_one_recording_each_lose_their_own_mean(runs: dict[str, Tr
         store_features(store, name, together(shift))
     for centre, summary in runs.items():
         near, far = (
-            predict_frame(video, summary.run, store=tmp_path / "store", subject="all", device="cpu")
+            affect.predict(video, run=summary.run, store=tmp_path / "store", subject="all", device="cpu")
             for video in ("near.mp4", "far.mp4")
         )
         assert set(near["track"]) == {0, 1}
@@ -213,8 +213,8 @@ def test_two_people_in_one_recording_each_lose_their_own_mean(runs: dict[str, Tr
             else:
                 assert np.nanmax(np.abs(one - other)) > 0.1
     alone = store_of(tmp_path / "alone", recording(1, affect_of(1)))
-    of_one = predict_frame("alone.mp4", runs["person"].run, store=alone, device="cpu")
-    both = predict_frame("far.mp4", runs["person"].run, store=tmp_path / "store", subject="track:1", device="cpu")
+    of_one = affect.predict("alone.mp4", run=runs["person"].run, store=alone, device="cpu")
+    both = affect.predict("far.mp4", run=runs["person"].run, store=tmp_path / "store", subject="track:1", device="cpu")
     np.testing.assert_array_equal(of_one["valence"], both["valence"])
 
 
@@ -237,7 +237,7 @@ def test_a_mirrored_store_loses_its_own_means(made: Path, tmp_path: Path) -> Non
 def test_runs_with_it_and_without_it_are_not_one(runs: dict[str, TrainingSummary], made: Path) -> None:
     folder = runs["person"].run.parent
     with pytest.raises(RunError, match=r"differ in clips: .*centre='.*centre='") as caught:
-        predict_frame("p0.mp4", folder, store=made / "store", device="cpu")
+        affect.predict("p0.mp4", run=folder, store=made / "store", device="cpu")
     assert caught.value.hint == "only runs of the same targets, clips and faces can be one"
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import affect
 from affect.cache.opening import open_store
 from affect.cache.records import Array, subject_rows
 from affect.cli import main
@@ -20,14 +21,13 @@ from affect.configs.subject import MAIN
 from affect.errors import ConfigError, InputError, RunError
 from affect.pipeline.events import summary_of
 from affect.pipeline.predict.inputs import PredictOptions
-from affect.pipeline.predict.predict import predict_frame, predict_video
 from affect.pipeline.runs.folder import Run, load_run
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.stages.temporal.clips import FeatureTable, dense_clips
 from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.score import score_clips
 from affect.tests.generated import GeneratedData, generated_features
-from affect.tests.predictions import write_predictions
+from affect.tests.predictions import predicted_video, write_predictions
 
 METHODS: tuple[Method, ...] = get_args(Method)
 WORDS = (
@@ -68,7 +68,7 @@ def asking_for(run: Path, method: str, copy: Path) -> Path:
 
 def scores(run: Path, store: Path, method: Method | None = None) -> Array:
     """(C, K) scores of the clips of VIDEO, with NaN where nobody is seen."""
-    prediction = predict_video(VIDEO, run, store=store, method=method, device="cpu")
+    prediction = predicted_video(VIDEO, run, store, method)
     return prediction.persons[0].clips.mean
 
 
@@ -166,7 +166,7 @@ def test_runs_of_different_methods_score_together_only_by_one_that_is_asked_for(
     assert caught.value.hint == "--method model" and not (tmp_path / "out").exists()
     options = PredictOptions(device="cpu", method="ridge")
     write_predictions([VIDEO], tmp_path / "runs", tmp_path / "out", features / "store", options=options)
-    alone = predict_frame(VIDEO, blended, store=features / "store", method="ridge", device="cpu")
+    alone = affect.predict(VIDEO, run=blended, store=features / "store", method="ridge", device="cpu")
     np.testing.assert_allclose(
         pd.read_csv(tmp_path / "out" / "predictions.csv")["valence"], alone["valence"], atol=2e-6
     )
@@ -195,7 +195,7 @@ def test_a_run_without_ridge_regression_scores_by_its_networks_whatever_its_conf
     write_predictions(["alone.mp4"], run, tmp_path / "out", store, options=CPU)
     assert json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))["method"] == "model"
     written = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    asked = predict_frame("alone.mp4", run, store=store, method="model", device="cpu")
+    asked = affect.predict("alone.mp4", run=run, store=store, method="model", device="cpu")
     np.testing.assert_array_equal(written["valence"], asked["valence"])
 
 
@@ -206,7 +206,7 @@ def test_a_method_that_does_not_exist_is_refused(blended: Path, features: Path, 
     said = CliRunner().invoke(main, [str(one) for one in given])
     assert said.exit_code == 2 and "'blend', 'model', 'ridge'" in said.output
     with pytest.raises(InputError, match="expected blend, model or ridge"):
-        predict_frame(VIDEO, blended, store=store, method=word, device="cpu")
+        affect.predict(VIDEO, run=blended, store=store, method=word, device="cpu")
     with pytest.raises(InputError, match="expected blend, model or ridge"):
         write_predictions([VIDEO], blended, tmp_path / "out", store, PredictOptions(device="cpu", method=word))
     assert not (tmp_path / "out").exists()

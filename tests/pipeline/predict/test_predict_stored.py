@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import affect
 from affect.cache.opening import create_store, open_store
 from affect.cache.predictions import VideoPrediction
 from affect.cache.records import Recipe
@@ -18,7 +19,7 @@ from affect.errors import InputError, RunError
 from affect.pipeline.events import ClipsScored
 from affect.pipeline.predict.output_kinds import Output
 from affect.pipeline.predict.outputs import OUTPUTS, Outputs
-from affect.pipeline.predict.predict import PredictOptions, predict, predict_frame
+from affect.pipeline.predict.predict import PredictOptions, predict
 from affect.pipeline.runs.folder import load_run
 from affect.pipeline.terminal.text import of_prediction
 from affect.tests.predictions import write_predictions
@@ -34,7 +35,7 @@ def test_three_lines_give_the_rows_that_the_command_writes(run: Path, store: Pat
         tmp_path / "predictions.csv", dtype={"out_of_range": "boolean"}, keep_default_na=False, na_values=[""]
     )
     columnar = pd.read_parquet(tmp_path / "predictions.parquet")
-    given = predict_frame("alone.mp4", run, store=store, device="cpu")
+    given = affect.predict("alone.mp4", run=run, store=store, device="cpu")
     for table in (columnar, given):
         assert list(table.columns) == list(written.columns)
         for name in ("start_s", "end_s", "valence", "valence_std", "PANSS N1", "coverage", "distance", "attention_+0"):
@@ -51,7 +52,7 @@ def test_runs_of_the_same_features_score_together_from_one_store(
     write_predictions(["alone.mp4"], tmp_path / "runs", tmp_path / "out", store, options=CPU)
     written = pd.read_csv(tmp_path / "out" / "predictions.csv")
     both, first, second = (
-        predict_frame("alone.mp4", tmp_path / name, store=store, device="cpu")
+        affect.predict("alone.mp4", run=tmp_path / name, store=store, device="cpu")
         for name in ("runs", "runs/first", "runs/second")
     )
     np.testing.assert_array_equal(both["valence"], written["valence"])
@@ -60,7 +61,7 @@ def test_runs_of_the_same_features_score_together_from_one_store(
 
 
 def test_rows_cover_the_video_on_its_own_clock_and_say_why_there_is_no_score(run: Path, store: Path) -> None:
-    rows = predict_frame("alone.mp4", run, store=store, device="cpu")
+    rows = affect.predict("alone.mp4", run=run, store=store, device="cpu")
     assert rows["start_s"].iloc[0] == 0
     assert rows["end_s"].iloc[-1] == pytest.approx(42 / 3.125)
     gap = rows[(rows["start_s"] >= 16 / 3.125) & (rows["end_s"] <= 24 / 3.125 + 1e-3)]
@@ -74,14 +75,14 @@ def test_rows_cover_the_video_on_its_own_clock_and_say_why_there_is_no_score(run
 
 
 def test_scores_come_in_the_units_of_their_scale_with_the_spread_of_the_models(run: Path, store: Path) -> None:
-    rows = predict_frame("alone.mp4", run, store=store, device="cpu").dropna()
+    rows = affect.predict("alone.mp4", run=run, store=store, device="cpu").dropna()
     assert rows["PANSS N1"].between(-2, 10).all() and rows["PANSS N1"].mean() > 0.5
     assert (rows["valence_std"] > 0).all()
 
 
 def test_features_unlike_the_training_ones_are_flagged(run: Path, store: Path) -> None:
     # The run was made for features of half this spread.
-    rows = predict_frame("alone.mp4", run, store=store, device="cpu")
+    rows = affect.predict("alone.mp4", run=run, store=store, device="cpu")
     far = rows["distance"] > 1
     assert far.any() and rows.loc[far, "out_of_range"].all()
     assert not rows.loc[rows["distance"] < 1, "out_of_range"].any()
@@ -132,8 +133,8 @@ def test_a_person_whose_clips_are_all_unlike_the_training_is_said_in_words(
 
 
 def test_dense_scores_repeat_the_sparse_ones_where_clips_coincide(run: Path, store: Path) -> None:
-    sparse = predict_frame("alone.mp4", run, store=store, device="cpu")
-    dense = predict_frame("alone.mp4", run, store=store, stride=1, device="cpu")
+    sparse = affect.predict("alone.mp4", run=run, store=store, device="cpu")
+    dense = affect.predict("alone.mp4", run=run, store=store, stride=1, device="cpu")
     assert len(dense) == 42 - 4 + 1
     both = sparse.merge(dense, on=["start_s", "end_s"], suffixes=("", "_dense"))
     assert len(both) == len(sparse)
@@ -142,12 +143,12 @@ def test_dense_scores_repeat_the_sparse_ones_where_clips_coincide(run: Path, sto
 
 def test_people_are_chosen_by_word(run: Path, store: Path) -> None:
     tracks = {
-        subject: set(predict_frame("clinic/two.mp4", run, store=store, subject=subject, device="cpu")["track"])
+        subject: set(affect.predict("clinic/two.mp4", run=run, store=store, subject=subject, device="cpu")["track"])
         for subject in ("main", "track:1", "all", "largest")
     }
     assert tracks == {"main": {0}, "track:1": {1}, "all": {0, 1}, "largest": {-2}}
     with pytest.raises(InputError, match="expected main, largest, all or track:N"):
-        predict_frame("alone.mp4", run, store=store, subject="somebody", device="cpu")
+        affect.predict("alone.mp4", run=run, store=store, subject="somebody", device="cpu")
 
 
 def test_a_video_without_people_has_its_rows_and_no_score(run: Path, store: Path, tmp_path: Path) -> None:

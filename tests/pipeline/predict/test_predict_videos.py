@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import yaml
 
+import affect
 from affect.configs.schema import FeaturesConfig
 from affect.errors import InputError, RunError
 from affect.pipeline.predict.features import features_config
 from affect.pipeline.predict.inputs import find_inputs
 from affect.pipeline.predict.outputs import PredictSummary
-from affect.pipeline.predict.predict import PredictOptions, predict_frame
+from affect.pipeline.predict.predict import PredictOptions
 from affect.pipeline.runs.folder import Run, load_run
 from affect.pipeline.workers import let_go
 from affect.stages.features import recipe
@@ -56,7 +57,7 @@ def test_zarr_hdf5_and_memory_give_the_same_numbers(
     _predict(face_video, face_run, tmp_path / "hdf5", store_format="hdf5")
     expected = pd.read_csv(output / "predictions.csv")
     pd.testing.assert_frame_equal(expected, pd.read_csv(tmp_path / "hdf5" / "predictions.csv"))
-    memory = predict_frame(face_video, face_run, stride=2, device="cpu")
+    memory = affect.predict(face_video, run=face_run, stride=2, device="cpu")
     for name in ("start_s", "end_s", "valence", "valence_std", "PANSS N1", "coverage", "attention_+0"):
         np.testing.assert_array_equal(memory[name], expected[name], err_msg=name)
 
@@ -76,8 +77,8 @@ def test_several_runs_of_one_recipe_extract_a_video_once(face_video: Path, face_
     _predict(face_video, tmp_path / "runs", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "features").glob("*.zarr")] == ["interview%207.mp4.zarr"]
     rows = pd.read_csv(tmp_path / "out" / "predictions.csv")
-    alone = predict_frame(face_video, face_run, stride=2, device="cpu")
-    memory = predict_frame(face_video, tmp_path / "runs", stride=2, device="cpu")
+    alone = affect.predict(face_video, run=face_run, stride=2, device="cpu")
+    memory = affect.predict(face_video, run=tmp_path / "runs", stride=2, device="cpu")
     for table in (rows, memory):
         np.testing.assert_allclose(table["valence"], alone["valence"], atol=2e-6)
 

@@ -17,8 +17,8 @@ from affect.pipeline.report.compare import compare
 from affect.pipeline.report.data import read_evaluated_run
 from affect.pipeline.report.report import compare_runs, write_report
 from affect.pipeline.runs.folder import RunFolder
-from affect.pipeline.terminal.text import of_metrics
 from affect.stages.temporal.intervals import METHOD
+from affect.stages.views.text_table import metrics_table
 
 from .conftest import held_out, write_run
 
@@ -39,7 +39,7 @@ def page_words(path: Path) -> str:
 
 
 def terminal(run: Path) -> str:
-    return "\n".join(of_metrics(Metrics.from_json(json.loads((run / "metrics.json").read_text("utf-8")))))
+    return "\n".join(metrics_table(Metrics.from_json(json.loads((run / "metrics.json").read_text("utf-8")))))
 
 
 def shown(low: float, high: float) -> str:

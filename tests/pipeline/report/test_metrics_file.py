@@ -13,11 +13,12 @@ from affect.cache.records import Target
 from affect.pipeline.events import SweepOutcome
 from affect.pipeline.report.report import compare_runs, write_report
 from affect.pipeline.runs.files import write_json
-from affect.pipeline.terminal.text import of_metrics, of_sweep
+from affect.pipeline.terminal.text import of_sweep
 from affect.pipeline.train.sweep import SHOWN, SweepSummary
 from affect.stages.temporal import metrics as computed
 from affect.stages.temporal.intervals import METHOD
 from affect.stages.views import rules
+from affect.stages.views.text_table import metrics_table
 
 from .conftest import held_out, write_run
 
@@ -77,7 +78,7 @@ def test_terminal_report_and_comparison_show_the_same_metrics_in_one_order(tmp_p
     for text in (page.read_text("utf-8") for page in pages):
         assert re.findall(r'<th scope="col">([A-Z]{3,4}[^<]*)</th>', text)[: len(names)] == names
     metrics = read(runs[0] / "metrics.json")
-    _, head, _, row, *_ = of_metrics(metrics)
+    _, head, _, row, *_ = metrics_table(metrics)
     assert re.split(r"  +", head) == ["target", names[0], "95 %", *names[1:], "subject's CCC", "95 %"]
     scores = metrics.spans.scores["model"]["valence"]
     low, high = f"{scores['ccc'].low:.3f}", f"{scores['ccc'].high:.3f}"
@@ -85,7 +86,7 @@ def test_terminal_report_and_comparison_show_the_same_metrics_in_one_order(tmp_p
     own = metrics.spans.subject_means["model"]["valence"]["ccc"].score
     cells = [f"{low} to {high}", *values[1:], f"{own.value:.3f}", f"{own.low:.3f} to {own.high:.3f}"]
     assert re.split(r"  +", row) == ["", "model", values[0], *cells]
-    assert of_metrics(None) == []
+    assert metrics_table(None) == []
 
 
 def test_a_sweep_shows_its_metrics_in_that_order_and_a_dash_where_a_setting_failed(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from affect.cache.metrics import Metrics
 from affect.pipeline.report.report import write_report
-from affect.pipeline.terminal.text import of_training
 from affect.pipeline.train.train import TrainingSummary
 from affect.stages.views.verdict import verdict
 
@@ -64,6 +63,6 @@ def test_it_is_the_first_line_after_training_and_stands_in_the_report(tmp_path: 
     metrics = metrics_of(run)
     said = verdict(metrics)
     assert ("That says nothing about new people." in said) is shared
-    first, *others = of_training(TrainingSummary(run, ("a warning",), (), (), (), metrics, 1.0, "the size")).lines
+    first, *others = TrainingSummary(run, ("a warning",), (), (), (), metrics, 1.0, "the size").text().lines
     assert first == said and others[:2] == ["warning: a warning", "the size"]
     assert said in unescape(write_report(run).read_text("utf-8"))

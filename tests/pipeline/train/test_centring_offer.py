@@ -14,7 +14,6 @@ from affect.configs.schema import Config
 from affect.errors import RunError
 from affect.pipeline.report.report import write_report
 from affect.pipeline.runs.folder import RunFolder
-from affect.pipeline.terminal.text import of_training
 from affect.pipeline.train.train import TrainingSummary
 from affect.tests.generated import GeneratedData, generated_features
 
@@ -51,7 +50,7 @@ def test_people_who_differ_by_a_shift_are_offered_to_lose_their_means(settings: 
     mine, theirs = (sum(fold[name] for fold in ccc) / 2 for name in ("none", "person"))
     assert theirs > mine + 0.02 and OFFERED in summary.offer
     assert f"CCC {theirs:.3f} instead of {mine:.3f}" in summary.offer
-    assert of_training(summary).lines.count(summary.offer) == 1 and summary.offer in shown(summary.run)
+    assert summary.text().lines.count(summary.offer) == 1 and summary.offer in shown(summary.run)
     record = json.loads((summary.run / "folds/00/fold.json").read_text("utf-8"))["ridge"]
     assert record["left_out_ccc"] == ccc[0]["none"]
 

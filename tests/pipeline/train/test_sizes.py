@@ -10,9 +10,9 @@ import yaml
 
 from affect.configs.load import config_to_dict, load_config
 from affect.configs.schema import BY_SIZE, Config, LossConfig, ModelConfig, TrainingConfig
+from affect.configs.sizes import SIZES, Size
 from affect.errors import ConfigError
-from affect.pipeline.terminal.text import of_training
-from affect.pipeline.train.sizes import SIZES, Size, sized
+from affect.pipeline.train.sizes import sized
 
 from .conftest import Data, split_of, trained
 
@@ -126,7 +126,7 @@ def test_a_run_counts_what_can_teach_and_keeps_what_was_chosen(data: Data, setti
     path = data.relabelled(tmp_path / "labels.csv", labels=labels, start_s=start, end_s=end, splits=splits)
     summary = trained(data.store, path, tmp_path / "run", settings("training.epochs=1"))
     assert summary.size.startswith("116 labelled spans of 6 people to learn from: 3 networks of size small (width 16,")
-    assert summary.size in of_training(summary).lines
+    assert summary.size in summary.text().lines
     kept = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
     assert kept["by_size"] == [] and kept["model"]["width"] == 16
     assert {key: kept["training"][key] for key in ("seeds", "keep", "refit", "weight_decay", "epochs")} == {
@@ -149,6 +149,6 @@ def test_a_run_of_a_whole_preset_says_nothing_of_its_size(data: Data, tmp_path: 
     splits = split_of(data.manifest.subjects, train=5, validation=1)
     labels = data.relabelled(tmp_path / "labels.csv", splits=splits)
     summary = trained(data.store, labels, tmp_path / "run", load_config("full", words))
-    assert summary.size == "" and not any("of size" in line for line in of_training(summary).lines)
+    assert summary.size == "" and not any("of size" in line for line in summary.text().lines)
     kept = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
     assert kept["model"]["layers"] == 2 and kept["training"]["seeds"] == 1 and kept["training"]["keep"] == "best"

@@ -1,0 +1,158 @@
+"""Leave-one-subject-out in AMIGOS's shape with the defaults that size themselves: how long would all 40 folds take?
+
+    python benchmarks/stage_two.py DATA [--sample-fps 3.125] [--jobs 1 2] [--folds 3] [--set training.seeds=1]
+
+40 people, 16 videos each of 51 to 150 s, 2,827 labelled segments of 20 s: at 3.125 frames a second 11,308 clips of 16
+frames, at 5 (the default rate) 19,789. Features are generated, as many as the default backbone has; DATA keeps them for
+the next call. Folds go through `train`, which is left after the first few; no epoch is left out.
+"""
+
+import argparse
+import contextlib
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from affect.benchmarks.hardware import alternating, hardware, median, peak_rss_mb, write_result
+from affect.benchmarks.train_step import Step, flops, matmul_rate
+from affect.configs.load import load_config
+from affect.configs.schema import Config
+from affect.pipeline.events import FoldOutcome, FoldsPlanned
+from affect.pipeline.train.fold import ONE_THREAD_WIDTH, spec_of
+from affect.pipeline.train.sizes import sized
+from affect.pipeline.train.train import train
+from affect.pipeline.train.training_set import build_training_set
+from affect.pipeline.workers import Workers
+from affect.stages.features.one_thread import one_thread
+from affect.stages.temporal.batches import epoch_batches
+from affect.stages.temporal.fit import build_model
+from affect.tests.generated import GeneratedData, generated_features
+
+PEOPLE, VIDEOS, FEATURES = 40, 16, 2560
+LEFT = 0.8 * (PEOPLE - 1)  # people that a fold trains on: the others of the 39 choose the epoch
+# Frames a second -> frames of a video, of a stretch of equal affect, stretches of a segment, and the seed that makes
+# 2,827 segments of all of it.
+SHAPES = {3.125: ((159, 460), 31, 2, 193), 5.0: ((255, 750), 25, 4, 290)}
+
+
+def make(folder: Path, sample_fps: float) -> tuple[Path, Path]:
+    """Where the store and the labels lie; generated where they do not."""
+    frames, stretch, stretches, seed = SHAPES[sample_fps]
+    store, labels = folder / f"store-{sample_fps:g}", folder / f"labels-{sample_fps:g}.csv"
+    if not labels.exists():
+        shape = GeneratedData(
+            subjects=PEOPLE, videos=VIDEOS, video_frames=frames, feature_size=FEATURES, clip_frames=stretch,
+            span_clips=stretches, sample_fps=sample_fps, noise=2.0, clip_noise=1.0, label_noise=0.2, neighbours=0.5,
+            subject_effect=0.7, subject_bias=0.15, curvature=0.5, seed=seed,
+        )  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        generated_features(store, labels, shape)
+    return store, labels
+
+
+def folds(store: Path, labels: Path, config: Config, jobs: int, count: int) -> dict[str, Any]:
+    """The first folds, as `train-temporal --jobs` trains them: seconds, epochs, and the hours that all would take."""
+    each: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        with contextlib.closing(train(str(store), labels, run, config, device="cpu", workers=Workers(jobs))) as events:
+            for event in events:
+                now = time.perf_counter(), time.process_time()
+                if isinstance(event, FoldsPlanned):
+                    started = before = now
+                if isinstance(event, FoldOutcome):
+                    if event.reason:
+                        raise RuntimeError(f"fold {event.name}: {event.reason}")
+                    each.append(_fold(run, event, now[0] - before[0], now[1] - before[1] if jobs == 1 else None))
+                    before = now
+                if len(each) == count:
+                    break
+    seconds = before[0] - started[0]
+    return {
+        "folds": each,
+        "minutes_a_fold": jobs * seconds / count / 60,
+        "hours_for_all": seconds / count * PEOPLE / 3600,
+        "peak_rss_mb": peak_rss_mb() if jobs == 1 else resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+    }
+
+
+def _fold(run: Path, outcome: FoldOutcome, seconds: float, cpu_seconds: float | None) -> dict[str, Any]:
+    """What a fold's files say of it; seconds since the fold before it."""
+    folder = run / "folds" / outcome.name
+    epochs = [json.loads(line)["seconds"] for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+    ridge = json.loads((folder / "fold.json").read_text("utf-8"))["ridge"]
+    return {
+        "name": outcome.name,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "epochs": outcome.epochs,
+        "median_epoch_seconds": median(epochs),
+        "outside_epochs_seconds": seconds - sum(epochs) if cpu_seconds is not None else None,
+        "validation_ccc": outcome.validation_ccc,
+        "ridge": ridge,
+    }
+
+
+def step(store: Path, labels: Path, config: Config, repeats: int) -> dict[str, Any]:
+    """A training step of 32 clips, and what share of the cores' fastest matrix multiplication it reaches."""
+    data = build_training_set(str(store), labels, config, "cpu")
+    spans = len(np.unique(data.clips.span))
+    chosen, said = sized(config, spans, PEOPLE - 1)
+    spec = spec_of(data, chosen)
+    alone = spec.width <= ONE_THREAD_WIDTH
+    size = chosen.training.batch_size
+    one = Step(build_model(spec, 0, "cpu"), torch.from_numpy(data.scaling.to_training(data.labels)).float())
+    batches = epoch_batches(np.arange(len(data.clips)), size, np.random.default_rng(0))
+    numbers = next(batch for batch in batches if len(batch) == size)
+    with one_thread() if alone else contextlib.nullcontext():
+        rate = matmul_rate(2048, repeats)
+        taken = alternating(
+            {"step": lambda: one(data.clips, numbers), "gather": lambda: data.clips.batch(torch.from_numpy(numbers))},
+            repeats,
+        )
+        work = flops(lambda: one(data.clips, numbers))
+    shape = {"people": PEOPLE, "videos": PEOPLE * VIDEOS, "segments": spans, "clips": len(data.clips)}
+    return {
+        "shape": shape | {"features": FEATURES, "frames": spec.clip_length, "held_frames": len(data.clips.table)},
+        "size": said,
+        "features_are_in": data.clips.table.place,
+        "threads": 1 if alone else torch.get_num_threads(),
+        "batch": size,
+        "step_ms": 1000 * median(taken["step"]),
+        "best_step_ms": 1000 * min(taken["step"]),
+        "gather_ms": 1000 * median(taken["gather"]),
+        "step_gflop": work / 1e9,
+        "matmul_gflops": rate / 1e9,
+        "share_of_matmul_rate": work / median(taken["step"]) / rate,
+        "best_share_of_matmul_rate": work / min(taken["step"]) / rate,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sample-fps", type=float, choices=sorted(SHAPES), default=3.125)
+    parser.add_argument("--jobs", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--folds", type=int, default=3, help="to measure; with several jobs, one more for each")
+    parser.add_argument("--repeats", type=int, default=30, help="of a step")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--beside", default="nothing", help="what else the machine did; goes into the result")
+    args = parser.parse_args()
+    machine = hardware()
+    store, labels = make(args.data, args.sample_fps)
+    words = ("evaluation.protocol=leave-one-subject-out", "training.seeds=1", *args.set)
+    config = load_config(None, words)
+    found = {"words": list(words), "beside": args.beside, **step(store, labels, config, args.repeats)}
+    for jobs in args.jobs:
+        found[f"jobs_{jobs}"] = folds(store, labels, config, jobs, args.folds + (jobs - 1))
+    write_result(f"stage-two-{args.sample_fps:g}-fps", found, machine)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,7 @@ from ...stages.temporal.centring import ccc_by_centre, one_span_each, span_featu
 from ...stages.temporal.ensemble import Ensemble, LinearScores, blended
 from ...stages.temporal.fit import Fit, LabelledClips, build_model
 from ...stages.temporal.model import ModelSpec, TemporalModel
+from ...stages.temporal.products import quick_products
 from ...stages.temporal.ranks import rank
 from ...stages.temporal.ridge import Ridge, fit_ridge
 from ...stages.temporal.score import fit_reference, score_clips
@@ -84,7 +85,7 @@ def run_fold(task: FoldTask, data: TrainingSet | None = None) -> Generator[Epoch
                     f"fold {task.fold.name}: store {task.store} is not as it was when this run began",
                     hint="affect inspect-cache STORE --verify, then the same command with --resume",
                 )
-        with one_thread() if _is_small(task, data) else nullcontext():
+        with quick_products(), one_thread() if _is_small(task, data) else nullcontext():
             yield from _fit_and_score(task, data)
     except FAILURES as error:  # one fold's failure is listed, the other folds stand
         ours = isinstance(error, (AffectError, *UNNAMED))

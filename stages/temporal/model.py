@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...configs.load import config_from_dict
 from ...configs.schema import ModelConfig
@@ -97,8 +98,10 @@ class TemporalModel(nn.Module):
 
     def reduce(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
         """(M, T, W): relu(W x + b) of the standardised features, zero features where a frame is missing."""
-        frames = frames.to(self.feature_mean.dtype).masked_fill(~frame_mask.unsqueeze(-1), 0)
-        return torch.relu(self.reduction((frames - self.feature_mean) / self.feature_scale))
+        # Frames are many times as large as the weights, so they are copied once, and the weights are divided.
+        frames = frames.to(self.feature_mean.dtype, copy=True).masked_fill_(~frame_mask.unsqueeze(-1), 0)
+        weight = self.reduction.weight / self.feature_scale
+        return torch.relu(functional.linear(frames.sub_(self.feature_mean), weight, self.reduction.bias))
 
     def encode(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
         """(M, W), one vector per clip; zero for a clip without frames.

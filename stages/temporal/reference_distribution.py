@@ -90,9 +90,9 @@ class ReferenceDistribution(nn.Module):
     def _set_axes(self, rows: Tensor, most: int) -> None:
         mean = rows.mean(0)
         # On the CPU: they are few, and not every device has float64.
-        energy, directions = _principal_axes((rows - mean).cpu().double())
+        energy, directions = _principal_axes((rows - mean).cpu().double(), min(most, len(self.variance)))
         floor = 1e-6 * float(energy.sum().clamp(min=1e-12))
-        kept = min(most, len(self.variance), int((energy > floor).sum()))
+        kept = min(len(directions), int((energy > floor).sum()))
         self.mean.copy_(mean)
         self.axes.zero_()[:kept] = directions[:kept].float()
         self.variance.fill_(1)[:kept] = energy[:kept].float()
@@ -121,14 +121,14 @@ def _axes_for(groups: Sequence[Tensor]) -> int:
     return (sum(map(len, groups)) - max(map(len, groups))) // 4
 
 
-def _principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
-    """Variances (A,), largest first, and unit directions (A, D) of centred rows (n, D), A = min(n, D)."""
+def _principal_axes(centred: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Variances (A,), largest first, of centred rows (n, D), A = min(n, D), and the first unit directions (<= most, D)."""
     rows, size = centred.shape
     if size <= rows:
         values, vectors = torch.linalg.eigh(centred.T @ centred / rows)
-        return values.flip(0).clamp(min=0), vectors.T.flip(0)
+        return values.flip(0).clamp(min=0), vectors.T.flip(0)[:most]
     # With fewer rows than features the rows' own products are the smaller matrix, of the same variances.
     values, vectors = torch.linalg.eigh(centred @ centred.T / rows)
-    directions = vectors.T.flip(0) @ centred
+    directions = vectors.T.flip(0)[:most] @ centred
     lengths = directions.norm(dim=1, keepdim=True)
     return values.flip(0).clamp(min=0), directions / torch.where(lengths > 0, lengths, 1)

@@ -49,6 +49,21 @@ def test_missing_frames_clips_and_neighbours_change_nothing_of_the_rest() -> Non
     assert masked.attention[0, 2] == 0 and masked.attention.sum() == pytest.approx(1)
 
 
+def test_features_are_standardised_and_those_given_stay_as_they_are() -> None:
+    model, x, mask = seeded().double(), frames(3).double() + 5, torch.ones(3, 8, dtype=torch.bool)
+    mask[1, 2] = False
+    model.feature_mean.copy_(torch.linspace(4, 6, 32))
+    model.feature_scale.copy_(torch.linspace(0.01, 30, 32))
+    given = x.clone()
+    standardised = (torch.where(mask.unsqueeze(-1), x, 0) - model.feature_mean) / model.feature_scale
+    expected = torch.relu(model.reduction(standardised))
+    torch.testing.assert_close(model.reduce(x, mask), expected, rtol=0, atol=1e-12)
+    assert torch.equal(x, given)
+    wanted = torch.autograd.grad(expected.square().sum(), list(model.reduction.parameters()))
+    found = torch.autograd.grad(model.reduce(x, mask).square().sum(), list(model.reduction.parameters()))
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=0)
+
+
 def test_a_clip_without_any_frame_is_a_zero_vector_with_finite_gradients() -> None:
     model = seeded().train()
     mask = torch.ones(2, 8, dtype=torch.bool)

@@ -122,7 +122,7 @@ def _axes_for(groups: Sequence[Tensor]) -> int:
 
 
 def _principal_axes(centred: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Variances (A,), largest first, of centred rows (n, D), A = min(n, D), and the first unit directions (<= most, D)."""
+    """Variances (A,), largest first, of centred rows (n, D), A = min(n, D), and the first `most` unit directions."""
     rows, size = centred.shape
     if size <= rows:
         values, vectors = torch.linalg.eigh(centred.T @ centred / rows)

@@ -38,6 +38,7 @@ from affect.stages.temporal.products import quick_products
 from affect.tests.generated import GeneratedData, generated_features
 
 PEOPLE, VIDEOS, FEATURES = 40, 16, 2560
+Within = Callable[[], AbstractContextManager[None]]  # how products are made there
 # Frames a second -> frames of a video, of a stretch of equal affect, stretches of a segment, and the seed that makes
 # 2,827 segments of all of it.
 SHAPES = {3.125: ((159, 460), 31, 2, 193), 5.0: ((255, 750), 25, 4, 290)}
@@ -123,7 +124,7 @@ def step(store: Path, labels: Path, config: Config, repeats: int) -> dict[str, A
     with one_thread() if alone else contextlib.nullcontext():
         one(data.clips, numbers)  # to warm up
         work = flops(lambda: one(data.clips, numbers))
-        products = {"mkl": contextlib.nullcontext, "quick": quick_products}
+        products: dict[str, Within] = {"mkl": contextlib.nullcontext, "quick": quick_products}
         taken = {name: _timed(within, lambda: one(data.clips, numbers), repeats) for name, within in products.items()}
         rates = {name: _matmul_rate(within, max(5, repeats // 4)) for name, within in products.items()}
         threads = torch.get_num_threads()
@@ -146,7 +147,7 @@ def step(store: Path, labels: Path, config: Config, repeats: int) -> dict[str, A
     return found
 
 
-def _timed(within: Callable[[], AbstractContextManager[None]], job: Callable[[], object], repeats: int) -> list[float]:
+def _timed(within: Within, job: Callable[[], object], repeats: int) -> list[float]:
     """Seconds of all cores that each repeat took: on a busy machine the clock on the wall says little."""
     seconds = []
     with within():
@@ -157,7 +158,7 @@ def _timed(within: Callable[[], AbstractContextManager[None]], job: Callable[[],
     return seconds
 
 
-def _matmul_rate(within: Callable[[], AbstractContextManager[None]], repeats: int) -> float:
+def _matmul_rate(within: Within, repeats: int) -> float:
     """Floating point operations in a second of a core of a large square product, best of the repeats."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     out = torch.empty_like(a)
@@ -185,9 +186,11 @@ def main() -> None:
         "beside": args.beside,
         **step(store, labels, config, args.repeats),
     }
+    name = f"stage-two-{args.preset or 'defaults'}-{args.sample_fps:g}-fps"
+    write_result(name, found, machine)
     for jobs in args.jobs:
         found[f"jobs_{jobs}"] = folds(store, labels, config, jobs, args.folds + (jobs - 1))
-    write_result(f"stage-two-{args.preset or 'defaults'}-{args.sample_fps:g}-fps", found, machine)
+        write_result(name, found, machine)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 
 SHAPES = ((512, 2560, 256), (2560, 512, 256), (64, 64, 64), (32, 512, 512))  # rows, inner size, columns: of training
 MOST_ERROR = 1e-5  # of the factors' norms: float32 has 1e-7 to 1e-6, TF32 and bfloat16 have 1e-4 and 1e-3
+_SWITCH: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
 _CHANGING = threading.Lock()
 _within: list[str] = []  # what the switch said before each of those that are inside, of all threads
 
@@ -21,33 +23,31 @@ _within: list[str] = []  # what the switch said before each of those that are in
 @contextmanager
 def quick_products() -> Iterator[None]:
     """Inside, this process multiplies float32 as fast as it can, in all threads; behind, as before."""
-    switch = torch.backends.mkldnn.matmul
     with _CHANGING:
-        _within.append(_within[-1] if _within else switch.fp32_precision)
+        _within.append(_within[-1] if _within else _SWITCH.fp32_precision)
         if _stays_float32():
-            switch.fp32_precision = "bf16"
+            _SWITCH.fp32_precision = "bf16"
     try:
         yield
     finally:
         with _CHANGING:
             before = _within.pop()
             if not _within:  # the last one out
-                switch.fp32_precision = before
+                _SWITCH.fp32_precision = before
 
 
 @cache
 def _stays_float32() -> bool:
     """Whether products with the switch on are as exact as float32; the switch is left as it was."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    switch = torch.backends.mkldnn.matmul
     draw = torch.Generator().manual_seed(0)
-    before = switch.fp32_precision
+    before = _SWITCH.fp32_precision
     try:
-        switch.fp32_precision = "bf16"
+        _SWITCH.fp32_precision = "bf16"
         return all(_error(*shape, draw) <= MOST_ERROR for shape in SHAPES)
     finally:
-        switch.fp32_precision = before
+        _SWITCH.fp32_precision = before
 
 
 def _error(rows: int, inner: int, columns: int, draw: torch.Generator) -> float:

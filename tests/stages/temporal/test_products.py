@@ -11,7 +11,7 @@ from torch import Tensor
 from affect.stages.temporal import products
 from affect.stages.temporal.products import quick_products
 
-SWITCH = torch.backends.mkldnn.matmul
+SWITCH = products._SWITCH
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_what_stood_before_stands_again_behind_an_error_and_behind_threads_that_
                 met.wait(timeout=60)
                 if stays:
                     assert first_is_out.wait(timeout=60)
-                return SWITCH.fp32_precision
+                return str(SWITCH.fp32_precision)
 
         with ThreadPoolExecutor(2) as threads:
             staying = threads.submit(within, True)

@@ -138,6 +138,10 @@ def named(error: BaseException, path: object = None) -> AffectError:
             f"{place} may not be written or read ({said})",
             hint="give this user the right to do so, or name another place",
         )
+    if error.errno == errno.EBUSY:
+        return DiskError(
+            f"{place} is in use ({error.strerror})", hint="close it in other programs, and run the same command again"
+        )
     return DiskError(
         f"{place} cannot be written or read ({said})", hint="check the path and the disk, then run the same command"
     )

@@ -1,7 +1,7 @@
 """Files and folders below a root, reached component by component: no link leads out, and what is read is a file.
 
 Only the root itself may be reached through links. Every function that opens, makes or removes something for a store
-begins here, so this file alone asks the system to open what strangers have made.
+begins here; how the system is asked is the business of `system.py`.
 """
 
 import contextlib
@@ -13,45 +13,41 @@ from collections.abc import Iterator, Sequence
 
 from .blobs import DamageError, LinkError
 from .regular import KINDS
+from .system import NEW, Folder, flush, kind_of, open_folder, read_at
 
-FOLDER = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", 0)  # with O_PATH, the right to enter is enough
-INNER = FOLDER | os.O_NOFOLLOW
-FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not make us wait for its writer
 TEMPORARY = ".tmp-"
 TRIES = 20  # another process may be removing a folder, as an empty one, that this one is about to use
 
 
-def open_root(root: str, folders: Sequence[str]) -> int:
-    """A handle of a folder below a root, to be closed. Errors: LinkError, FileNotFoundError, OSError."""
-    top = os.open(root, FOLDER)
+def open_root(root: str, folders: Sequence[str]) -> Folder:
+    """A folder below a root, to be closed. Errors: LinkError, FileNotFoundError, OSError."""
+    top = open_folder(root)
     if not folders:
         return top
-    try:
+    with top:
         return walk(top, folders)
-    finally:
-        os.close(top)
 
 
-def walk(top: int, folders: Sequence[str], above: str = "") -> int:
-    """A handle of a folder below an open one, to be closed. `above` names that one; errors: as `open_root`."""
+def walk(top: Folder, folders: Sequence[str], above: str = "") -> Folder:
+    """A folder below an open one, to be closed. `above` names that one; errors: as `open_root`."""
     here = top
     for number, name in enumerate(folders):
         try:
-            below = open_folder(here, name)
+            below = inner_folder(here, name)
         except LinkError:
             raise LinkError("/".join(([above] if above else []) + list(folders[: number + 1]))) from None
         finally:
-            if here != top:
-                os.close(here)
+            if here is not top:
+                here.close()
         here = below
     return here
 
 
-def open_folder(here: int, name: str) -> int:
-    """A handle of a folder in a folder, to be closed. Errors: as `open_root`; FileNotFoundError also for a file."""
+def inner_folder(here: Folder, name: str) -> Folder:
+    """A folder in a folder, to be closed. Errors: as `open_root`; FileNotFoundError also for a file."""
     assert name not in {"", ".", ".."}, f"{name!r} is no name of a folder"
     try:
-        return os.open(name, INNER, dir_fd=here)
+        return here.folder(name)
     except OSError as error:
         if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
             raise
@@ -60,34 +56,33 @@ def open_folder(here: int, name: str) -> int:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name) from None
 
 
-def open_file(here: int, name: str, place: str) -> tuple[int, int]:
+def open_file(here: Folder, name: str, place: str) -> tuple[int, int]:
     """A handle of a regular file in a folder, to be closed, and its bytes. Errors: DamageError, OSError."""
-    handle, size = open_any(here, name, place)
-    if size is None:
-        os.close(handle)
+    found = open_any(here, name, place)
+    if isinstance(found, Folder):
+        found.close()
         raise _refusal(stat.S_IFDIR, place)
-    return handle, size
+    return found
 
 
-def open_any(here: int, name: str, place: str) -> tuple[int, int | None]:
-    """As `open_file`, or a folder's handle and None."""
+def open_any(here: Folder, name: str, place: str) -> tuple[int, int] | Folder:
+    """As `open_file`, or a folder."""
     try:
-        handle = os.open(name, os.O_RDONLY | FILE, dir_fd=here)
+        found = here.file_or_folder(name)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP}:
             raise _refusal(_mode(here, name), place) from None
         raise
-    try:
-        found = os.fstat(handle)
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise _refusal(stat.S_IFMT(found.st_mode), place)
-    except BaseException:
+    if isinstance(found, Folder):
+        return found
+    handle, facts = found
+    if not stat.S_ISREG(facts.st_mode):
         os.close(handle)
-        raise
-    return handle, found.st_size if stat.S_ISREG(found.st_mode) else None
+        raise _refusal(stat.S_IFMT(facts.st_mode), place)
+    return handle, facts.st_size
 
 
-def read_file(here: int, name: str, place: str, most: int) -> bytes:
+def read_file(here: Folder, name: str, place: str, most: int) -> bytes:
     """All bytes of a regular file of at most that many. Errors: DamageError, OSError."""
     handle, size = open_file(here, name, place)
     try:
@@ -97,25 +92,22 @@ def read_file(here: int, name: str, place: str, most: int) -> bytes:
         os.close(handle)
 
 
-def read_below(top: int, name: str, place: str, most: int) -> bytes:
+def read_below(top: Folder, name: str, place: str, most: int) -> bytes:
     """As `read_file`, for a name with folders in it."""
     *folders, last = name.split("/")
     if not folders:
         return read_file(top, name, place, most)
-    here = walk(top, folders, place.removesuffix(f"/{name}"))
-    try:
+    with walk(top, folders, place.removesuffix(f"/{name}")) as here:
         return read_file(here, last, place, most)
-    finally:
-        os.close(here)
 
 
 def read_range(handle: int, start: int, stop: int) -> bytes:
     """Bytes [start, stop) of an open file; fewer where it ends before."""
-    data = os.pread(handle, stop - start, start)
+    data = read_at(handle, stop - start, start)
     if not data or len(data) == stop - start:
         return data
     pieces = [data]
-    while (start := start + len(pieces[-1])) < stop and (more := os.pread(handle, stop - start, start)):
+    while (start := start + len(pieces[-1])) < stop and (more := read_at(handle, stop - start, start)):
         pieces.append(more)
     return b"".join(pieces)
 
@@ -127,45 +119,33 @@ def check_size(place: str, size: int, most: int) -> None:
 
 
 @contextlib.contextmanager
-def folder_below(root: str, folders: Sequence[str], *, make: bool = False) -> Iterator[int]:
-    """A handle of a folder below a root; `make`: it and the folders above it, each durable, where they are missing."""
-    here = open_root(root, folders) if not make else _made(root, folders)
-    try:
+def folder_below(root: str, folders: Sequence[str], *, make: bool = False) -> Iterator[Folder]:
+    """A folder below a root; `make`: it and the folders above it, each durable, where they are missing."""
+    with open_root(root, folders) if not make else _made(root, folders) as here:
         yield here
-    finally:
-        os.close(here)
 
 
-def write_file(here: int, name: str, data: bytes) -> None:
+def write_file(here: Folder, name: str, data: bytes) -> None:
     """Let a file of a folder hold these bytes, whole and durably, under a name of its own until then."""
     temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | FILE, 0o666, dir_fd=here)
+        handle = here.open(temporary, NEW)
         try:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(handle, rest) :]
-            os.fsync(handle)
+            flush(handle)
         finally:
             os.close(handle)
-        os.replace(temporary, name, src_dir_fd=here, dst_dir_fd=here)
+        here.move(temporary, here, name)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=here)
+            here.unlink(temporary)
         raise
-    sync(here)
+    here.sync()
 
 
-def sync(here: int) -> None:
-    """Make renames and new names inside a folder durable."""
-    handle = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def is_folder(here: int, name: str) -> bool | None:
+def is_folder(here: Folder, name: str) -> bool | None:
     """Whether a folder, not a link to one, has that name; None where nothing has."""
     try:
         return _mode(here, name) == stat.S_IFDIR
@@ -173,7 +153,7 @@ def is_folder(here: int, name: str) -> bool | None:
         return None
 
 
-def _made(root: str, folders: Sequence[str]) -> int:
+def _made(root: str, folders: Sequence[str]) -> Folder:
     for _ in range(TRIES):
         with contextlib.suppress(FileNotFoundError):
             _make_root(root)
@@ -188,42 +168,37 @@ def _make_root(root: str) -> None:
     _make_root(above)
     with contextlib.suppress(FileExistsError):
         os.mkdir(root)  # noqa: PTH102
-    handle = os.open(above, FOLDER)
-    try:
-        sync(handle)
-    finally:
-        os.close(handle)
+    with open_folder(above) as here:
+        here.sync()
 
 
-def _made_below(root: str, folders: Sequence[str]) -> int:
-    here = os.open(root, FOLDER)
+def _made_below(root: str, folders: Sequence[str]) -> Folder:
+    here = open_folder(root)
     for number, name in enumerate(folders):
-        try:
+        with here:
             below = _made_in(here, name, "/".join(folders[: number + 1]))
-        finally:
-            os.close(here)
         here = below
     return here
 
 
-def _made_in(here: int, name: str, place: str) -> int:
+def _made_in(here: Folder, name: str, place: str) -> Folder:
     try:
         with contextlib.suppress(FileNotFoundError):
-            return open_folder(here, name)
+            return inner_folder(here, name)
         try:
-            os.mkdir(name, dir_fd=here)
+            here.mkdir(name)
         except FileExistsError:
             if is_folder(here, name) is False:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
         else:
-            sync(here)
-        return open_folder(here, name)
+            here.sync()
+        return inner_folder(here, name)
     except LinkError:
         raise LinkError(place) from None
 
 
-def _mode(here: int, name: str) -> int:
-    return stat.S_IFMT(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode)
+def _mode(here: Folder, name: str) -> int:
+    return kind_of(here.stat(name))
 
 
 def _refusal(mode: int, place: str) -> DamageError:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import stat
 import threading
 import time
@@ -21,12 +20,12 @@ from .below import (
     open_root,
     read_file,
     read_range,
-    sync,
     write_file,
 )
 from .blobs import Blobs, DamageError, Held, LinkError
 from .held_local import HeldFile, HeldFolder, mapped, storage_error
 from .locks import lock_now
+from .system import LOCK, NEW, Folder, flush_path, long_path
 
 LOCK_WAIT_S = 30.0  # steps under the lock take milliseconds; a holder this slow is stopped or unreachable
 HIDDEN = ".journal"  # what is no entry: progress, claims, the lock, and what is being removed
@@ -38,12 +37,17 @@ class LocalFolder(Blobs):
     at_once = 1
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = long_path(root)
         self.where = str(root)
         self._fence = threading.Lock()
 
+    @property
+    def place(self) -> str:
+        """The folder, as the system is asked for it."""
+        return str(self.root)
+
     def __reduce__(self) -> tuple[type["LocalFolder"], tuple[Path]]:
-        return LocalFolder, (self.root,)
+        return LocalFolder, (Path(self.where),)
 
     def get(self, key: str, most: int) -> bytes:
         with self._around(key) as (here, name):
@@ -51,19 +55,11 @@ class LocalFolder(Blobs):
 
     def hold(self, key: str) -> Held:
         *folders, name = key.split("/")
-        try:
-            here = open_root(self.where, folders)
-            try:
-                handle, size = open_any(here, name, key)
-            finally:
-                os.close(here)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise storage_error(self.where, key, error) from error
-        if size is None:
-            return HeldFolder(self.where, key, handle)
-        return HeldFile(self.where, key, handle, size)
+        with mapped(self.where, key), folder_below(self.place, folders) as here:
+            found = open_any(here, name, key)
+        if isinstance(found, Folder):
+            return HeldFolder(self.where, key, found)
+        return HeldFile(self.where, key, *found)
 
     def put(self, key: str, data: bytes) -> None:
         for _ in range(20):
@@ -93,7 +89,7 @@ class LocalFolder(Blobs):
                 try:
                     if size != len(data) or read_range(handle, 0, size) != data:
                         return False
-                    os.utime(handle)
+                    here.touch(name, handle)
                 finally:
                     os.close(handle)
         except FileNotFoundError:
@@ -103,19 +99,19 @@ class LocalFolder(Blobs):
     def silence_s(self, key: str) -> float:
         probe = f"{TEMPORARY}{secrets.token_hex(8)}"
         with self._around(key) as (here, name):
-            handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            handle = here.open(probe, NEW)
             try:
-                os.unlink(probe, dir_fd=here)
-                os.utime(handle)
-                changed = os.stat(name, dir_fd=here, follow_symlinks=False).st_mtime
+                here.touch(probe, handle)
+                changed = here.stat(name).st_mtime
                 return os.fstat(handle).st_mtime - changed
             finally:
                 os.close(handle)
+                here.unlink(probe)
 
     def names(self, prefix: str) -> list[str]:
         with mapped(self.where, prefix):
             try:
-                os.close(open_root(self.where, prefix.split("/")))  # a link is refused here
+                open_root(self.place, prefix.split("/")).close()  # a link is refused here
             except FileNotFoundError:
                 return []
         root = self.root / prefix
@@ -151,12 +147,13 @@ class LocalFolder(Blobs):
         return sorted(found)
 
     def check_listed(self, folder: str) -> None:
-        with contextlib.suppress(FileNotFoundError), mapped(self.where, folder):
-            handle = open_root(self.where, folder.split("/"))
-            try:
-                os.close(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=handle))
-            finally:
-                os.close(handle)
+        place = folder.split("/")
+        with (
+            contextlib.suppress(FileNotFoundError),
+            mapped(self.where, folder),
+            folder_below(self.place, place) as here,
+        ):
+            here.check_listed()
 
     def exists(self, key: str, root_file: str | None = None) -> bool:
         try:
@@ -168,20 +165,20 @@ class LocalFolder(Blobs):
     def remove(self, key: str, root_file: str | None = None) -> None:
         with contextlib.suppress(FileNotFoundError), self._around(key) as (here, name):
             if not is_folder(here, name):
-                os.unlink(name, dir_fd=here)
+                here.unlink(name)
             elif not _removed_empty(here, name):
                 # Out of sight in one step first: a reader must not meet half a folder.
                 hidden = f"{TEMPORARY}{secrets.token_hex(8)}"
-                with folder_below(self.where, [HIDDEN], make=True) as apart:
-                    os.rename(name, hidden, src_dir_fd=here, dst_dir_fd=apart)
-                    shutil.rmtree(hidden, ignore_errors=True, dir_fd=apart)
+                with folder_below(self.place, [HIDDEN], make=True) as apart:
+                    here.move(name, apart, hidden)
+                    apart.rmtree(hidden)
         # Folders that are empty now go.
         folders = key.split("/")[:-1]
         while folders:
             *folders, last = folders
             with mapped(self.where, key):
                 try:
-                    with folder_below(self.where, folders) as here:
+                    with folder_below(self.place, folders) as here:
                         if not _removed_empty(here, last):
                             return
                 except FileNotFoundError:
@@ -190,16 +187,16 @@ class LocalFolder(Blobs):
     @contextlib.contextmanager
     def scratch(self, key: str) -> Iterator[Path]:
         folders, name = key.split("/"), f"entry-{secrets.token_hex(8)}"
-        with mapped(self.where, key), folder_below(self.where, folders, make=True):
+        with mapped(self.where, key), folder_below(self.place, folders, make=True):
             path = self.root / key / name
         try:
             yield path
         finally:
-            with contextlib.suppress(OSError, DamageError), folder_below(self.where, folders) as here:
+            with contextlib.suppress(OSError, DamageError), folder_below(self.place, folders) as here:
                 if is_folder(here, name):
-                    shutil.rmtree(name, ignore_errors=True, dir_fd=here)
+                    here.rmtree(name)
                 else:
-                    os.unlink(name, dir_fd=here)
+                    here.unlink(name)
 
     def publish(self, path: Path, key: str, root_file: str | None, first: Callable[[], None]) -> None:
         with mapped(self.where, path.name):
@@ -208,14 +205,14 @@ class LocalFolder(Blobs):
         sources = path.parent.relative_to(self.root).parts
         with self._fenced(), mapped(self.where, key):
             first()
-            with folder_below(self.where, folders, make=True) as here:
+            with folder_below(self.place, folders, make=True) as here:
                 stands = is_folder(here, name)
             if stands or (stands is False and path.is_dir()):  # only files replace each other in one step
                 self.remove(key)
-            with folder_below(self.where, sources) as source, folder_below(self.where, folders, make=True) as here:
-                os.replace(path.name, name, src_dir_fd=source, dst_dir_fd=here)
-                sync(here)
-                sync(source)
+            with folder_below(self.place, sources) as source, folder_below(self.place, folders, make=True) as here:
+                source.move(path.name, here, name)
+                here.sync()
+                source.sync()
 
     @contextlib.contextmanager
     def _fenced(self) -> Iterator[None]:
@@ -228,18 +225,17 @@ class LocalFolder(Blobs):
                 os.close(handle)
 
     @contextlib.contextmanager
-    def _around(self, key: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    def _around(self, key: str, *, make: bool = False) -> Iterator[tuple[Folder, str]]:
         """The folder that a key lies in, and the last part of the key."""
         *folders, name = key.split("/")
-        with mapped(self.where, key), folder_below(self.where, folders, make=make) as here:
+        with mapped(self.where, key), folder_below(self.place, folders, make=make) as here:
             yield here, name
 
     def _lock(self) -> int:
         place = f"{HIDDEN}/.lock"
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        with mapped(self.where, place), folder_below(self.where, [HIDDEN], make=True) as here:
+        with mapped(self.where, place), folder_below(self.place, [HIDDEN], make=True) as here:
             try:
-                handle = os.open(".lock", flags, 0o666, dir_fd=here)
+                handle = here.open(".lock", LOCK)
             except OSError as error:
                 raise LinkError(place) if error.errno == errno.ELOOP else error from None
         try:
@@ -276,17 +272,13 @@ def sync_tree(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
             sync_tree(child)
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_path(path)
 
 
-def _removed_empty(here: int, name: str) -> bool:
+def _removed_empty(here: Folder, name: str) -> bool:
     """Whether a folder was empty, and is gone now."""
     try:
-        os.rmdir(name, dir_fd=here)
+        here.rmdir(name)
     except FileNotFoundError:
         return True
     except OSError:

@@ -7,14 +7,13 @@ That of a dead process on this host is taken over at once, that of another host 
 import contextlib
 import json
 import os
-import platform
 import secrets
 import threading
-from pathlib import Path
 
 from ..errors import AffectError, BusyError, EntryError
 from .blobs import Blobs, DamageError
 from .checked import parsed
+from .system import host, started
 
 SILENT_S = 120.0  # a claim of another host that was not renewed for this long is free
 MOST_BYTES = 1 << 14  # of a claim
@@ -80,7 +79,7 @@ class Claim:
         """Why a claim stands; empty when it may be taken over."""
         owner = _parse(data)
         if owner.get("host") == _myself()["host"]:
-            alive = _started(int(owner["pid"])) == owner["started"]
+            alive = started(int(owner["pid"])) == owner["started"]
             return "which is running" if alive else ""
         try:
             silence = self._blobs.silence_s(self._key)
@@ -120,35 +119,4 @@ def _foreign(what: str, damage: DamageError) -> EntryError:
 
 
 def _myself() -> dict[str, str]:
-    return {"host": _host(), "pid": str(os.getpid()), "started": _started(os.getpid()) or ""}
-
-
-def _host() -> str:
-    """This host as the process numbers on it are valid: its name, its boot, and the container's process table."""
-    words = [platform.node() or "localhost"]
-    with contextlib.suppress(OSError):
-        words.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        words.append(str(Path("/proc/self/ns/pid").readlink()))
-    return " ".join(words)
-
-
-def _started(pid: int) -> str | None:
-    """When a process started (its number may have been given to another since); None when it is not running."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() else _started_elsewhere(pid)
-    except OSError:
-        return None
-    words = stat.rpartition(")")[2].split()
-    return None if words[0] in "ZX" else words[19]
-
-
-def _started_elsewhere(pid: int) -> str | None:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return ""
-    return ""
+    return {"host": host(), "pid": str(os.getpid()), "started": started(os.getpid()) or ""}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import AffectError, DiskError, named
+from .system import NEW, flush, is_link, long_path, open_file, replace
 
 PARTIAL = re.compile(r"\.affect-[0-9a-f]{16}\.partial(\.\w+)?")  # what a killed process may leave behind
 
@@ -43,10 +44,10 @@ class NewFile:
         Errors: DiskError.
         """
         self.path = path
-        self.partial = partial or path.with_name(f".affect-{secrets.token_hex(8)}.partial{suffix}")
+        self.partial = long_path(partial or path.with_name(f".affect-{secrets.token_hex(8)}.partial{suffix}"))
         try:
             make_folder(path.parent, root or path.parent)
-            self._file: BinaryIO = open(self.partial, "xb", buffering=0, opener=_open)  # noqa: SIM115 - closed by place and discard
+            self._file: BinaryIO = os.fdopen(open_file(self.partial, NEW), "wb", buffering=0)
         except OSError as error:
             raise named(error, path) from error
 
@@ -72,10 +73,10 @@ class NewFile:
     def place(self) -> None:
         """End it, and put it in its place. Errors: DiskError; the file that was there stays then."""
         try:
-            os.fsync(self._file.fileno())
+            flush(self._file.fileno())
             self._file.close()
             if self.partial != self.path:
-                self.partial.replace(self.path)
+                replace(self.partial, long_path(self.path))
         except OSError as error:
             raise named(error, self.path) from error
 
@@ -101,7 +102,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         yield partial
         if path.is_dir():
             path.rmdir()
-        partial.replace(path)
+        replace(partial, path)
     except OSError as error:
         raise named(error, path) from error
     except DiskError as error:
@@ -116,7 +117,7 @@ def make_folder(folder: Path, root: Path) -> None:
     place = root
     for part in folder.relative_to(root).parts:
         place = place / part
-        if part == ".." or place.is_symlink():
+        if part == ".." or is_link(place):
             raise DiskError(
                 f"{place} leads out of {root}; nothing was written through it",
                 hint="remove that link; what it leads to is not touched",
@@ -129,7 +130,7 @@ def check_within(path: Path, root: Path, kind: type[AffectError]) -> None:
     place = root
     for part in path.relative_to(root).parts:
         place = place / part
-        if part == ".." or place.is_symlink():
+        if part == ".." or is_link(place):
             raise kind(f"{place} leads out of {root}; it was not read", hint="put the file itself in its place")
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise kind(f"{path} is no regular file; it was not read", hint="put a file in its place")
@@ -137,7 +138,7 @@ def check_within(path: Path, root: Path, kind: type[AffectError]) -> None:
 
 def sweep(folder: Path, *, below: bool = False, silent_s: float = 0.0) -> None:
     """Remove what killed processes left in a folder, and in those below: regular files by our names, old enough."""
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not folder.is_dir():
         return
     for place, folders, names in os.walk(folder):
         for path in (Path(place, name) for name in names if PARTIAL.fullmatch(name)):
@@ -147,8 +148,3 @@ def sweep(folder: Path, *, below: bool = False, silent_s: float = 0.0) -> None:
                     path.unlink()
         if not below:
             folders.clear()
-
-
-def _open(path: str, flags: int) -> int:
-    """As `open` does it, but never through a link; the mode follows the umask."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)

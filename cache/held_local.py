@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..errors import StoreError
 from .below import check_size, open_file, read_below, read_range, walk
 from .blobs import DamageError, Held
+from .system import Folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -52,18 +53,18 @@ class HeldFile(Held):
 
 
 class HeldFolder(Held):
-    """An open folder: what is read lies in that folder, also when another has taken its name since."""
+    """An open folder: what is read lies in that folder, also when another has taken its name since, if it is steady."""
 
-    steady = True
     at_once = 1
 
-    def __init__(self, where: str, place: str, handle: int) -> None:
-        self._where, self._place, self._handle = where, place, handle
+    def __init__(self, where: str, place: str, folder: Folder) -> None:
+        self._where, self._place, self._folder = where, place, folder
+        self.steady = folder.steady
 
     def get(self, name: str, most: int) -> bytes:
         place = f"{self._place}/{name}"
         try:
-            return read_below(self._handle, name, place, most)
+            return read_below(self._folder, name, place, most)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -84,24 +85,21 @@ class HeldFolder(Held):
     def below(self, folder: str) -> Held:
         place = f"{self._place}/{folder}"
         try:
-            return HeldFolder(self._where, place, walk(self._handle, folder.split("/"), self._place))
+            return HeldFolder(self._where, place, walk(self._folder, folder.split("/"), self._place))
         except FileNotFoundError:
             raise
         except OSError as error:
             raise storage_error(self._where, place, error) from error
 
     def close(self) -> None:
-        os.close(self._handle)
+        self._folder.close()
 
     def _file(self, name: str) -> Held:
         place = f"{self._place}/{name}"
         *folders, last = name.split("/")
-        with mapped(self._where, place):
-            here = walk(self._handle, folders, self._place) if folders else os.dup(self._handle)
-            try:
-                return HeldFile(self._where, place, *open_file(here, last, place))
-            finally:
-                os.close(here)
+        folder = self._folder
+        with mapped(self._where, place), walk(folder, folders, self._place) if folders else folder.again() as here:
+            return HeldFile(self._where, place, *open_file(here, last, place))
 
 
 @contextlib.contextmanager
@@ -127,5 +125,9 @@ def storage_error(where: str, key: str, error: OSError) -> StoreError:
         return StoreError(
             f"{place} may not be written or read ({os.strerror(error.errno)})",
             hint="give this user the right to write there, or choose another --store",
+        )
+    if error.errno == errno.EBUSY:
+        return StoreError(
+            f"{place} is in use ({error.strerror})", hint="close it in other programs, and run the same command again"
         )
     return StoreError(f"{place}: {error.strerror or error}")

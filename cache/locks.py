@@ -1,18 +1,23 @@
-"""The only file that knows how this system locks files: a lock ends with the process that holds it."""
+"""Locks that end with the process that holds them, by the library filelock."""
 
 import contextlib
-import fcntl
 import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import InputError, named
+from .system import HANDLES, LOCK, open_file, read_at
+
+TEXT_AT = 1  # Windows lets nobody read the first byte of a locked file
 
 
 def lock_now(handle: int) -> None:
     """Lock an open file. Errors: BlockingIOError where another process has, OSError where there are no locks."""
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    from filelock import lock_descriptor
+
+    if not lock_descriptor(handle, blocking=False):
+        raise BlockingIOError
 
 
 @contextlib.contextmanager
@@ -25,9 +30,7 @@ def held(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()  # before the lock is given back: who opened it before then looks again
-        os.close(handle)
+        _give_back(path, handle)
 
 
 def _take(path: Path, what: str) -> int:
@@ -36,7 +39,7 @@ def _take(path: Path, what: str) -> int:
         try:
             lock_now(handle)
         except BlockingIOError:
-            owner = os.read(handle, 200).decode("utf-8", "replace")
+            owner = read_at(handle, 200, TEXT_AT).decode("utf-8", "replace")
             os.close(handle)
             raise InputError(
                 f"{what} is being written by {owner or 'another process'}; nothing was started",
@@ -46,24 +49,38 @@ def _take(path: Path, what: str) -> int:
             pass  # a file system without locks: then nobody is kept out
         if new and _same(path, handle):
             with contextlib.suppress(OSError):  # only for the words above
-                os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
+                os.write(handle, f"{' ' * TEXT_AT}process {os.getpid()} on {platform.node()}".encode())
             return handle
         # Of a process that was killed, or that is giving it back: a new one is made.
+        if _same(path, handle):
+            _give_back(path, handle)
+        else:
+            os.close(handle)
+
+
+def _give_back(path: Path, handle: int) -> None:
+    """Remove the file before the lock is given back: who opened it before then looks again.
+
+    Windows does not remove what is open: there it goes afterwards, unless another process has opened it since.
+    """
+    if HANDLES:
         with contextlib.suppress(OSError):
-            if _same(path, handle):
-                path.unlink()
+            path.unlink()
         os.close(handle)
+    else:
+        os.close(handle)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _opened(path: Path) -> tuple[int, bool]:
     """The open file, and whether it was made just now."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     while True:
         try:
-            return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+            return open_file(path, LOCK | os.O_EXCL), True
         except FileExistsError:
             with contextlib.suppress(FileNotFoundError):
-                return os.open(path, flags), False
+                return open_file(path, os.O_RDWR), False
         except OSError as error:
             raise named(error, path) from error
 

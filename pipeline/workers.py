@@ -11,6 +11,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
+from ..cache import system
 from ..errors import ConfigError
 from ..stages.features.heap import share_one_heap
 from .clusters import joined, ray_share
@@ -76,7 +77,7 @@ class _WorkerDiedError(Exception):
 
 def cores() -> int:
     """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return system.cores()
 
 
 def held(kind: str, key: Hashable, make: Callable[[], Value]) -> Value:

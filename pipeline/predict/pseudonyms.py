@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...cache.predictions import VideoPrediction
+from ...cache.system import open_to_others
 from ...errors import InputError
 from ..events import ScoresPlanned
 
@@ -157,7 +158,7 @@ def _read_key(path: Path, make: str) -> bytes:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_KEY_BYTES:
             raise InputError(f"{path} is no key file; expected a file of {LEAST_KEY_BYTES} to {MOST_KEY_BYTES} bytes")
-        if os.name == "posix" and found.st_mode & 0o077:
+        if open_to_others(found):
             raise InputError(
                 f"key file {path} is open to other people here (mode {stat.S_IMODE(found.st_mode):04o}); whoever reads "
                 "it finds every name; expected 0600",

@@ -1,11 +1,9 @@
 """Which frames there are, and the two ways their features are held: packed in one tensor, or left in a store."""
 
-import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 from ...cache.people import TrackFacts, frames_of, people, rivals
 from ...cache.records import Array, FrameFeatures, arrays_for, subject_rows
 from ...cache.store import Store
+from ...cache.system import free_memory_bytes
 from ...configs.subject import Subject
 from ...errors import EntryError
 
@@ -25,26 +24,7 @@ def free_bytes(device: torch.device) -> float:
     """Bytes a device can still give, as it reports them now."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
-    return min(int(lines["MemAvailable"].split()[0]) * 1024, _allowed_bytes(Path("/proc/self/cgroup")))
-
-
-def _allowed_bytes(cgroup: Path, root: Path = Path("/sys/fs/cgroup")) -> float:
-    """What this process's control group still allows: a container or a cluster's job may have less than the machine."""
-    lines = cgroup.read_text("utf-8").splitlines() if cgroup.exists() else []
-    name = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
-    folder = root / (name or "")
-    if name is None or not (folder / "memory.max").exists():
-        return float("inf")
-    limit = (folder / "memory.max").read_text("ascii").strip()
-    if limit == "max":
-        return float("inf")
-    counts = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-    cached = int(counts.get("inactive_file", 0))  # pages of files, given up when memory is asked for
-    return max(0, int(limit) - int((folder / "memory.current").read_text("ascii")) + cached)
+    return free_memory_bytes()
 
 
 @dataclass(frozen=True, slots=True)

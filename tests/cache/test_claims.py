@@ -120,7 +120,7 @@ def test_an_owner_that_wakes_up_after_the_other_finished_changes_nothing(
 ) -> None:
     stalled = store.writer("a.mp4", info.fingerprint)
     stalled.append(draw(5, 5), b"stalled")
-    monkeypatch.setattr(claims, "_started", lambda pid: None)  # seen from the other run, this process is gone
+    monkeypatch.setattr(claims, "started", lambda pid: None)  # seen from the other run, this process is gone
     with open_store(store.location).writer("a.mp4", info.fingerprint) as other:
         assert other.state == b"stalled"
         monkeypatch.undo()

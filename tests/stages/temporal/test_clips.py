@@ -11,11 +11,11 @@ import torch
 
 from affect.cache.memory_store import MemoryStore
 from affect.cache.records import ROW_ARRAYS, Array, FrameFeatures, Recipe, VideoInfo, subject_rows
+from affect.cache.system import allowed_bytes
 from affect.configs.schema import ClipsConfig
 from affect.configs.subject import MAIN, Subject
 from affect.errors import InputError
 from affect.stages.temporal.clips import ClipTable, FeatureTable, dense_clips, index_clips
-from affect.stages.temporal.held import _allowed_bytes
 
 CLIPS = ClipsConfig(length=16, context=2)
 OPEN = np.array([np.nan])
@@ -245,15 +245,15 @@ def test_the_main_person_of_a_table_is_the_one_that_the_records_give(make_video:
 
 def test_a_control_group_may_allow_less_than_the_machine_has(tmp_path: Path) -> None:
     own, job = tmp_path / "self", tmp_path / "root" / "slurm" / "job_7"
-    assert _allowed_bytes(own) == float("inf")
+    assert allowed_bytes(own) == float("inf")
     job.mkdir(parents=True)
     own.write_text("4:memory:/other\n0::/slurm/job_7\n")
     (job / "memory.max").write_text("max\n")
-    assert _allowed_bytes(own, tmp_path / "root") == float("inf")
+    assert allowed_bytes(own, tmp_path / "root") == float("inf")
     (job / "memory.max").write_text("1000\n")
     (job / "memory.current").write_text("700\n")
     (job / "memory.stat").write_text("anon 500\ninactive_file 100\n")
-    assert _allowed_bytes(own, tmp_path / "root") == 400
+    assert allowed_bytes(own, tmp_path / "root") == 400
 
 
 def test_a_video_that_is_not_in_the_table_is_named(table: FeatureTable) -> None:

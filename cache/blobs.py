@@ -110,6 +110,10 @@ class Blobs(ABC):
     def exists(self, key: str, root_file: str | None = None) -> bool:
         """Whether something stands there, in the sense of `entries`."""
 
+    def folds_case(self, file: str) -> bool:
+        """Whether keys that differ in case alone are one key here; `file`, with a letter in its name, is there."""
+        return False
+
     @abstractmethod
     def remove(self, key: str, root_file: str | None = None) -> None:
         """Remove a file, or a folder with all in it, `root_file` first, and the folders above that are empty then."""

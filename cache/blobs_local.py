@@ -41,6 +41,13 @@ class LocalFolder(Blobs):
         self.where = str(root)
         self._fence = threading.Lock()
 
+    def folds_case(self, file: str) -> bool:
+        other = self.root / file.swapcase()
+        try:
+            return os.path.samestat((self.root / file).lstat(), other.lstat())
+        except OSError:
+            return False
+
     @property
     def place(self) -> str:
         """The folder, as the system is asked for it."""
@@ -147,12 +154,7 @@ class LocalFolder(Blobs):
         return sorted(found)
 
     def check_listed(self, folder: str) -> None:
-        place = folder.split("/")
-        with (
-            contextlib.suppress(FileNotFoundError),
-            mapped(self.where, folder),
-            folder_below(self.place, place) as here,
-        ):
+        with contextlib.suppress(FileNotFoundError), self._around(f"{folder}/") as (here, _):
             here.check_listed()
 
     def exists(self, key: str, root_file: str | None = None) -> bool:
@@ -207,12 +209,25 @@ class LocalFolder(Blobs):
             first()
             with folder_below(self.place, folders, make=True) as here:
                 stands = is_folder(here, name)
-            if stands or (stands is False and path.is_dir()):  # only files replace each other in one step
-                self.remove(key)
-            with folder_below(self.place, sources) as source, folder_below(self.place, folders, make=True) as here:
-                source.move(path.name, here, name)
+            hidden = f"{TEMPORARY}{secrets.token_hex(8)}"
+            aside = stands or (stands is False and path.is_dir())  # only files replace each other in one step
+            with (
+                folder_below(self.place, sources) as source,
+                folder_below(self.place, folders, make=True) as here,
+                folder_below(self.place, [HIDDEN], make=True) as apart,
+            ):
+                if aside:
+                    here.move(name, apart, hidden)
+                try:
+                    source.move(path.name, here, name)
+                except BaseException:
+                    if aside:
+                        apart.move(hidden, here, name)
+                    raise
                 here.sync()
                 source.sync()
+            if aside:  # slow, so once the new one stands
+                self.remove(f"{HIDDEN}/{hidden}")
 
     @contextlib.contextmanager
     def _fenced(self) -> Iterator[None]:

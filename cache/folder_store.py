@@ -1,6 +1,7 @@
 """A store in a folder or under a URL: entries in one of the formats, journals and claims beside them."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,7 +31,8 @@ from .store import Entry, EntryWriter, Store
 
 MOST_MARK_BYTES = 1 << 10
 TROUBLE = (DamageError, StoreError, MemoryError)
-TRIES = 3  # an entry that another run replaces just now may be gone at one time and there at the next
+# An entry that another run replaces just now may be gone at one time and there at the next.
+TRIES, AGAIN_S = 3, 0.05
 
 
 class FolderStore(Store):
@@ -199,9 +201,11 @@ class FolderStore(Store):
                     return found
             except FileNotFoundError:
                 missing += 1
-                if not self.stands(entry_id):
+                if missing < TRIES:
+                    time.sleep(AGAIN_S)
+                elif not self.stands(entry_id):
                     raise self._missing(entry_id) from None
-                if missing == TRIES:
+                else:
                     raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
             except TROUBLE as error:
                 raise self._told(entry_id, error) from error

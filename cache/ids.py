@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 
 from ..errors import EntryError
 
@@ -11,7 +12,8 @@ def entry_id(relative_path: str) -> str:
     """A video's relative path as the id of its entry: safe characters, never outside the store's folder.
 
     Letters, digits, `.`, `_`, `-` and `/` stay; every other byte of the UTF-8 form becomes %XX, and so does a
-    leading dot of a component, so `../x.mp4` cannot climb. Distinct paths give distinct ids: a component or path too
+    leading dot of a component, so `../x.mp4` cannot climb. So do a dot at its end and the first letter of `con`,
+    `nul.mp4` and other names that Windows keeps for itself. Distinct paths give distinct ids: a component or path too
     long for a file system ends, or begins, in `%~` and a hash instead.
     """
     components = [_component(name) for name in os.fsencode(relative_path).split(b"/")]
@@ -28,9 +30,21 @@ def check_id(entry_id: str) -> None:
         )
 
 
+def differ_in_case(ids: Iterable[str], others: Iterable[str] = ()) -> dict[str, str]:
+    """Ids that are not another one here or among the others, but would be where `A` and `a` are one name: id -> other.
+
+    macOS and Windows have such file systems.
+    """
+    known: dict[str, str] = {}
+    for name in (*others, *ids):
+        known.setdefault(name.casefold(), name)
+    return {name: known[name.casefold()] for name in ids if known[name.casefold()] != name}
+
+
 LONGEST_COMPONENT = 200  # file systems allow 255, and suffixes follow
 LONGEST_ID = 700  # object stores allow 1024 for the whole key
 _SUFFIXES = (".zarr", ".h5", ".journal")
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789")})
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _ID_COMPONENT = re.compile(r"[A-Za-z0-9_%-](?:[A-Za-z0-9._-]|%[0-9A-F]{2}|%?~)*|%~[0-9a-f]+")
 
@@ -39,6 +53,10 @@ def _component(name: bytes) -> str:
     text = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in name) or "%2F"
     if text.startswith("."):
         text = f"%2E{text[1:]}"
+    if text.endswith("."):
+        text = f"{text[:-1]}%2E"
+    if text.partition(".")[0].lower() in _DEVICES:
+        text = f"%{ord(text[0]):02X}{text[1:]}"
     for suffix in _SUFFIXES:
         # A folder of videos named like an entry would lie inside that entry.
         if text.endswith(suffix):

@@ -265,7 +265,7 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     found: dict[str, str] = {}
     owner: dict[str, str] = {}
     for video, row in first_row.items():
-        path = entry_id(posixpath.normpath(video).lstrip("/"))
+        path = entry_id(posixpath.normpath(video.replace("\\", "/")).lstrip("/"))
         candidates = [name for name in (video, entry_id(video), path) if name in known][:1]
         if not candidates:
             candidates = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]

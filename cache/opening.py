@@ -172,7 +172,7 @@ def _opened(blobs: Blobs, data: bytes) -> FolderStore:
             hint="put the file back as it was, or extract into a new --store",
         )
     store = FolderStore(blobs, recipe, _format(name))
-    store.weights = weights
+    store.weights, store.folds_case = weights, blobs.folds_case(FILE)
     return store
 
 

@@ -76,6 +76,7 @@ class Store(ABC):
     recipe: Recipe
     format: str  # "zarr" | "hdf5" | "memory"
     weights: str | None = None  # where the backbone's file lay when the store was made; no part of the recipe
+    folds_case: bool = False  # whether ids that differ in case alone are one entry here
 
     def __repr__(self) -> str:
         backbone = self.recipe.fields.get("backbone", "features")

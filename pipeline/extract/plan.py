@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...cache.ids import differ_in_case
 from ...cache.opening import open_store, store_exists
 from ...cache.records import FRAME_ARRAYS, FrameFeatures, VideoInfo
 from ...cache.store import Store
@@ -45,6 +46,12 @@ def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> l
 
 def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bool) -> Iterator[Todo | VideoOutcome]:
     """For each video either what is to be done, or its outcome where nothing is."""
+    if store.folds_case and (twins := differ_in_case([source.id for source in sources], store.ids())):
+        reason = "{} and {} differ in case alone, and are one name on this disk\nHint: name one of them otherwise"
+        yield from (
+            _failed(source, reason.format(source.id, twins[source.id])) for source in sources if source.id in twins
+        )
+        sources = [source for source in sources if source.id not in twins]
     if overwrite:
         yield from (Todo(source, replaces=True) for source in sources)
         return
@@ -80,27 +87,31 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
         return None
     if isinstance(info, UnreadableError):
         # Nothing is known to be wrong with it, so nothing takes its place.
-        return VideoOutcome(source.id, str(source.path), "failed", str(info))
+        return _failed(source, str(info))
     if not _same_rate(info, source):
         reason = (
             f"its pictures were stored as {info.average_fps:g} a second, and would now be {source.picture_fps:g}\n"
             "Hint: --overwrite extracts it again"
         )
-        return VideoOutcome(source.id, str(source.path), "failed", reason)
+        return _failed(source, reason)
     try:
         state = _same_file(info, source)
     except VideoError as error:
-        return VideoOutcome(source.id, str(source.path), "failed", str(error))
+        return _failed(source, str(error))
     except OSError as error:
         reason = f"{source.path} cannot be read ({error.strerror or error})"
-        return VideoOutcome(source.id, str(source.path), "failed", reason)
+        return _failed(source, reason)
     if state is None:
-        return VideoOutcome(source.id, str(source.path), "failed", f"{source.path} does not exist")
+        return _failed(source, f"{source.path} does not exist")
     if not state:
         what = f"{source.path}, or how it is read," if source.part else source.path
         reason = f"{what} has changed since its features were stored\nHint: --overwrite extracts it again"
-        return VideoOutcome(source.id, str(source.path), "failed", reason)
+        return _failed(source, reason)
     return VideoOutcome(source.id, str(source.path), "skipped", "stored complete, by this recipe, from this file")
+
+
+def _failed(source: Source, reason: str) -> VideoOutcome:
+    return VideoOutcome(source.id, str(source.path), "failed", reason)
 
 
 def _verified(store: Store, source: Source, outcome: VideoOutcome) -> VideoOutcome | None:
@@ -108,7 +119,7 @@ def _verified(store: Store, source: Source, outcome: VideoOutcome) -> VideoOutco
     try:
         return None if store.verify(source.id) else outcome
     except UnreadableError as error:
-        return VideoOutcome(source.id, str(source.path), "failed", str(error))
+        return _failed(source, str(error))
 
 
 def _same_rate(info: VideoInfo, source: Source) -> bool:

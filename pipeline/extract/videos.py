@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...cache.ids import entry_id
+from ...cache.ids import differ_in_case, entry_id
 from ...cache.picture_rate import PictureRate, picture_rate
 from ...cache.pictures import are_pictures, is_list, is_pattern, series_at
 from ...cache.walk import VIDEO_SUFFIXES, Walk
@@ -40,7 +40,7 @@ class Search:
     """What the words of a call mean."""
 
     sources: list[Source]  # sorted by id
-    left_out: tuple[str, ...]  # in sentences: what lies in their folders and is not among the sources
+    left_out: tuple[str, ...]  # in sentences: what lies in their folders and is not a source; what to know of those
 
 
 def find_videos(words: Sequence[str]) -> list[Source]:
@@ -75,6 +75,9 @@ def search_videos(words: Sequence[str], picture_fps: str | float | None = None) 
                     f"{other.path} and {path} would both be stored as {source.id}",
                     hint="give the folder above both, so that their paths tell them apart",
                 )
+    for entry, other in differ_in_case(found).items():
+        words = f"{other} and {entry} differ in case alone: a store of both cannot be copied to macOS or Windows"
+        left_out[words] = None
     return Search(sorted(found.values(), key=lambda source: source.id), tuple(left_out))
 
 

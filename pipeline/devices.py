@@ -16,7 +16,8 @@ def resolve_device(name: str) -> str:
     import torch
 
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() and not passed_over(name) else "cpu"
+        there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cpu" if passed_over(name) else there
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -37,9 +38,12 @@ def resolve_device(name: str) -> str:
 
 
 def passed_over(name: str) -> tuple[str, ...]:
-    """A sentence where `auto` leaves a GPU aside, as this torch has no kernels for it; none otherwise."""
+    """A sentence where `auto` leaves a GPU aside: torch has no kernels for it, or it does not compute; else none."""
     import torch
 
+    if name == "auto" and not torch.cuda.is_available() and torch.backends.mps.is_available():
+        said = _refusal("mps")
+        return (f"the CPU computes: the GPU of this machine, mps, does not ({said})",) if said else ()
     if name != "auto" or not torch.cuda.is_available() or NO_KERNELS not in (said := _refusal("cuda")):
         return ()
     card = torch.cuda.get_device_name(0)
@@ -47,14 +51,16 @@ def passed_over(name: str) -> tuple[str, ...]:
 
 
 def _refusal(device: str) -> str:
-    """What CUDA says to a first computation; empty where it gives one. Tensors alone are taken by any card."""
+    """What a device says to a first computation; empty where it gives one. Tensors alone are taken by any card."""
     import torch
 
     try:
-        torch.ones(1, device=device).add(1).cpu()
+        ones = torch.ones(1, 1, 3, 3, device=device)
+        # A first convolution on CUDA costs seconds; on mps it is what an old macOS gets wrong.
+        found = torch.nn.functional.conv2d(ones, ones).cpu().item() if device == "mps" else ones.sum().cpu().item()
     except RuntimeError as error:
         return first_line(error)
-    return ""
+    return "" if found == 9 else f"it says that nine times one is {found}"
 
 
 def spread_devices(device: str, jobs: int) -> list[str]:

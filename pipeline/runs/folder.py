@@ -238,7 +238,7 @@ def write_failures(folder: RunFolder, rows: Sequence[tuple[str, str, str]]) -> N
         (folder.path / "failures.csv").unlink(missing_ok=True)
         return
     table = to_cells(pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
-    folder.write("failures.csv", table.to_csv(index=False))
+    folder.write("failures.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 @dataclass(frozen=True, slots=True)

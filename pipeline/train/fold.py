@@ -249,7 +249,7 @@ def _write_results(
         method: score_clips([model], data.clips, sides["test"], size, method=method) for method in parts
     }
     table = _held_out_table(task, data, sides, scores)
-    task.write("predictions.csv", to_cells(table).to_csv(index=False))
+    task.write("predictions.csv", to_cells(table).to_csv(index=False, lineterminator="\n"))
     sha256 = write_model(task.folder / "model.safetensors", model, card, task.run)
     record = {
         "model_sha256": sha256,

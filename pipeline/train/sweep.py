@@ -202,7 +202,7 @@ def _write_tables(summary: SweepSummary) -> None:
         | {"reason": item.reason}
         for item in summary.outcomes
     ]
-    write_whole(summary.folder / "sweep.csv", to_cells(pd.DataFrame(rows)).to_csv(index=False))
+    write_whole(summary.folder / "sweep.csv", to_cells(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n"))
     warnings = list(dict.fromkeys(warning for item in summary.outcomes for warning in item.warnings))
     chosen_words = {"run": chosen.name, "settings": list(chosen.words)} if chosen else None
     write_json(

@@ -184,7 +184,7 @@ def _write_results(
     write_failures(folder, [(item.name, " ".join(item.test_subjects), item.reason) for item in failed])
     if data.skipped:
         table = pd.DataFrame(data.skipped, columns=["where", "video", "reason"])
-        folder.write("skipped.csv", to_cells(table).to_csv(index=False))
+        folder.write("skipped.csv", to_cells(table).to_csv(index=False, lineterminator="\n"))
     names = folder.finished_folds()
     if not names:
         return None, ()
@@ -192,7 +192,7 @@ def _write_results(
     folder.write("log.jsonl", b"".join(read_regular(log) for log in logs if log.exists()))
     tables = [folder.own(folder.folds / name / "predictions.csv") for name in names]
     levels = levels_of(read_fold_tables(tables, data.manifest.target_names))
-    folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False))
+    folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False, lineterminator="\n"))
     records = {name: folder.fold(name) for name in names}
     metrics = measure(
         levels,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from affect.errors import DeviceError
 from affect.pipeline.devices import passed_over, resolve_device, spread_devices
@@ -61,6 +62,25 @@ def test_a_gpu_that_fails_in_another_way_is_an_error_and_no_reason_for_the_cpu()
         for word in ("auto", "cuda"):
             with pytest.raises(DeviceError, match="busy or unavailable"):
                 resolve_device(word)
+
+
+def test_auto_takes_the_gpu_of_a_mac_where_it_works_and_says_where_it_does_not() -> None:
+    with simulated("mps", has_float64=False) as machine:
+        assert (resolve_device("auto"), passed_over("auto")) == ("mps", ())
+        assert machine.computed > 0, "it was tried"
+        assert resolve_device("cpu") == "cpu"
+        machine.has_kernels = False
+        assert resolve_device("auto") == "cpu"
+        (words,) = passed_over("auto")
+        assert "the CPU computes" in words and "mps" in words and "no kernel image" in words
+    assert (resolve_device("auto"), passed_over("auto")) == ("cpu", ())
+
+
+def test_a_gpu_that_computes_wrongly_is_left_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    with simulated("mps", has_float64=False):
+        monkeypatch.setattr(torch.nn.functional, "conv2d", lambda *_: torch.zeros(1))
+        assert resolve_device("auto") == "cpu"
+        assert "nine times one is 0" in passed_over("auto")[0]
 
 
 def test_workers_here_share_the_devices_here_and_those_of_a_cluster_look_for_their_own() -> None:

@@ -115,6 +115,23 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "videos"
 
 
+def test_auto_extracts_trains_and_scores_on_the_gpu_of_a_mac(
+    generated: tuple[str, Path], films: Path, tmp_path: Path
+) -> None:
+    with simulated("mps", has_float64=False) as machine:
+        summary = extracted(films, tmp_path / "store", settings("features.faces.detector=none"), "auto")
+        assert [outcome.status for outcome in summary.outcomes] == ["done"] * 2, summary.outcomes
+        assert {open_store(tmp_path / "store").info(outcome.id).device for outcome in summary.outcomes} == {"mps"}
+        machine.computed = 0
+        config = load_config(None, [*TINY, "training.seeds=1"])
+        done = summary_of(train(*generated, tmp_path / "run", config, device="auto"), TrainingSummary)
+        assert [outcome.reason for outcome in done.outcomes] == [""]
+        assert machine.computed > 100
+        machine.computed = 0
+        assert len(predict_frame("s0000/v000", tmp_path / "run", store=generated[0], device="auto")) > 3
+        assert machine.computed > 10
+
+
 def settings(*words: str) -> FeaturesConfig:
     return load_config(None, ["features.backbone=timm:test_convnext", "features.weights=random", *words]).features
 

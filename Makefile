@@ -1,4 +1,4 @@
-# `make demo` and `make test` work in a fresh clone on Linux, with Python 3.11 or newer, venv and make. The first call makes
+# `make demo` and `make test` work in a fresh clone, with Python 3.11 or newer, venv and make. The first call makes
 # .venv and downloads several gigabytes: the package for `make demo`, and for all others what development needs as well
 # (Dask, Ray, a local S3 server, the linters).
 PYTHON ?= python3

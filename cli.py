@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .configs.changes import CHANGEABLE, choices
-from .configs.plain_text import sentence, spelled
+from .configs.plain_text import encodable, sentence, spelled
 from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import UNNAMED, AffectError, OutputError, named
 from .pipeline.prepare_labels import DATA_SETS, REDUCTIONS, SPAN_S, TIME_UNITS, Reading
@@ -95,7 +95,8 @@ def _plain_usage_errors() -> Iterator[None]:
 
 def _print(line: str, err: bool = False) -> None:
     """One line to the terminal: everything that this program prints comes through here."""
-    click.echo(spelled(line), err=err)
+    stream = sys.stderr if err else sys.stdout
+    click.echo(encodable(spelled(line), getattr(stream, "encoding", None)), err=err)
 
 
 @click.group(cls=AffectGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

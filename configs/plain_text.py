@@ -1,5 +1,6 @@
 """Text that leaves: what a terminal, an XML, a page or a spreadsheet would obey instead of showing is spelled out."""
 
+import json
 import re
 
 # C0 and C1 controls with DEL; marks, overrides and isolates of the writing direction; separators of lines and
@@ -19,6 +20,26 @@ def spelled(text: str) -> str:
     The spelling is that of JSON, so a JSON text stays the same value.
     """
     return _OBEYED.sub(lambda found: _SHORT.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
+
+
+def encodable(text: str, encoding: str | None) -> str:
+    r"""`text` in the characters of an encoding, such as cp1252 behind a pipe on Windows: no number loses its sign.
+
+    Other characters that it lacks are spelled as in JSON, so a JSON text stays the same value.
+    """
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = text.replace("\N{MINUS SIGN}", "-").replace("\N{HORIZONTAL ELLIPSIS}", "...")
+        return "".join(part if _fits(part, encoding or "utf-8") else json.dumps(part)[1:-1] for part in text)
+    return text
+
+
+def _fits(character: str, encoding: str) -> bool:
+    try:
+        return bool(character.encode(encoding))
+    except UnicodeEncodeError:
+        return False
 
 
 def sentence(text: str) -> str:

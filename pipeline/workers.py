@@ -11,7 +11,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from ..cache import system
 from ..errors import ConfigError
 from ..stages.features.heap import share_one_heap
 from .clusters import joined, ray_share
@@ -77,6 +76,8 @@ class _WorkerDiedError(Exception):
 
 def cores() -> int:
     """CPU cores this process may use."""
+    from ..cache import system  # which brings numpy along: too much for `--help`
+
     return system.cores()
 
 

@@ -33,6 +33,8 @@ ONLY_IN = {  # library -> the folders and files that may import it
     "zarr": {"cache"},
     "h5py": {"cache"},
     "obstore": {"cache"},
+    "filelock": {"cache/locks.py"},
+    "psutil": {"cache/system.py"},
     "yaml": {"configs", "cache", "pipeline/runs"},
     "numpy": {"cache", "stages", "pipeline"},
     "pandas": {"cache", "stages/labels", "pipeline"},
@@ -52,7 +54,6 @@ MAY_READ = {  # folders and files that may open a file
     "stages/labels",  # a data set's tables
     "stages/features",  # videos and weights
     "stages/temporal/published.py",  # checkpoints of the authors' code
-    "stages/temporal/held.py",  # how much memory is free, as the system's own files say
     "stages/views/viewer.py",  # its page, which is part of the package
     "pipeline",
 }

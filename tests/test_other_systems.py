@@ -74,18 +74,19 @@ def test_videos_become_features_a_run_and_scores(system: Elsewhere) -> None:
         for number, person in enumerate(PEOPLE):
             split = {"cleo": "validation", "dora": "test"}.get(person, "train")
             rows.writerows([f"{person}.mp4", person, at, at + 1, split, (number + at) % 5 / 5] for at in range(4))
-    for store_format in ("zarr", "hdf5"):
-        words = ("extract-features", "videos", "--store", store_format, "--format", store_format, *SMALL)
-        assert "4 stored, 0 skipped, 0 failed" in system.affect(*words, "--jobs", 2)
-        assert "4 stored, 0 skipped, 0 failed" in system.affect(*words, "--overwrite")
-        assert "every checksum holds" in system.affect("inspect-cache", store_format, "--verify")
+    words = ("extract-features", "videos", "--store", "zarr", *SMALL)
+    assert "4 stored, 0 skipped, 0 failed" in system.affect(*words, "--jobs", 2)
+    assert "4 stored, 0 skipped, 0 failed" in system.affect(*words, "--overwrite")
+    assert "every checksum holds" in system.affect("inspect-cache", "zarr", "--verify")
     train = ("train-temporal", "--store", "zarr", "--labels", "labels.csv", "--run", "run", "--config", "small")
     settings = ("training.epochs=2", "clips.length=4", "labels.targets=[valence]")
     system.affect(*train, *(word for setting in settings for word in ("--set", setting)))
     for _ in range(2):  # the second time in place of older output
-        system.affect("predict", "dora.mp4", "--run", "run", "--output", "out", "--store", "zarr", "--export", "eaf")
+        words = ("predict", "videos/dora.mp4", "--run", "run", "--output", "out", "--store", "zarr", "--export", "eaf")
+        system.affect(*words, "--overlay", "overlay.mp4")
     assert (system.folder / "out" / "predictions.csv").read_bytes().count(b"\n") > 1
     assert (system.folder / "out" / "annotations" / "dora.mp4.eaf").is_file()
+    assert (system.folder / "overlay.mp4").stat().st_size > 1000
     assert b"\r" not in (system.folder / "out" / "predictions.csv").read_bytes()
 
 

@@ -83,7 +83,7 @@ def _take_away(kind: str) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *given, **named)
 
-    os.__getattr__ = get  # type: ignore[attr-defined]
+    setattr(os, "__getattr__", get)  # noqa: B010 - which only a module has
     builtins.__import__ = bring
 
 
@@ -115,7 +115,7 @@ def _hide_proc() -> None:
         if event == "open" and str(words[0]).startswith(("/proc/", "/sys/")) and _asked_by_us():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(words[0]))
 
-    os.stat = looked  # type: ignore[assignment]
+    os.stat = looked
     sys.addaudithook(opened)
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ...cache.dictionary import dictionary
 from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store, store_exists
 from ...cache.records import FrameStatus, Recipe
@@ -158,10 +159,12 @@ def _write_failures(summary: ExtractionSummary) -> None:
     try:
         if not rows:
             path.unlink()
+            path.with_suffix(".json").unlink(missing_ok=True)
             return
         text = io.StringIO()
         csv.writer(text).writerows([("id", "path", "reason"), *(map(cell, row) for row in rows)])
         write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
+        write_whole(path.with_suffix(".json"), dictionary(["id", "path", "reason"]))
     except (OSError, DiskError) as error:
         summary.warnings.append(named(error, path).message)
 

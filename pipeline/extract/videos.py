@@ -75,8 +75,8 @@ def search_videos(words: Sequence[str], picture_fps: str | float | None = None) 
                     f"{other.path} and {path} would both be stored as {source.id}",
                     hint="give the folder above both, so that their paths tell them apart",
                 )
-    for entry, other in differ_in_case(found).items():
-        words = f"{other} and {entry} differ in case alone: a store of both cannot be copied to macOS or Windows"
+    for entry, twin in differ_in_case(found).items():
+        words = f"{twin} and {entry} differ in case alone: a store of both cannot be copied to macOS or Windows"
         left_out[words] = None
     return Search(sorted(found.values(), key=lambda source: source.id), tuple(left_out))
 

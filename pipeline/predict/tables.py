@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...cache.csv_cells import to_cells
+from ...cache.dictionary import dictionary
 from ...cache.files import NewFile
-from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
-from ...cache.records import Target
+from ...cache.predictions import VideoPrediction
+from ...cache.score_tables import clip_rows, video_rows
 from ...configs.plain_text import cell
 from ...errors import AffectError, DiskError, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
@@ -25,38 +24,6 @@ if TYPE_CHECKING:
 
     from ...cache.score_table import ScoreTable
     from .predict import PredictEvent
-
-TIME_DIGITS, SCORE_DIGITS = 4, 6
-
-
-def clip_rows(video: str, person: PersonPrediction, targets: Sequence[Target]) -> "pd.DataFrame":
-    """A row a clip: video, track, start_s, end_s, each target and its spread, and how far to trust them.
-
-    The spread is the standard deviation over the models: it does not rank errors. `out_of_range` is empty where no
-    clip can be judged. `attention_-1` is the weight given to the clip before, `attention_+0` to the clip itself.
-    """
-    import pandas as pd
-
-    clips = person.clips
-    columns: dict[str, Any] = {
-        "video": np.full(len(clips), video, object),
-        "track": np.full(len(clips), person.track, np.int64),
-        "start_s": person.start_s.round(TIME_DIGITS),
-        "end_s": person.end_s.round(TIME_DIGITS),
-    }
-    for number, target in enumerate(targets):
-        columns[target.name] = _digits(clips.mean[:, number])
-        columns[f"{target.name}_std"] = _digits(clips.std[:, number])
-    columns["coverage"] = _digits(clips.coverage)
-    # Unknown where there is no score, or where the models were never told what the training features are like.
-    columns["out_of_range"] = pd.array(clips.out_of_range, "boolean").copy()
-    columns["out_of_range"][~clips.judged] = pd.NA
-    columns["distance"] = _digits(clips.distance)
-    columns["reason"] = np.array([ScoreReason(reason).sentence for reason in clips.reason.tolist()], object)
-    half = clips.attention.shape[1] // 2
-    for offset in range(-half, half + 1) if half else ():
-        columns[f"attention_{offset:+d}"] = _digits(clips.attention[:, half + offset])
-    return pd.DataFrame(columns)
 
 
 def score_table(events: "Iterable[PredictEvent]", passed_on: "Callable[[PredictEvent], None] | None") -> "ScoreTable":
@@ -88,46 +55,8 @@ def score_table(events: "Iterable[PredictEvent]", passed_on: "Callable[[PredictE
     return table
 
 
-def video_rows(prediction: VideoPrediction) -> "pd.DataFrame":
-    """A row a person: the same columns over the whole video, with shares where clips have flags.
-
-    A target is the mean of its clips' scores, its spread the mean of theirs; `clips` counts all, `scored` those with
-    a score.
-    """
-    import pandas as pd
-
-    rows = []
-    for person in prediction.persons:
-        clips, said = person.clips, ~np.isnan(person.clips.mean).any(1)
-        mean, std = person.video_score()
-        row: dict[str, Any] = {"video": prediction.video, "track": person.track, "start_s": 0.0}
-        row["end_s"] = round(prediction.duration_s, TIME_DIGITS)
-        for number, target in enumerate(prediction.targets):
-            row[target.name] = round(float(mean[number]), SCORE_DIGITS)
-            row[f"{target.name}_std"] = round(float(std[number]), SCORE_DIGITS)
-        row["coverage"] = round(float(clips.coverage.mean()), SCORE_DIGITS) if len(clips) else 0.0
-        judged = clips.judged
-        row["out_of_range"] = round(float(clips.out_of_range[judged].mean()), SCORE_DIGITS) if judged.any() else np.nan
-        row |= {"clips": len(clips), "scored": int(said.sum()), "reason": _why_silent(person)}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _why_silent(person: PersonPrediction) -> str:
-    """Why a whole video has no score; empty where it has one."""
-    if len(person.clips) == 0:
-        return "no frames"
-    if not np.isnan(person.clips.mean).all():
-        return ""
-    return ScoreReason(int(np.bincount(person.clips.reason).argmax())).sentence
-
-
-def _digits(values: Any) -> Any:
-    return values.astype(np.float64).round(SCORE_DIGITS)
-
-
 class Tables(Output):
-    """predictions.csv, predictions.parquet, video.csv and failures.csv.
+    """predictions.csv, predictions.parquet, video.csv and failures.csv, and beside each .csv a .json on its columns.
 
     The CSV files grow row by row: at their own place where there is no older one, else as predictions.partial.csv and
     so on, until `close` puts them there. The Parquet file, no file before its end is written, appears at `close`.
@@ -137,6 +66,7 @@ class Tables(Output):
         super().__init__(folder, options, plan)
         self._older = (folder / "predictions.csv").exists()
         self._rows = 0
+        self._columns: dict[str, list[object]] = {}  # of the tables that have some, by name
         self._spoilt: DiskError | None = None  # the first thing that could not be written
         self._clips = self._growing("predictions.csv")
         self._videos = self._growing("video.csv")
@@ -149,12 +79,16 @@ class Tables(Output):
         rows = clip_rows(scored.video, scored.block, self.plan.targets)
         self._append(self._clips, to_cells(rows).to_csv(index=False, header=self._rows == 0, lineterminator="\n"))
         self._rows += len(rows)
+        self._columns["predictions"] = list(rows)
         self._add_parquet(rows)
 
     def add_video(self, prediction: VideoPrediction) -> None:
         """Append a video's own scores."""
-        rows = to_cells(video_rows(prediction))
-        self._append(self._videos, rows.to_csv(index=False, header=self._videos.size == 0, lineterminator="\n"))
+        rows = video_rows(prediction)
+        self._columns["video"] = list(rows)
+        self._append(
+            self._videos, to_cells(rows).to_csv(index=False, header=self._videos.size == 0, lineterminator="\n")
+        )
 
     def add_failure(self, failed: VideoFailed) -> None:
         """Append a video that could not be done, or an output of it, and why."""
@@ -162,6 +96,7 @@ class Tables(Output):
         writer = csv.writer(text, lineterminator="\n")
         if self._failures is None:
             self._failures = self._growing("failures.csv")
+            self._columns["failures"] = ["video", "reason"]
             writer.writerow(["video", "reason"])
         writer.writerow([cell(failed.video), cell(" ".join(failed.reason.split()))])
         self._append(self._failures, text.getvalue())
@@ -201,6 +136,10 @@ class Tables(Output):
                 (self.folder / name).unlink(missing_ok=True)
         if self._parquet_file is not None:
             self._parquet_file.place()
+        for name, columns in self._columns.items():
+            self.write(f"{name}.json", dictionary(columns, self.plan.targets))
+        if self._failures is None:
+            (self.folder / "failures.json").unlink(missing_ok=True)
 
     def _growing(self, name: str) -> NewFile:
         path = self.folder / name

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ...cache.csv_cells import to_cells
+from ...cache.dictionary import dictionary
 from ...cache.files import PARTIAL, check_within, make_folder, sweep
 from ...cache.fold_record import FoldRecord
 from ...cache.metrics import Metrics
-from ...cache.records import Json
+from ...cache.records import Json, Target
 from ...configs.load import config_from_dict, config_to_dict, read_tree, without_gone
 from ...configs.schema import Config, Method
 from ...configs.trust import received
@@ -23,6 +24,8 @@ from ...errors import AffectError, ConfigError, RunError, first_line, named, sho
 from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
+    import pandas as pd
+
     from ...stages.temporal.ensemble import Ensemble
     from .model_file import ModelCard
 
@@ -118,6 +121,11 @@ class RunFolder:
     def write(self, name: str, data: str | bytes) -> None:
         """Write a file under the run's folder, whole. Errors: DiskError."""
         write_whole(self.path / name, data, self.path)
+
+    def write_table(self, name: str, table: "pd.DataFrame", targets: Sequence[Target] = ()) -> None:
+        """Write NAME.csv under the run's folder, and beside it what its columns mean."""
+        self.write(f"{name}.csv", to_cells(table).to_csv(index=False, lineterminator="\n"))
+        self.write(f"{name}.json", dictionary(table.columns, targets))
 
     def write_json(self, name: str, values: Mapping[str, Json]) -> None:
         """Write `values` under the run's folder, whole; NaN and infinity become null."""
@@ -235,10 +243,10 @@ def write_failures(folder: RunFolder, rows: Sequence[tuple[str, str, str]]) -> N
     import pandas as pd
 
     if not rows:
-        (folder.path / "failures.csv").unlink(missing_ok=True)
+        for name in ("failures.csv", "failures.json"):
+            (folder.path / name).unlink(missing_ok=True)
         return
-    table = to_cells(pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
-    folder.write("failures.csv", table.to_csv(index=False, lineterminator="\n"))
+    folder.write_table("failures", pd.DataFrame(rows, columns=["fold", "subjects", "reason"]))
 
 
 @dataclass(frozen=True, slots=True)

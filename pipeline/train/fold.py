@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ...cache.csv_cells import to_cells
 from ...cache.files import make_folder, write_whole
 from ...cache.fold_record import BY_CENTRE
 from ...cache.manifest import check_targets_vary
@@ -249,7 +248,8 @@ def _write_results(
         method: score_clips([model], data.clips, sides["test"], size, method=method) for method in parts
     }
     table = _held_out_table(task, data, sides, scores)
-    task.write("predictions.csv", to_cells(table).to_csv(index=False, lineterminator="\n"))
+    name = f"folds/{task.fold.name}/predictions"
+    RunFolder(task.run).write_table(name, table, data.manifest.targets)
     sha256 = write_model(task.folder / "model.safetensors", model, card, task.run)
     record = {
         "model_sha256": sha256,

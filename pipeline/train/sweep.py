@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...cache.csv_cells import to_cells
+from ...cache.dictionary import described
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError
@@ -207,8 +208,8 @@ def _write_tables(summary: SweepSummary) -> None:
     chosen_words = {"run": chosen.name, "settings": list(chosen.words)} if chosen else None
     write_json(
         summary.folder / "sweep.json",
-        {"warnings": warnings, "chosen_by": "mean CCC of the inner validation clips", "chosen": chosen_words,
-         "settings": rows},
+        {"columns": described(rows[0]), "warnings": warnings, "chosen_by": "mean CCC of the inner validation clips",
+         "chosen": chosen_words, "settings": rows},
     )  # fmt: skip
 
 

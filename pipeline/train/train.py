@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from torch import distributed
 
-from ...cache.csv_cells import to_cells
 from ...cache.fold_record import FoldRecord
 from ...cache.manifest import check_targets_vary
 from ...cache.metrics import Metrics
@@ -23,6 +22,7 @@ from ...errors import AffectError
 from ...stages.features.recipe import settings_of
 from ...stages.temporal.ranks import all_came, rank, ranks, world
 from ...stages.temporal.splits import Fold, make_folds
+from ...stages.views.card import TrainedOn, model_card
 from ...stages.views.offer import centring_offer
 from ...stages.views.shown import Shown, Text
 from ...stages.views.text_table import metrics_table
@@ -30,6 +30,7 @@ from ...stages.views.verdict import verdict
 from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
+from ..info.info import version
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, run_all
 from .fold import FoldTask, run_fold, spec_of
@@ -173,6 +174,12 @@ def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(warning for fold in folds for warning in fold.warnings), *data.all_warnings]))
 
 
+def _trained_on(data: TrainingSet) -> TrainedOn:
+    clips, seconds = data.clips, float((data.clips.end_s - data.clips.start_s).sum())
+    people, videos, spans = (len(np.unique(of)) for of in (data.people, clips.video, clips.span))
+    return TrainedOn(people, videos, spans, len(clips), seconds)
+
+
 def _write_results(
     folder: RunFolder, config: Config, data: TrainingSet, folds: Sequence[Fold], outcomes: Sequence[FoldOutcome]
 ) -> tuple[Metrics | None, Sequence[FoldRecord]]:
@@ -183,8 +190,7 @@ def _write_results(
     failed = [item for item in outcomes if item.reason]
     write_failures(folder, [(item.name, " ".join(item.test_subjects), item.reason) for item in failed])
     if data.skipped:
-        table = pd.DataFrame(data.skipped, columns=["where", "video", "reason"])
-        folder.write("skipped.csv", to_cells(table).to_csv(index=False, lineterminator="\n"))
+        folder.write_table("skipped", pd.DataFrame(data.skipped, columns=["where", "video", "reason"]))
     names = folder.finished_folds()
     if not names:
         return None, ()
@@ -192,7 +198,7 @@ def _write_results(
     folder.write("log.jsonl", b"".join(read_regular(log) for log in logs if log.exists()))
     tables = [folder.own(folder.folds / name / "predictions.csv") for name in names]
     levels = levels_of(read_fold_tables(tables, data.manifest.target_names))
-    folder.write("predictions.csv", to_cells(predictions_table(levels)).to_csv(index=False, lineterminator="\n"))
+    folder.write_table("predictions", predictions_table(levels), data.manifest.targets)
     records = {name: folder.fold(name) for name in names}
     metrics = measure(
         levels,
@@ -204,6 +210,7 @@ def _write_results(
         failed={item.name: item.reason for item in failed},
     )
     folder.write_json("metrics.json", metrics.to_json())
+    folder.write("README.md", model_card(metrics, _trained_on(data), data.recipe, version("affect")))
     return metrics, tuple(records.values())
 
 

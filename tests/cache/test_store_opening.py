@@ -155,4 +155,4 @@ def test_ids_are_safe_and_distinct() -> None:
         assert not any(part.endswith((".zarr", ".h5", ".journal")) for part in name.split("/"))
         assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/%~")
     assert entry_id("session 1/P07.mp4") == "session%201/P07.mp4"
-    assert entry_id("../x.mp4") == "%2E./x.mp4"
+    assert entry_id("../x.mp4") == "%2E%2E/x.mp4"

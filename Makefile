@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check stress gpu bench format clean
+.PHONY: install demo test test-lowest check stress gpu bench format clean
 
 install: $(VENV)/installed
 
@@ -24,6 +24,18 @@ demo: $(BIN)/affect
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The oldest versions that pyproject.toml allows, really installed, in an environment of their own.
+LOWEST := .venv-lowest
+LOWEST_TESTS := tests/configs tests/stages/temporal tests/stages/features/video tests/cache/test_store_conformance.py \
+	tests/cache/test_tables.py tests/pipeline/train/test_train.py tests/pipeline/predict tests/pipeline/test_passed_on.py
+
+test-lowest:
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -e .
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python pytest pytest-timeout boto3 'moto[server,s3]' torchmetrics
+	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
 
 check: install
 	$(BIN)/ruff check .

@@ -28,9 +28,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store, a run trained on it, and its scores of two videos, one of them missing."""
     folder = tmp_path_factory.mktemp("passed on")
     data = GeneratedData(subjects=6, video_frames=(96, 96), noise=0.3)
-    generated_features(folder / "store", folder / data)
+    generated_features(folder / "store", folder / "labels.csv", data)
     config = load_config(None, TINY)
-    summary_of(train(str(folder / "store"), folder / folder / "run", config), TrainingSummary)
+    summary_of(train(str(folder / "store"), folder / "labels.csv", folder / "run", config), TrainingSummary)
     with Outputs(folder / "out", PredictOptions()) as outputs:
         for event in predict(["s0000/v000", "no.mp4"], folder / "run", folder / "out", str(folder / "store")):
             outputs.add(event)
@@ -87,7 +87,7 @@ def test_failures_that_are_gone_take_their_dictionary_along(made: Path, tmp_path
 
 def test_a_sweep_explains_its_columns_too(made: Path, tmp_path: Path) -> None:
     config = ("training.epochs=1,2", *(word for word in TINY if "epochs" not in word))
-    summary_of(sweep(str(made / "store"), made / tmp_path / "grid", None, config), SweepSummary)
+    summary_of(sweep(str(made / "store"), made / "labels.csv", tmp_path / "grid", None, config), SweepSummary)
     said = json.loads((tmp_path / "grid" / "sweep.json").read_text("utf-8"))["columns"]
     header = (tmp_path / "grid" / "sweep.csv").read_text("utf-8").split("\n")[0].split(",")
     assert list(said) == header
@@ -102,7 +102,6 @@ def test_each_run_has_a_model_card(made: Path) -> None:
         "What it scores",
         "What it was made of",
         "6 people",
-        "labels.csv",
         "What it is not for",
         "No diagnosis",
     ):

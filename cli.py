@@ -514,7 +514,13 @@ def train_temporal(
 @click.option("--subject", metavar="WHO", help="main, largest, track:N or all; by default as trained.")
 @click.option("--method", type=click.Choice(["blend", "model", "ridge"]), help="Whose scores; by default as trained.")
 @click.option("--overlay", type=click.Path(path_type=Path), metavar="FILE|DIR", help="A copy with boxes and curves.")
-@click.option("--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt"]), help="For ELAN; as captions.")
+@click.option(
+    "--export",
+    "exports",
+    multiple=True,
+    type=click.Choice(["eaf", "vtt", "bids"]),
+    help="For ELAN; as captions; as tables of events with names of BIDS.",
+)
 @click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
 @click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")

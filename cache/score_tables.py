@@ -69,6 +69,31 @@ def video_rows(prediction: VideoPrediction) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
+def event_rows(prediction: VideoPrediction) -> "pd.DataFrame":
+    """A row a clip of all people, as BIDS has its tables of events: onset and duration first, `n/a` for what is not."""
+    import pandas as pd
+
+    people = [clip_rows(prediction.video, person, prediction.targets) for person in prediction.persons]
+    rows = pd.concat(people, ignore_index=True).drop(columns="video")
+    rows.insert(0, "onset", rows.pop("start_s"))
+    rows.insert(1, "duration", (rows.pop("end_s") - rows["onset"]).round(TIME_DIGITS))
+    rows["out_of_range"] = rows["out_of_range"].map({True: "true", False: "false"})
+    rows["reason"] = rows["reason"].where(rows["reason"].ne(""))
+    return rows
+
+
+def event_name(video: str) -> str:
+    """`sub-01/sub-01_task-talk_video.mp4` as `sub-01/sub-01_task-talk_desc-affect_events`: a derivative's name in BIDS.
+
+    The kind behind the last `_` goes where the name is one of BIDS; of other names the whole is kept.
+    """
+    folder, _, name = video.rpartition("/")
+    stem = name.rpartition(".")[0] or name
+    if stem.startswith("sub-") and "-" not in stem.rpartition("_")[2]:
+        stem = stem.rpartition("_")[0]
+    return f"{folder}/{stem}_desc-affect_events".lstrip("/")
+
+
 def _why_silent(person: PersonPrediction) -> str:
     """Why a whole video has no score; empty where it has one."""
     if len(person.clips) == 0:

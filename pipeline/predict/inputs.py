@@ -33,7 +33,7 @@ class PredictOptions:
     store_format: str | None = None  # of a store that is made; None: zarr
     overwrite: bool = False  # extract again what is stored
     overlay: Path | None = None  # a video file; with several videos a folder for them
-    exports: tuple[str, ...] = ()  # names of further outputs: eaf, vtt
+    exports: tuple[str, ...] = ()  # names of further outputs: eaf, vtt, bids
     with_video: bool = True  # in the viewer; without, neither the recording nor face boxes
     key_file: Path | None = None  # names become hashes under this key
     backbone: str | None = None  # the run's own, said again where that names code or a graph, which a run alone may not

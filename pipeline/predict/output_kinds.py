@@ -5,9 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
+from ...cache.csv_cells import to_cells
+from ...cache.dictionary import dictionary
 from ...cache.files import NewFile, write_whole
 from ...cache.pictures import are_pictures
 from ...cache.predictions import VideoPrediction
+from ...cache.score_tables import event_name, event_rows
 from ...errors import AffectError
 from ...stages.views.annotations import elan, webvtt
 from ...stages.views.plot import plot_person
@@ -97,6 +100,17 @@ class Captions(Output):
 
     def add_video(self, prediction: VideoPrediction) -> None:
         self.write(f"annotations/{prediction.video}.vtt", webvtt(prediction))
+
+
+class Events(Output):
+    """bids/VIDEO_desc-affect_events.tsv, as the Brain Imaging Data Structure names and fills it, and its .json."""
+
+    def add_video(self, prediction: VideoPrediction) -> None:
+        if prediction.persons:
+            rows, name = event_rows(prediction), f"bids/{event_name(prediction.video)}"
+            table = to_cells(rows).to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+            self.write(f"{name}.tsv", table)
+            self.write(f"{name}.json", dictionary(rows.columns, prediction.targets))
 
 
 class Overlay(Output):

@@ -23,7 +23,7 @@ from ...errors import UNNAMED, AffectError, InputError, first_line, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
 from ..runs.files import write_json
 from .inputs import LOCK, PredictOptions, check_output, older_summary
-from .output_kinds import Captions, Elan, Output, Overlay, Plots, Viewer
+from .output_kinds import Captions, Elan, Events, Output, Overlay, Plots, Viewer
 from .predict import PredictEvent
 from .pseudonyms import Pseudonyms
 from .tables import Tables
@@ -34,6 +34,7 @@ OUTPUTS: dict[str, type[Output]] = {
     "plots": Plots,
     "eaf": Elan,
     "vtt": Captions,
+    "bids": Events,
     "overlay": Overlay,
 }
 ALWAYS = ("tables", "viewer", "plots")
@@ -227,6 +228,7 @@ class Outputs:
                 (self._folder, False),
                 (self._folder / "plots", True),
                 (self._folder / "annotations", True),
+                (self._folder / "bids", True),
             ):
                 sweep(place, below=below)
             begun = older_summary(self._folder) or self._summary_json(self._plan)

@@ -8,6 +8,7 @@ import pytest
 
 from affect.cache.dictionary import COLUMNS, described
 from affect.cache.records import Target
+from affect.cache.score_tables import event_name
 from affect.configs.load import load_config
 from affect.pipeline.events import summary_of
 from affect.pipeline.predict.outputs import Outputs
@@ -52,6 +53,23 @@ def test_each_table_has_its_columns_explained_beside_it(made: Path) -> None:
         assert list(said) == columns, path
         assert all(column["Description"] for column in said.values())
         assert not [name for name in columns if said[name]["Description"].startswith("setting ")], "each one is known"
+
+
+def test_tables_of_events_are_as_bids_has_them(made: Path, tmp_path: Path) -> None:
+    with Outputs(tmp_path, PredictOptions(exports=("bids",))) as outputs:
+        for event in predict(["s0000/v000"], made / "run", tmp_path, str(made / "store")):
+            outputs.add(event)
+    (table,) = (tmp_path / "bids").rglob("*.tsv")
+    assert table.relative_to(tmp_path / "bids").as_posix() == "s0000/v000_desc-affect_events.tsv"
+    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()]
+    assert rows[0][:3] == ["onset", "duration", "track"] and len({len(row) for row in rows}) == 1
+    assert all(value for row in rows for value in row), "no cell is empty"
+    assert len(rows) > 3 and float(rows[2][0]) > float(rows[1][0]) >= 0 and float(rows[1][1]) > 0
+    said = json.loads(table.with_suffix(".json").read_text("utf-8"))
+    assert list(said) == rows[0] and said["onset"]["Units"] == "s"
+    assert event_name("sub-01/sub-01_task-talk_video.mp4") == "sub-01/sub-01_task-talk_desc-affect_events"
+    assert event_name("sub-01_task-talk.mp4") == "sub-01_task-talk_desc-affect_events"
+    assert event_name("anna.v2.mp4") == "anna.v2_desc-affect_events"
 
 
 def test_a_targets_columns_have_its_range_and_unit() -> None:

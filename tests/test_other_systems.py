@@ -378,3 +378,35 @@ def test_one_file_asks_for_what_not_every_system_has() -> None:
 
     assert asks(SYSTEM) >= {"fcntl", "dir_fd=", "os.O_NOFOLLOW", "/proc", "os.name"}
     assert {path.relative_to(ROOT).as_posix(): asks(path) for path in PACKAGE if path != SYSTEM and asks(path)} == {}
+
+
+def text_without_encoding(source: Path) -> list[int]:
+    """Lines that open a file as text in whatever encoding the system has."""
+    lines = []
+    for call in (node for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        words = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+        said = any(keyword.arg == "encoding" for keyword in call.keywords)
+        own = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in (
+            "os",
+            "av",
+            "tarfile",
+            "Image",
+            "here",
+        )
+        if name == "read_text":
+            said = said or bool(words)
+        elif name == "write_text":
+            said = said or len(call.args) > 1
+        elif name in ("open", "fdopen") and not own and (words or not call.args):
+            said = said or any("b" in str(word) for word in words)
+        else:
+            continue
+        if not said:
+            lines.append(call.lineno)
+    return lines
+
+
+def test_every_text_file_is_opened_in_an_encoding_that_is_said() -> None:
+    found = {path.relative_to(ROOT).as_posix(): text_without_encoding(path) for path in [*PACKAGE, ROOT / "cli.py"]}
+    assert {path: lines for path, lines in found.items() if lines} == {}

@@ -295,4 +295,4 @@ def _parallel(model: TemporalModel) -> nn.Module:
 
 def _mixed(*numbers: int) -> int:
     """One seed from several, without small ones falling together."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1

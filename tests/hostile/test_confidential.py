@@ -85,7 +85,7 @@ def test_no_byte_of_an_output_holds_a_name_a_folder_or_a_path(tmp_path: Path) ->
     folder = tmp_path / "annastudy" / "ward-seven"
     folder.mkdir(parents=True)
     source = folder / "annabelle Muster.mp4"
-    options = PredictOptions(key_file=key_file(tmp_path), exports=("eaf", "vtt"))
+    options = PredictOptions(key_file=key_file(tmp_path), exports=("eaf", "vtt", "bids"))
     out = tmp_path / "out"
     warning = f"{source}: the sound of 'annabelle Muster' is at {source.as_uri()}, see ward-seven/{source.name}.zarr"
     made = made_prediction(made_person(1), source=source)

@@ -82,7 +82,8 @@ PLANTED = [
     "summary.json.partial", ".viewer.html.partial", ".predictions.parquet.partial", "predictions.csv", "video.csv",
     "predictions.partial.csv", "video.partial.csv", "failures.csv", "failures.partial.csv", "viewer.html",
     "predictions.parquet", ".predict.lock", "plots/one.mp4.png", "annotations/one.mp4.eaf", "plots/one.mp4.png.partial",
-    "annotations/one.mp4.eaf.partial", "annotations/one.mp4.vtt.partial",
+    "annotations/one.mp4.eaf.partial", "annotations/one.mp4.vtt.partial", "predictions.json", "video.json",
+    "failures.json", "bids/one_desc-affect_events.tsv", "bids/one_desc-affect_events.json",
 ]  # fmt: skip
 
 
@@ -91,11 +92,11 @@ def test_no_link_in_an_output_leads_a_write_elsewhere(output: Path, run: Path, s
         victim = tmp_path / "victims" / str(number)
         victim.parent.mkdir(exist_ok=True)
         victim.write_text("keep")
+        (output / name).parent.mkdir(exist_ok=True)
         (output / name).unlink(missing_ok=True)
         (output / name).symlink_to(victim)
-    affect(
-        "predict", "one.mp4", "--run", run, "--store", store, "--output", output, "--export", "eaf", "--export", "vtt"
-    )
+    exports = [word for kind in ("eaf", "vtt", "bids") for word in ("--export", kind)]
+    affect("predict", "one.mp4", "--run", run, "--store", store, "--output", output, *exports)
     (output / ".predict.lock").unlink()
     said = affect("predict", "one.mp4", "--run", run, "--store", store, "--output", output, "--export", "eaf")
     assert said.exit_code == 0, said.output

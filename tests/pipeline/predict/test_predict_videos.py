@@ -46,8 +46,8 @@ def test_everything_a_reader_may_want_is_there(output: Path) -> None:
     names = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     names = {name for name in names if not name.startswith("features/")}
     assert names == {
-        "predictions.csv", "predictions.parquet", "video.csv", "summary.json", "viewer.html",
-        "plots/interview%207.mp4.png",
+        "predictions.csv", "predictions.json", "predictions.parquet", "video.csv", "video.json", "summary.json",
+        "viewer.html", "plots/interview%207.mp4.png",
     }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Tables on their way into a CSV file that somebody opens in a spreadsheet, and back."""
 
-from collections.abc import Callable
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..configs.plain_text import cell, from_cell
@@ -12,6 +14,13 @@ if TYPE_CHECKING:
 def to_cells(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table as it is written to a CSV: every name and every cell of text through `cell`; numbers as they are."""
     return _each_text(table, cell)
+
+
+def rows_text(rows: Iterable[Sequence[str]]) -> str:
+    """Rows of text alone as a CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerows(map(cell, row) for row in rows)
+    return text.getvalue()
 
 
 def from_cells(table: "pd.DataFrame") -> "pd.DataFrame":

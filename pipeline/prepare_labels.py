@@ -1,7 +1,5 @@
 """`affect prepare-labels`: a data set's own annotation files to manifests, and a list of what is missing on disk."""
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..configs.plain_text import cell
 from ..errors import InputError, VideoError
 from ..stages.labels.registry import READERS, REDUCTIONS, SPAN_S, TIME_UNITS, ReaderInput, Reading, reader_of
 
@@ -164,9 +161,9 @@ def _write_problems(output: Path, problems: "Sequence[Problem]") -> Path | None:
     if not problems:
         path.unlink(missing_ok=True)
         return None
+    from ..cache.csv_cells import rows_text
     from ..cache.files import write_whole
 
-    text = io.StringIO()
-    csv.writer(text).writerows(map(cell, (problem.kind, problem.name, problem.detail)) for problem in problems)
-    write_whole(path, f"{PROBLEMS}\r\n{text.getvalue()}")
+    rows = rows_text((problem.kind, problem.name, problem.detail) for problem in problems)
+    write_whole(path, f"{PROBLEMS}\r\n{rows}")
     return path

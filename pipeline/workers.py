@@ -1,7 +1,6 @@
 """Where work runs: in threads, in processes of this machine, or on a cluster, and what becomes of one that dies."""
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence

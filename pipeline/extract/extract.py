@@ -1,8 +1,6 @@
 """`affect extract-features`: the features of every video in a store, each made once."""
 
 import contextlib
-import csv
-import io
 import os
 import time
 from collections.abc import Generator, Sequence
@@ -11,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ...cache.csv_cells import rows_text
 from ...cache.dictionary import dictionary
 from ...cache.files import write_whole
 from ...cache.opening import create_store, open_store, store_exists
 from ...cache.records import FrameStatus, Recipe
 from ...cache.store import Store
-from ...configs.plain_text import cell, sentence
+from ...configs.plain_text import sentence
 from ...configs.schema import OPENVINO, TORCH, FeaturesConfig
 from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
@@ -161,10 +160,9 @@ def _write_failures(summary: ExtractionSummary) -> None:
             path.unlink()
             path.with_suffix(".json").unlink(missing_ok=True)
             return
-        text = io.StringIO()
-        csv.writer(text).writerows([("id", "path", "reason"), *(map(cell, row) for row in rows)])
-        write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"))
-        write_whole(path.with_suffix(".json"), dictionary(["id", "path", "reason"]))
+        columns = ("id", "path", "reason")
+        write_whole(path, rows_text([columns, *rows]).encode("utf-8", "backslashreplace"))
+        write_whole(path.with_suffix(".json"), dictionary(columns))
     except (OSError, DiskError) as error:
         summary.warnings.append(named(error, path).message)
 

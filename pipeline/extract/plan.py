@@ -47,10 +47,8 @@ def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> l
 def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bool) -> Iterator[Todo | VideoOutcome]:
     """For each video either what is to be done, or its outcome where nothing is."""
     if store.folds_case and (twins := differ_in_case([source.id for source in sources], store.ids())):
-        reason = "{} and {} differ in case alone, and are one name on this disk\nHint: name one of them otherwise"
-        yield from (
-            _failed(source, reason.format(source.id, twins[source.id])) for source in sources if source.id in twins
-        )
+        why = "{} and {} differ in case alone, and are one name on this disk\nHint: name one of them otherwise"
+        yield from (_failed(one, why.format(one.id, twins[one.id])) for one in sources if one.id in twins)
         sources = [source for source in sources if source.id not in twins]
     if overwrite:
         yield from (Todo(source, replaces=True) for source in sources)

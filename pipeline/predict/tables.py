@@ -55,6 +55,9 @@ def score_table(events: "Iterable[PredictEvent]", passed_on: "Callable[[PredictE
     return table
 
 
+PARQUET = "predictions.parquet"
+
+
 class Tables(Output):
     """predictions.csv, predictions.parquet, video.csv and failures.csv, and beside each .csv a .json on its columns.
 
@@ -131,15 +134,14 @@ class Tables(Output):
     def _place(self, files: Sequence[NewFile]) -> None:
         for file in files:
             file.place()
-        for made, name in ((self._failures, "failures.csv"), (self._parquet_file, "predictions.parquet")):
+        failed = self._failures
+        for made, name in ((failed, "failures.csv"), (failed, "failures.json"), (self._parquet_file, PARQUET)):
             if made is None:  # what lies there is of an earlier call
                 (self.folder / name).unlink(missing_ok=True)
         if self._parquet_file is not None:
             self._parquet_file.place()
         for name, columns in self._columns.items():
             self.write(f"{name}.json", dictionary(columns, self.plan.targets))
-        if self._failures is None:
-            (self.folder / "failures.json").unlink(missing_ok=True)
 
     def _growing(self, name: str) -> NewFile:
         path = self.folder / name

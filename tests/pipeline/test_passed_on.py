@@ -14,7 +14,7 @@ from affect.pipeline.events import summary_of
 from affect.pipeline.predict.outputs import Outputs
 from affect.pipeline.predict.predict import PredictOptions, predict
 from affect.pipeline.runs.folder import RunFolder
-from affect.pipeline.sweep import SweepSummary, sweep
+from affect.pipeline.train.sweep import SweepSummary, sweep
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.tests.generated import GeneratedData, generated_features
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
-from ...cache.score_tables import clip_rows
 from ...cache.store import Store
 from ...errors import UNNAMED, AffectError, named
 from ..devices import passed_over, resolve_device

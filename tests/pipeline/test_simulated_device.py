@@ -128,7 +128,8 @@ def test_auto_extracts_trains_and_scores_on_the_gpu_of_a_mac(
         assert [outcome.reason for outcome in done.outcomes] == [""]
         assert machine.computed > 100
         machine.computed = 0
-        assert len(predict_frame("s0000/v000", tmp_path / "run", store=generated[0], device="auto")) > 3
+        scored = affect.predict("s0000/v000", run=tmp_path / "run", store=generated[0], device="auto")
+        assert len(scored) > 3
         assert machine.computed > 10
 
 

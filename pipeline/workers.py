@@ -1,14 +1,17 @@
 """Where work runs: in threads, in processes of this machine, or on a cluster, and what becomes of one that dies."""
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
+
+import psutil
 
 from ..errors import ConfigError
 from ..stages.features.heap import share_one_heap
@@ -189,9 +192,12 @@ def _run_together(
 
     arrived: SimpleQueue[tuple[int, Any, bool] | BaseException | None] = SimpleQueue()
     with multiprocessing.Manager() as manager:
-        channel, homes = manager.Queue(), manager.Queue()
-        for task in [*tasks.values()][: workers.pool(len(tasks))]:
-            homes.put(getattr(task, "device", None))
+        channel = manager.Queue()
+        homes = (
+            manager.Lock(),
+            manager.dict(),
+            list(dict.fromkeys(getattr(task, "device", "") for task in tasks.values())),
+        )
 
         def pass_on_events() -> None:
             for number, event in iter(channel.get, None):
@@ -269,15 +275,18 @@ def _run_one(
     raise AssertionError(f"{function} ended without its {answer.__name__}")
 
 
-def _settled(task: Any, homes: Any) -> Any:
-    """The task on the device that this process took with its first one: its networks are loaded once, not on each."""
+def _settled(task: Any, homes: tuple[Any, Any, list[str]]) -> Any:
+    """The task on the device that this process took with its first one: its networks are loaded once, not on each.
+
+    homes: a lock, the device of each process by its number, and all devices; the one with the fewest is taken.
+    """
     if not hasattr(task, "device"):
         return task
     if not hasattr(_of_this_thread, "home"):
-        try:
-            _of_this_thread.home = homes.get_nowait()
-        except Empty:  # it stands in for one that died
-            _of_this_thread.home = task.device
+        lock, taken, devices = homes
+        with lock:
+            living = [device for process, device in taken.items() if psutil.pid_exists(process)]
+            taken[os.getpid()] = _of_this_thread.home = min(devices, key=living.count)
     return replace(task, device=_of_this_thread.home)
 
 

@@ -107,10 +107,8 @@ def test_a_process_here_stays_on_the_device_it_began_with(work: Callable[[Task],
     tasks = [Task(f"cuda:{number % 3}", number) for number in range(5)]  # whose turns would take each to several
     told = list(run_all(Workers(2), work, tasks, tuple))
     homes = {(pid, device) for device, _, pid in told}
-    assert len(told) == 5 and len(homes) == len({pid for pid, _ in homes}) <= 2, told
-    assert {device for _, device in homes} <= {"cuda:0", "cuda:1"} and len({device for _, device in homes}) == len(
-        homes
-    )
+    assert len(told) == 5 and len(homes) == len({pid for pid, _ in homes}), told
+    assert {device for _, device in homes} <= {"cuda:0", "cuda:1"}, "and one that stands in for another takes its place"
 
 
 CLUSTER = """

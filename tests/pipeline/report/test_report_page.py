@@ -86,7 +86,7 @@ def test_what_made_the_features_and_the_settings_are_on_the_page(page: str, trai
     for name in ("recipe_digest", "store_digest", "labels_sha256"):
         assert environment[name] in shown
     assert environment["versions"]["torch"] in shown
-    assert "relational_weight: 1.0" in shown
+    assert "relational_weight: 0.1" in shown
 
 
 def test_shared_subjects_are_said_before_any_number(tmp_path: Path) -> None:

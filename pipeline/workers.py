@@ -11,8 +11,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
-import psutil
-
+from ..cache.system import started
 from ..errors import ConfigError
 from ..stages.features.heap import share_one_heap
 from .clusters import joined, ray_share
@@ -285,7 +284,7 @@ def _settled(task: Any, homes: tuple[Any, Any, list[str]]) -> Any:
     if not hasattr(_of_this_thread, "home"):
         lock, taken, devices = homes
         with lock:
-            living = [device for process, device in taken.items() if psutil.pid_exists(process)]
+            living = [device for process, device in taken.items() if started(process) is not None]
             taken[os.getpid()] = _of_this_thread.home = min(devices, key=living.count)
     return replace(task, device=_of_this_thread.home)
 

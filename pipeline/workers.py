@@ -11,7 +11,6 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from ..cache.system import started
 from ..errors import ConfigError
 from ..stages.features.heap import share_one_heap
 from .clusters import joined, ray_share
@@ -282,6 +281,8 @@ def _settled(task: Any, homes: tuple[Any, Any, list[str]]) -> Any:
     if not hasattr(task, "device"):
         return task
     if not hasattr(_of_this_thread, "home"):
+        from ..cache.system import started
+
         lock, taken, devices = homes
         with lock:
             living = [device for process, device in taken.items() if started(process) is not None]

@@ -18,7 +18,7 @@ from .csv_cells import to_cells
 from .feature_columns import described
 from .feature_frame import STATUS, feature_frame, feature_names, persons_of, pieces
 from .files import NewFile, check_within, make_folder, sweep, write_whole
-from .ids import check_id, is_id
+from .ids import check_id, differ_in_case, is_id
 from .locks import held
 from .records import ALL_DTYPES, Array, FrameFeatures, Json, VideoInfo
 from .regular import read_regular
@@ -55,6 +55,7 @@ class Export:
             raise InputError(f"{store.location} holds no entry {shown(missing[0])}", hint="affect inspect-cache STORE")
         self.ids = list(dict.fromkeys(ids)) or known
         self._store, self._folder, self._kind, self._overwrite = store, folder, kind, overwrite
+        self._twins = differ_in_case(self.ids)
         self._stack = ExitStack()
         self._check()
 
@@ -86,6 +87,10 @@ class Export:
         name = self._file(entry_id)
         try:
             check_id(entry_id)
+            if (twin := self._twins.get(entry_id)) and _is_one_file(
+                self._folder / name, self._folder / self._file(twin)
+            ):
+                raise InputError(f"{entry_id} and {twin} are one file here, where upper and lower case are the same")
             if self._stands(name) and name not in self._said["recordings"]:
                 raise InputError(f"{self._folder / name} is there and is of no export; it is kept")
             if self._stands(name) and not self._overwrite:
@@ -158,6 +163,10 @@ class Export:
             new.discard()
             raise
         self._said["columns"] |= described(columns)
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _is_ours(name: str, entry_id: Json) -> bool:

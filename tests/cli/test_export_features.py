@@ -188,6 +188,15 @@ def test_no_link_in_the_folder_is_followed(tmp_path: Path) -> None:
     assert tree(away) == {"c.csv": b"mine"}
 
 
+def test_ids_that_are_one_file_where_case_does_not_count_do_not_replace_each_other(tmp_path: Path) -> None:
+    store, out = make(tmp_path / "store", "A.mp4", "a.mp4"), tmp_path / "out"
+    assert affect("export-features", store, "--output", out).exit_code == 0
+    (out / "a.mp4.parquet").unlink()
+    (out / "a.mp4.parquet").hardlink_to(out / "A.mp4.parquet")  # as it is on a file system that folds case
+    with Export(open_store(store), (), out, "parquet", overwrite=False) as export:
+        assert [export.write(entry_id).status for entry_id in export.ids] == ["skipped", "failed"]
+
+
 class Hostile(MemoryStore):
     """As a store of a stranger in an object store, whose keys may be anything."""
 

@@ -234,6 +234,16 @@ def test_a_damaged_entry_is_removed_and_never_copied(local: Callable[..., Store]
     assert store.ids() == ["c.mp4"]
 
 
+def test_a_copy_does_not_make_a_damaged_entry_look_sound(local: Callable[..., Store]) -> None:
+    store, other = local("store"), local("other", "b.mp4", "c.mp4")
+    one, two = (next(Path(other.location, f"{name}.mp4.zarr", "score", "c").iterdir()) for name in "bc")
+    shutil.copy(two, one)  # whole, with its own checksum, and of another video
+    broken, _ = plan_edit(store.location, "merge", [other.location])
+    with pytest.raises(EntryError, match=r"b\.mp4"):
+        broken.make()
+    assert store.ids() == []
+
+
 def test_nothing_is_changed_through_a_link(local: Callable[..., Store], tmp_path: Path) -> None:
     store, away = local("store", "a.mp4"), local("away", "b.mp4", "deep/c.mp4")
     before = tree(away)

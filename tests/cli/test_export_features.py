@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from affect.cache.export import Export
 from affect.cache.memory_store import MemoryStore
 from affect.cache.opening import create_store, open_store
 from affect.cache.records import FrameFeatures, FrameStatus, Recipe, VideoInfo
+from affect.cache.store import Entry
 from affect.cli import main
 
 FRAMES = 2500  # more than two pieces
@@ -203,6 +206,9 @@ class Hostile(MemoryStore):
     def ids(self) -> list[str]:
         return ["../escaped", "/escaped", "a/../../escaped", "..", "a\0b", "con\n", *super().ids()]
 
+    def entry(self, entry_id: str, names: Sequence[str] = ()) -> Entry:
+        return replace(super().entry("good", names), id=entry_id)
+
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_no_id_leads_out_of_the_folder(overwrite: bool, tmp_path: Path) -> None:
@@ -240,6 +246,7 @@ def test_a_damaged_entry_costs_its_own_file_alone(tmp_path: Path) -> None:
 DIES = """
 import os, signal, sys
 from affect.cache import export
+from affect.cache.store import Entry
 from affect.cli import main
 class Dying(export.NewFile):
     def place(self):

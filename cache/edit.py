@@ -139,7 +139,10 @@ def _nothing() -> None:
 
 def _copy(store: FolderStore, other: FolderStore, entry_id: str) -> None:
     if problems := other.verify(entry_id):  # a copy would have checksums of its own
-        raise EntryError(problems[0], hint=f"affect inspect-cache {other.location} --verify")
+        raise EntryError(
+            f"{entry_id} in {other.location} is not copied: {problems[0]}",
+            hint=f"affect inspect-cache {other.location} --verify",
+        )
     entry = other.entry(entry_id, tuple(ALL_DTYPES))
     # As if computed on a device of its own: what an extraction or a killed merge has begun is not gone on with.
     device = f"merge {secrets.token_hex(8)}"

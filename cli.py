@@ -398,6 +398,65 @@ def inspect_cache(*, store: str, tracks: bool, verify: bool, as_json: bool) -> N
     sys.exit(_say(text.of_store(report, verified=verify, tracks=tracks), as_json, asdict(report)))
 
 
+@main.command("edit-cache")
+@click.argument("store", metavar="STORE")
+@click.argument("action", type=click.Choice(["remove", "rename", "merge"]))
+@click.argument("words", nargs=-1, required=True, metavar="ID... | OLD NEW | OTHER_STORE")
+@click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
+@json_option
+def edit_cache_command(*, store: str, action: str, words: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Remove recordings from a store, rename one, or copy those of another store of the same recipe into it.
+
+    \b
+    affect edit-cache STORE remove ID...
+    affect edit-cache STORE rename OLD NEW
+    affect edit-cache STORE merge OTHER_STORE
+
+    A recording that is being extracted is refused. Who reads the store sees it as it was before, or as it is after.
+
+    Example: affect edit-cache features rename anna.mp4 S01.mp4
+    """
+    from .pipeline.events import summary_of
+    from .pipeline.extract.edit_cache import EditSummary, edit, plan_edit
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
+
+    changes = plan_edit(store, action, words, dry_run=dry_run)
+    if dry_run:
+        rows = [(change.id, change.what) for change in changes]
+        value = {"store": store, "videos": [{"id": name, "would_be": what} for name, what in rows]}
+        sys.exit(_say(text.of_plan(rows), as_json, value))
+    summary = summary_of(bars(edit(store, changes), enabled=not as_json), EditSummary)
+    sys.exit(_say(text.of_edit(summary), as_json, asdict(summary)))
+
+
+@main.command("export-features")
+@click.argument("store", metavar="STORE")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option("--output", required=True, metavar="DIR", help="For the files, one a recording, named by its id.")
+@click.option(
+    "--format", "kind", type=click.Choice(["parquet", "csv", "npz"]), default="parquet", show_default=True,
+    help="csv: for a spreadsheet; npz: arrays for numpy.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Write files of an earlier export again; they are kept otherwise.")
+@json_option
+def export_features_command(
+    *, store: str, ids: tuple[str, ...], output: str, kind: str, overwrite: bool, as_json: bool
+) -> None:
+    """Write what a store holds as tables: a row for each face and kept frame, and for each frame without a face.
+
+    Example: affect export-features features --output tables --format csv
+    """
+    from .pipeline.events import summary_of
+    from .pipeline.extract.export_features import ExportSummary, export_features
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
+
+    events = export_features(store, ids, output, kind, overwrite=overwrite)  # type: ignore[arg-type]  # click checked it
+    summary = summary_of(bars(events, enabled=not as_json), ExportSummary)
+    sys.exit(_say(text.of_export(summary), as_json, asdict(summary)))
+
+
 @main.command("check-videos")
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO_OR_FOLDER...")
 @picture_option

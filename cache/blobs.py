@@ -119,6 +119,14 @@ class Blobs(ABC):
         """Remove a file, or a folder with all in it, `root_file` first, and the folders above that are empty then."""
 
     @abstractmethod
+    def move(self, key: str, to: str, root_file: str | None, first: Callable[[], None]) -> None:
+        """Let what stands under `key` appear under `to`, whole, where nothing may stand, and be gone from `key`.
+
+        Whoever looks sees it under one of them at least; where the storage can move, under one alone. first: as in
+        `publish`. Errors: FileNotFoundError where nothing stands under `key`.
+        """
+
+    @abstractmethod
     def scratch(self, key: str) -> contextlib.AbstractContextManager[Path]:
         """A free path on this machine, from which `publish` can let a file or folder appear; removed at the end."""
 

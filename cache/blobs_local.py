@@ -174,7 +174,22 @@ class LocalFolder(Blobs):
                 with folder_below(self.place, [HIDDEN], make=True) as apart:
                     here.move(name, apart, hidden)
                     apart.rmtree(hidden)
-        # Folders that are empty now go.
+        self._leave(key)
+
+    def move(self, key: str, to: str, root_file: str | None, first: Callable[[], None]) -> None:
+        *folders, name = to.split("/")
+        with self._fenced(), mapped(self.where, to):
+            first()
+            with self._around(key) as (here, old), folder_below(self.place, folders, make=True) as there:
+                if is_folder(there, name) is not None:
+                    raise DamageError(f"{to} is there already")
+                here.move(old, there, name)
+                there.sync()
+                here.sync()
+        self._leave(key)
+
+    def _leave(self, key: str) -> None:
+        """Folders that are empty now go."""
         folders = key.split("/")[:-1]
         while folders:
             *folders, last = folders

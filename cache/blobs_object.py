@@ -147,6 +147,18 @@ class ObjectFolder(Blobs):
                 obstore.delete(self.store, f"{key}/{root_file}")
             obstore.delete(self.store, [*names, key])
 
+    def move(self, key: str, to: str, root_file: str | None, first: Callable[[], None]) -> None:
+        first()
+        with self._mapped(key):
+            if root_file is None:
+                obstore.copy(self.store, key, to)
+            else:
+                self.remove(to, root_file)  # what a killed move left
+                for name in [*(name for name in self.names(key) if name != root_file), root_file]:
+                    obstore.copy(self.store, f"{key}/{name}", f"{to}/{name}")
+        first()
+        self.remove(key, root_file)
+
     @contextlib.contextmanager
     def scratch(self, key: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="affect-", ignore_cleanup_errors=True) as folder:

@@ -42,7 +42,7 @@ class FolderStore(Store):
         self.blobs, self.recipe, self._format = blobs, recipe, entry_format
         self._digest = recipe.digest
         self.location = blobs.where
-        self.format = entry_format.name
+        self.format, self.root_file = entry_format.name, entry_format.root_file
 
     def ids(self) -> list[str]:
         return self.blobs.entries(self._format.suffix, self._format.root_file)
@@ -77,7 +77,7 @@ class FolderStore(Store):
                 f"{self.location}/{key} is stored already",
                 hint="affect extract-features VIDEOS --store STORE --overwrite",
             )
-        claim = self._claim(entry_id)
+        claim = self.claim(entry_id)
         try:
             journal = Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, fingerprint, device)
             return FolderWriter(self, entry_id, journal, claim, overwrite)
@@ -153,7 +153,7 @@ class FolderStore(Store):
         for entry_id, found in files.items():
             if found == {"claim"} or (COMMITTED in found and self._is_committed(entry_id)):
                 with contextlib.suppress(EntryError, DamageError):
-                    claim = self._claim(entry_id)
+                    claim = self.claim(entry_id)
                     try:
                         Journal(self.blobs, self.journal_key(entry_id), self.recipe.digest, "").clear()
                     finally:
@@ -175,16 +175,17 @@ class FolderStore(Store):
     def _is_committed(self, entry_id: str) -> bool:
         try:
             mark = self.blobs.get(f"{self.journal_key(entry_id)}/{COMMITTED}", MOST_MARK_BYTES)
-            return mark == self._seal(entry_id).encode()
+            return mark == self.seal(entry_id).encode()
         except (FileNotFoundError, DamageError):
             return False
 
-    def _seal(self, entry_id: str) -> str:
+    def seal(self, entry_id: str) -> str:
         """The digest of an entry's attributes as they stand. Errors: FileNotFoundError, DamageError."""
         with self.blobs.hold(self.key(entry_id)) as held:
             return str(self._format.attributes_in(self._format.head(held)).get("attributes_sha256"))
 
-    def _claim(self, entry_id: str) -> Claim:
+    def claim(self, entry_id: str) -> Claim:
+        """The right to change an entry, to be released. Errors: BusyError where another process has it."""
         check_id(entry_id)
         return Claim(self.blobs, f"{self.journal_key(entry_id)}/claim", f"{self.location}/{self.key(entry_id)}")
 

@@ -24,7 +24,7 @@ def entry_id(relative_path: str) -> str:
 
 def check_id(entry_id: str) -> None:
     """Errors: EntryError when an id is not one that `entry_id` makes, so that none leads out of the store."""
-    if not all(_ID_COMPONENT.fullmatch(part) and not part.endswith(_SUFFIXES) for part in entry_id.split("/")):
+    if not is_id(entry_id):
         raise EntryError(
             f"{entry_id!r} is not the id of an entry", hint="affect inspect-cache STORE lists the ids of a store"
         )
@@ -39,6 +39,11 @@ def differ_in_case(ids: Iterable[str], others: Iterable[str] = ()) -> dict[str, 
     for name in (*others, *ids):
         known.setdefault(name.casefold(), name)
     return {name: known[name.casefold()] for name in ids if known[name.casefold()] != name}
+
+
+def is_id(entry_id: str) -> bool:
+    """Whether it is an id that `entry_id` makes."""
+    return all(_ID_COMPONENT.fullmatch(part) and not part.endswith(_SUFFIXES) for part in entry_id.split("/"))
 
 
 LONGEST_COMPONENT = 200  # file systems allow 255, and suffixes follow

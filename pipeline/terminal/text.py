@@ -17,6 +17,8 @@ from ..extract.inspect import StoreReport
 if TYPE_CHECKING:
     from ...stages.features.layers import BackboneReport
     from ..demo.demo import DemoSummary
+    from ..extract.edit_cache import EditSummary
+    from ..extract.export_features import ExportSummary
     from ..info.info import Info
     from ..predict.outputs import PredictSummary
     from ..prepare_labels import LabelsSummary, ManifestSummary
@@ -84,6 +86,27 @@ def _videos(report: StoreReport) -> Iterator[str]:
         for item in report.videos
     ]  # fmt: skip
     return table(columns, rows)
+
+
+def of_edit(summary: "EditSummary") -> Text:
+    """What was changed in a store, and what was left."""
+    lines = [f"{item.id}: {item.reason}" for item in summary.videos if item.status != "failed"]
+    failed = tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in summary.videos if item.status == "failed")
+    return Text((*lines, f"{len(lines)} as said, {len(failed)} failed; store {summary.store}"), failed)
+
+
+def of_export(summary: "ExportSummary") -> Text:
+    """What was written; what was kept by reason."""
+    done, kept, failed = (
+        [item for item in summary.recordings if item.status == status] for status in ("done", "skipped", "failed")
+    )
+    lines = [
+        *table(["file", "frames", "rows"], [[item.file, str(item.frames), str(item.rows)] for item in done]),
+        *(f"kept {item.file}: {item.reason}" for item in kept),
+        f"{len(done)} written, {len(kept)} kept, {len(failed)} failed; {summary.output}/features.json says what each "
+        "column is",
+    ]
+    return Text(tuple(lines), tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in failed))
 
 
 def of_checks(checks: Sequence[VideoCheck]) -> Text:

@@ -138,6 +138,15 @@ COMMANDS: dict[str, Command] = {
     "inspect-hdf5": Command(
         lambda at: ["inspect-cache", at / "store5", "--tracks", "--verify"], ("store5",), numbers=printed
     ),
+    "export": Command(
+        lambda at: ["export-features", at / "store", "--output", at / "output", "--format", "csv"],
+        ("store",), ("output",),
+    ),
+    "export-hdf5": Command(
+        lambda at: ["export-features", at / "store5", "--output", at / "output", "--format", "npz"],
+        ("store5",), ("output",),
+    ),
+    "merge": Command(lambda at: ["edit-cache", at / "store5", "merge", at / "store"], ("store",), ("store5",)),
     "extract": Command(extract("store", *SMALL), ("videos",), ("store",)),
     "extract-verify": Command(extract("store", *SMALL, "--verify"), ("videos",), ("store",)),
     "extract-hdf5": Command(extract("store5", *SMALL, "--verify"), ("videos",), ("store5",)),

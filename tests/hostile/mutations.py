@@ -88,7 +88,7 @@ STORED = (
     ".journal/S5.mp4.journal", ".journal/S5.mp4.journal/claim", "S5.mp4.zarr/values", "S4.mp4.zarr/values/c",
 )  # fmt: skip
 SCORED = ("predict", "report", "predict-video", "compare", "resume")
-READ = ("predict", "inspect", "train", "inspect-verify", "extract", "extract-verify")
+READ = ("predict", "inspect", "train", "inspect-verify", "extract", "extract-verify", "export", "merge")
 
 
 def typed(*names: str) -> list[Mutator]:
@@ -132,7 +132,7 @@ KINDS: dict[str, Kind] = {
     "store5": Kind(
         [*inside("store5/*.h5", "store5/store.json"), hdf5_attributes, hdf5_elsewhere, hdf5_elsewhere, store5_json,
          trapped(["store5"], STORED)],
-        ("predict-hdf5", "inspect-hdf5", "extract-hdf5"),
+        ("predict-hdf5", "inspect-hdf5", "extract-hdf5", "export-hdf5"),
     ),
     "labels": Kind(
         [*typed("labels.csv", "labels.yaml"), label_table, label_table, sidecar, yaml_bomb("labels.yaml")],

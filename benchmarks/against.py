@@ -35,6 +35,11 @@ video, short, cores, settings = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.ar
 config = replace(FeaturesConfig(), sample_fps=3.125, **settings)
 """
 PIPELINE = """
+try:
+    from affect.stages.features.heap import share_one_heap
+    share_one_heap()  # as the command does for its process; earlier code did it by itself
+except ImportError:
+    pass
 extractor = FeatureExtractor(config, "cpu", cores)
 def run(path):
     rows = 0

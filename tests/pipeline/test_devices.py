@@ -108,7 +108,9 @@ def test_a_process_here_stays_on_the_device_it_began_with(work: Callable[[Task],
     told = list(run_all(Workers(2), work, tasks, tuple))
     homes = {(pid, device) for device, _, pid in told}
     assert len(told) == 5 and len(homes) == len({pid for pid, _ in homes}), told
-    assert {device for _, device in homes} <= {"cuda:0", "cuda:1"}, "and one that stands in for another takes its place"
+    assert len({device for _, device in homes}) >= min(2, len(homes)), (
+        "and two take two; a third may follow one that ended"
+    )
 
 
 CLUSTER = """

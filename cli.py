@@ -245,9 +245,14 @@ def _would_be(
 ) -> NoReturn:
     """List what a command would do with each video, and end."""
     from .pipeline.extract.plan import plan_only
+
+    _say_plan(plan_only(sources, store, overwrite=overwrite), store, as_json, understood)
+
+
+def _say_plan(rows: Sequence[tuple[str, str]], store: str, as_json: bool, understood: Sequence[str] = ()) -> NoReturn:
+    """Say what would become of each video, and end."""
     from .pipeline.terminal import text
 
-    rows = plan_only(sources, store, overwrite=overwrite)
     value: dict[str, Any] = {"store": store, "videos": [{"id": name, "would_be": words} for name, words in rows]}
     sys.exit(_say(text.of_plan(rows, understood), as_json, value | ({"understood": understood} if understood else {})))
 
@@ -423,9 +428,7 @@ def edit_cache_command(*, store: str, action: str, words: tuple[str, ...], dry_r
 
     changes = plan_edit(store, action, words, dry_run=dry_run)
     if dry_run:
-        rows = [(change.id, change.what) for change in changes]
-        value = {"store": store, "videos": [{"id": name, "would_be": what} for name, what in rows]}
-        sys.exit(_say(text.of_plan(rows), as_json, value))
+        _say_plan([(change.id, change.what) for change in changes], store, as_json)
     summary = summary_of(bars(edit(store, changes), enabled=not as_json), EditSummary)
     sys.exit(_say(text.of_edit(summary), as_json, asdict(summary)))
 

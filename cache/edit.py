@@ -16,7 +16,7 @@ from .claims import Claim
 from .feature_frame import pieces
 from .folder_store import FolderStore
 from .ids import entry_id as id_of
-from .ids import is_id
+from .ids import is_id, no_entry
 from .journal import Journal
 from .opening import open_store, spell_differences
 from .records import ALL_DTYPES, FrameFeatures
@@ -62,7 +62,7 @@ def _opened(location: str) -> FolderStore:
 def _removals(store: FolderStore, ids: Sequence[str]) -> list[Change]:
     for entry_id in ids:
         if not is_id(entry_id) or not _holds(store, entry_id):
-            raise _not_here(store, entry_id)
+            raise no_entry(store.location, entry_id)
     return [Change(entry_id, "removed", partial(_remove, store, entry_id)) for entry_id in dict.fromkeys(ids)]
 
 
@@ -75,7 +75,7 @@ def _remove(store: FolderStore, entry_id: str) -> None:
 
 def _renaming(store: FolderStore, old: str, new: str) -> Change:
     if not is_id(old) or not store.stands(old):
-        raise _not_here(store, old)
+        raise no_entry(store.location, old)
     if not is_id(new):
         raise InputError(f"{shown(new)} cannot be an id", hint=f"{shown(id_of(new))} can")
     if old.casefold() == new.casefold():
@@ -183,10 +183,6 @@ def _told(store: FolderStore, entry_id: str) -> Iterator[None]:
             f"{store.location}/{store.key(entry_id)} was changed by another run just now",
             hint="run the same command again",
         ) from None
-
-
-def _not_here(store: FolderStore, entry_id: str) -> InputError:
-    return InputError(f"{store.location} holds no entry {shown(entry_id)}", hint="affect inspect-cache STORE")
 
 
 def _taken(store: FolderStore, ids: Sequence[str]) -> InputError:

@@ -18,7 +18,7 @@ from .csv_cells import to_cells
 from .feature_columns import described
 from .feature_frame import STATUS, feature_frame, feature_names, persons_of, pieces
 from .files import NewFile, check_within, make_folder, sweep, write_whole
-from .ids import check_id, differ_in_case, is_id
+from .ids import check_id, differ_in_case, is_id, no_entry
 from .locks import held
 from .records import ALL_DTYPES, Array, FrameFeatures, Json, VideoInfo
 from .regular import read_regular
@@ -52,7 +52,7 @@ class Export:
         """ids: all, where there are none. Errors, before anything is made: InputError."""
         known = store.ids()
         if missing := sorted(set(ids) - set(known)):
-            raise InputError(f"{store.location} holds no entry {shown(missing[0])}", hint="affect inspect-cache STORE")
+            raise no_entry(store.location, missing[0])
         self.ids = list(dict.fromkeys(ids)) or known
         self._store, self._folder, self._kind, self._overwrite = store, folder, kind, overwrite
         self._twins = differ_in_case(self.ids)

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from ..errors import EntryError
+from ..errors import EntryError, InputError, shown
 
 
 def entry_id(relative_path: str) -> str:
@@ -39,6 +39,11 @@ def differ_in_case(ids: Iterable[str], others: Iterable[str] = ()) -> dict[str, 
     for name in (*others, *ids):
         known.setdefault(name.casefold(), name)
     return {name: known[name.casefold()] for name in ids if known[name.casefold()] != name}
+
+
+def no_entry(location: str, entry_id: str) -> InputError:
+    """That a store has no entry of an id that somebody typed."""
+    return InputError(f"{location} holds no entry {shown(entry_id)}", hint="affect inspect-cache STORE")
 
 
 def is_id(entry_id: str) -> bool:

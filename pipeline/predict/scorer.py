@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 
+from ...cache.feature_frame import persons_of
 from ...cache.people import main_person, unsaid_rivals
 from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, RangeCheck, ScoreReason, VideoPrediction
 from ...cache.records import Array, FrameFeatures, Target, VideoInfo, subject_rows
@@ -156,8 +157,7 @@ class Scorer:
         if subject.kind != "all":
             track = main_person(layout.track, info.persons, info.tracks) if subject.track is None else subject.track
             return [(info.persons.get(track, track), subject)], 0
-        owners = np.array([info.persons.get(int(track), int(track)) for track in layout.track], np.int64)
-        people, frames = np.unique(owners, return_counts=True)
+        people, frames = np.unique(persons_of(layout, info), return_counts=True)
         lasting = people[frames >= self.clips.length]
         if len(lasting) == 0:
             return [(main_person(layout.track, info.persons, info.tracks), MAIN)], max(0, len(people) - 1)

@@ -156,17 +156,18 @@ def training(asked: Asked) -> dict[str, Any]:
     clips, labels, _ = amigos_shape(width, asked.but(2, 8), asked.device)
     numbers, known = np.arange(len(clips)), labels.cpu().numpy()
     train, validation = numbers[: asked.but(64, 512)], numbers[-128:]
-    for device in dict.fromkeys(("cpu", asked.device)) if asked.quick else (asked.device,):
-        for precision in ("fp32", "bf16"):
-            table = clips if device == asked.device else amigos_shape(width, asked.but(2, 8), device)[0]
-            network = ModelSpec(width, ("valence", "arousal"), 16, 2, ModelConfig())
-            settings = TrainingConfig(precision=precision, epochs=asked.but(1, 2))
-            fit = Fit(build_model(network, 0, device), LabelledClips(table, known, train, validation), settings,
-                      LossConfig(contrastive_epochs=1), 0)  # fmt: skip
-            epochs = [*fit.epochs()]
-            steps = -(-len(train) // settings.batch_size)
-            found[f"{precision} on {device}"] = {"seconds_a_step": round(epochs[-1].seconds / steps, 4),
-                                                 "loss": epochs[-1].loss, "ccc": epochs[-1].validation_ccc}  # fmt: skip
+    network = ModelSpec(width, ("valence", "arousal"), 16, 2, ModelConfig())
+    for precision in ("fp32", "bf16"):
+        settings = TrainingConfig(precision=precision, epochs=asked.but(1, 2))
+        fit = Fit(build_model(network, 0, asked.device), LabelledClips(clips, known, train, validation), settings,
+                  LossConfig(contrastive_epochs=1), 0)  # fmt: skip
+        epochs = [*fit.epochs()]
+        steps = -(-len(train) // settings.batch_size)
+        found[f"{precision} on {asked.device}"] = {
+            "seconds_a_step": round(epochs[-1].seconds / steps, 4),
+            "loss": epochs[-1].loss,
+            "ccc": epochs[-1].validation_ccc,
+        }
     return found
 
 

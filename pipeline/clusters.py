@@ -16,7 +16,6 @@ def joined(backend: str, scheduler: str | None) -> Iterator[None]:
     """The workers' cluster, where they have one, is reached for as long as this lasts; it may be joined again inside.
 
     backend: loky, which has none, dask or ray; scheduler: its address.
-
     Errors: ConfigError for a cluster that does not answer, or is too small.
     """
     if backend == "dask":
@@ -114,7 +113,6 @@ def _require_cores(cores: int, where: str) -> None:
 
 
 def _optional(module: str, extra: str) -> Any:
-
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -162,7 +162,9 @@ def run_beside(
 
     pool = ThreadPoolExecutor(at_once, "beside")
     try:
-        left = len([pool.submit(work, task) for task in tasks])
+        for task in tasks:
+            pool.submit(work, task)
+        left = len(tasks)
         while left:
             event, error, is_end = arrived.get()
             if error is not None:

@@ -81,7 +81,7 @@ class Begun:
     """Frames on their way, those of them that are looked at, and what the usual look will have found in these."""
 
     frames: Sequence[KeptFrame]
-    glances: Sequence[tuple[KeptFrame, Glance]]
+    planned: Sequence[KeptFrame]
     usual: Future[list[Detections]]
 
 
@@ -103,7 +103,7 @@ class Follower:
         self._last: _Look | None = None
         # Of the frames that were begun: number and time of the last that is looked at, and the last behind it
         self._planned: tuple[int, float] | None = None
-        self._unseen: tuple[KeptFrame, Glance] | None = None
+        self._unseen: KeptFrame | None = None
 
     def picture(self, frame: Frame) -> Array:
         """(H, W, 3) uint8: what it needs of a decoded frame."""
@@ -116,18 +116,18 @@ class Follower:
 
     def begin(self, frames: Sequence[KeptFrame], pool: Executor) -> Begun:
         """Have faces sought in the next frames, as one batch, while the ones before are still followed."""
-        glances = self._plan(frames)
-        return Begun(frames, glances, pool.submit(self._finder.usual, [glance for _, glance in glances]))
+        planned = self._plan(frames)
+        return Begun(frames, planned, pool.submit(self._finder.usual, [_glance(frame) for frame in planned]))
 
     def follow(self, begun: Begun) -> list[FollowedFrame]:
         """Frames that are complete now; what was begun first comes first."""
         self._waiting.extend(begun.frames)
-        return self._counted(self._look_at(begun.glances, begun.usual.result()))
+        return self._counted(self._look_at(begun.planned, begun.usual.result()))
 
     def finish(self) -> list[FollowedFrame]:
         """The frames still waiting, the last of them looked at."""
-        last = [(frame, _glance(frame)) for frame in self._waiting if not frame.damaged][-1:]
-        done = self._counted(self._look_at(last, self._finder.usual([glance for _, glance in last])))
+        last = [frame for frame in self._waiting if not frame.damaged][-1:]
+        done = self._counted(self._look_at(last, self._finder.usual([_glance(frame) for frame in last])))
         self._tracker.finish()
         return done
 
@@ -150,12 +150,11 @@ class Follower:
             self._motions.count(face.track for face in frame.faces)
         return frames
 
-    def _plan(self, frames: Sequence[KeptFrame]) -> list[tuple[KeptFrame, Glance]]:
+    def _plan(self, frames: Sequence[KeptFrame]) -> list[KeptFrame]:
         planned = []
         for frame in frames:
             if frame.damaged:
                 continue
-            seen = frame, _glance(frame)
             if (
                 self._planned is None
                 or frame.cut
@@ -164,16 +163,16 @@ class Follower:
             ):
                 if frame.cut and self._unseen is not None:
                     planned.append(self._unseen)
-                planned.append(seen)
+                planned.append(frame)
                 self._planned, self._unseen = (frame.number, frame.time_s), None
             else:
-                self._unseen = seen
+                self._unseen = frame
         return planned
 
-    def _look_at(self, planned: Sequence[tuple[KeptFrame, Glance]], usual: Sequence[Detections]) -> list[FollowedFrame]:
+    def _look_at(self, planned: Sequence[KeptFrame], usual: Sequence[Detections]) -> list[FollowedFrame]:
         done: list[FollowedFrame] = []
-        for (frame, glance), found in zip(planned, usual, strict=True):
-            look = self._look(frame, self._finder.find(glance, found))
+        for frame, found in zip(planned, usual, strict=True):
+            look = self._look(frame, self._finder.find(_glance(frame), found))
             done += self._complete(look)
             self._last = look
         while self._waiting and self._waiting[0].damaged:

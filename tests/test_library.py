@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import warnings
@@ -23,7 +22,8 @@ import affect
 from affect.cache.records import FrameStatus
 from affect.cli import main
 from affect.errors import AffectError, ConfigError, InputError, StoreError
-from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
+from affect.pipeline.demo.film import DemoDataConfig
+from affect.tests.desk import make_desk
 from affect.tests.generated import GeneratedData, generated_features
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,13 +45,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the page supposes it: `interviews/` and `labels.csv`."""
     folder = tmp_path_factory.mktemp("desk")
     config = DemoDataConfig(splits=(("train", 2), ("validation", 1), ("test", 2)), seconds=5.0)
-    make_demo_data(folder / "made", 0, config)
-    (folder / "interviews").mkdir()
-    table = (folder / "made" / "labels.csv").read_text("utf-8")
-    for subject, name in NAMES.items():
-        shutil.move(folder / "made" / "videos" / f"{subject}.mp4", folder / "interviews" / f"{name}.mp4")
-        table = table.replace(f"videos/{subject}.mp4", f"interviews/{name}.mp4").replace(subject, name)
-    (folder / "labels.csv").write_text(table, "utf-8")
+    make_desk(folder, NAMES, config)
     return folder
 
 

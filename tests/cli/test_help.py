@@ -1,14 +1,13 @@
 """Help is there for every command, has an example, and loads nothing heavy."""
 
 import inspect
-import subprocess
-import sys
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from affect.cli import main
+from affect.tests.light import assert_light
 
 COMMANDS = sorted(main.commands)
 
@@ -36,15 +35,7 @@ def test_every_option_says_what_it_does_or_has_choices(name: str) -> None:
 
 
 def test_help_loads_no_torch() -> None:
-    code = (
-        "import sys\nfrom affect.cli import main\n"
-        "for name in [None, *main.commands]:\n"
-        "    try: main([*([name] if name else []), '--help'])\n"
-        "    except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'torch', 'cv2', 'av', 'zarr', 'h5py', 'numpy', 'matplotlib', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert_light(["--help"], *([name, "--help"] for name in main.commands))
 
 
 def test_a_wrong_option_exits_with_2() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from affect.cli import main
-from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
+from affect.pipeline.demo.film import DemoDataConfig
+from affect.tests.desk import make_desk
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -41,13 +41,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the README supposes it: `interviews/`, `labels.csv`, `labels.yaml`."""
     folder = tmp_path_factory.mktemp("desk")
     config = DemoDataConfig(splits=(("train", 3), ("validation", 1), ("test", 2)), seconds=8.0)
-    make_demo_data(folder / "made", 0, config)
-    (folder / "interviews").mkdir()
-    table = (folder / "made" / "labels.csv").read_text("utf-8")
-    for subject, name in NAMES.items():
-        shutil.move(folder / "made" / "videos" / f"{subject}.mp4", folder / "interviews" / f"{name}.mp4")
-        table = table.replace(f"videos/{subject}.mp4", f"interviews/{name}.mp4").replace(subject, name)
-    (folder / "labels.csv").write_text(table, "utf-8")
+    make_desk(folder, NAMES, config)
     (folder / "labels.yaml").write_text(blocks("yaml")[0], "utf-8")
     return folder
 

@@ -3,8 +3,6 @@
 import importlib.metadata
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from affect.errors import DeviceError
 from affect.pipeline.devices import resolve_device
 from affect.pipeline.info.info import info
 from affect.pipeline.workers import cores
+from affect.tests.light import assert_light
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -47,14 +46,7 @@ def test_an_unknown_word_is_refused_with_a_hint_and_nothing_on_the_output() -> N
 
 
 def test_settings_are_shown_without_arrays_or_torch() -> None:
-    code = (
-        "import sys\nfrom affect.cli import main\n"
-        "try: main(['settings'])\n"
-        "except SystemExit as end: assert not end.code\n"
-        "heavy = {'torch', 'cv2', 'av', 'zarr', 'h5py', 'numpy', 'pandas'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert_light(["settings"])
 
 
 def test_info_names_what_a_report_of_a_fault_needs() -> None:

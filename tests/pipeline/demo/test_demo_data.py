@@ -8,8 +8,9 @@ from affect.cache.manifest import check_targets_vary, read_manifest, shared_subj
 from affect.cache.records import Target
 from affect.errors import InputError
 from affect.pipeline.demo.demo import claim
-from affect.pipeline.demo.film import DemoDataConfig, Waves, make_demo_data
-from affect.stages.views.moved_face import EYES, LOWER_LIP, MOUTH_CORNERS, PATCH, Face, load_face
+from affect.pipeline.demo.film import DemoDataConfig, make_demo_data
+from affect.stages.film.moved_face import EYES, LOWER_LIP, MOUTH_CORNERS, PATCH, Face, load_face
+from affect.stages.film.scene import Waves
 
 SMALL = DemoDataConfig(splits=(("train", 1), ("validation", 1), ("test", 1)), seconds=4.0)
 

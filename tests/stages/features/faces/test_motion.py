@@ -17,7 +17,7 @@ from affect.stages.features.faces.detect import CenterFace
 from affect.stages.features.faces.follow import Follower, KeptFrame
 from affect.stages.features.faces.motion import Camera, change
 from affect.stages.features.stream import FeatureExtractor
-from affect.stages.views.moved_face import load_face
+from affect.stages.film.moved_face import load_face
 
 RATE, FRAMES = 5.0, 40
 WIDTH, HEIGHT = 640, 360

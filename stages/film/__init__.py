@@ -1,0 +1,1 @@
+"""Made films: a photograph's face moved by known amounts."""

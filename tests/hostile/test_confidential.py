@@ -18,6 +18,7 @@ import safetensors
 from click.testing import CliRunner
 
 from affect.cache.manifest import write_manifest
+from affect.cache.pseudonyms import Pseudonyms, strength_bits
 from affect.cli import main
 from affect.configs.load import load_config
 from affect.errors import InputError
@@ -25,7 +26,6 @@ from affect.pipeline.events import ScoresPlanned, VideoFailed
 from affect.pipeline.predict.inputs import PredictOptions
 from affect.pipeline.predict.outputs import Outputs
 from affect.pipeline.predict.overlay import write_overlay
-from affect.pipeline.predict.pseudonyms import Pseudonyms, strength_bits
 from affect.pipeline.report.report import write_report
 from affect.pipeline.runs.places import command_words, last_name, without_absolute_places, without_places
 from affect.pipeline.train.train import train

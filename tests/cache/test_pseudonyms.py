@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from affect.pipeline.predict.pseudonyms import Pseudonyms
+from affect.cache.pseudonyms import Pseudonyms
 
 
 def test_a_pseudonym_depends_on_name_and_key_alone_and_hides_every_form_of_the_name() -> None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from ...cache.predictions import VideoPrediction
-from ...cache.system import open_to_others
-from ...errors import InputError
-from ..events import ScoresPlanned
+from ..errors import InputError
+from .predictions import VideoPrediction
+from .system import open_to_others
 
 LEAST_KEY_BYTES = 16
 MOST_KEY_BYTES = 1 << 12
@@ -74,20 +73,6 @@ class Pseudonyms:
             return name
         digest = hmac.new(self.key, name.encode("utf-8", "surrogateescape"), hashlib.sha256)
         return mark + digest.hexdigest()[:SHOWN_DIGITS]
-
-    def of_plan(self, plan: ScoresPlanned) -> ScoresPlanned:
-        """What is going to be scored, under pseudonyms; where recordings lie is still told."""
-        missing, warnings = (
-            [self.cleaned(words, run=plan.run) for words in said] for said in (plan.missing, plan.warnings)
-        )
-        return replace(
-            plan,
-            videos=tuple(map(self.of, plan.videos)),
-            run=self.of_run(plan.run),
-            worth=self.cleaned(plan.worth),  # it has no name of ours, and no path of who sent the run
-            missing=tuple(missing),
-            warnings=tuple(warnings),
-        )
 
     def of_prediction(self, prediction: VideoPrediction, run: str = "") -> VideoPrediction:
         """The prediction under its pseudonym, also in what it warns of."""

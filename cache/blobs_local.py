@@ -24,11 +24,12 @@ from .below import (
 )
 from .blobs import Blobs, DamageError, Held, LinkError
 from .held_local import HeldFile, HeldFolder, mapped, storage_error
-from .locks import lock_now
+from .locks import lock_now, marked
 from .system import LOCK, NEW, Folder, flush_path, long_path
 
 LOCK_WAIT_S = 30.0  # steps under the lock take milliseconds; a holder this slow is stopped or unreachable
 HIDDEN = ".journal"  # what is no entry: progress, claims, the lock, and what is being removed
+MARK = ".lock.taken"  # there while a process is in a section, where nothing can be locked
 
 
 class LocalFolder(Blobs):
@@ -250,9 +251,22 @@ class LocalFolder(Blobs):
         with self._fence:
             handle = self._lock()
             try:
-                yield
+                with contextlib.nullcontext() if self._wait(handle) else self._marked():
+                    yield
             finally:
                 os.close(handle)
+
+    @contextlib.contextmanager
+    def _marked(self) -> Iterator[None]:
+        """As `_fenced`, of processes alone, where this Python cannot lock a file: who is in it leaves a file there."""
+        try:
+            with marked(self.root / HIDDEN / MARK, LOCK_WAIT_S):
+                yield
+        except TimeoutError:
+            raise StoreError(
+                f"another process has held {self.where}/{HIDDEN}/{MARK} for {LOCK_WAIT_S:.0f} s",
+                hint="end that process, or remove the file where none runs; then run the same command again",
+            ) from None
 
     @contextlib.contextmanager
     def _around(self, key: str, *, make: bool = False) -> Iterator[tuple[Folder, str]]:
@@ -271,18 +285,18 @@ class LocalFolder(Blobs):
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise StoreError(f"{self.where}/{place} is no file", hint="remove it")
-            self._wait(handle)
         except BaseException:
             os.close(handle)
             raise
         return handle
 
-    def _wait(self, handle: int) -> None:
+    def _wait(self, handle: int) -> bool:
+        """Lock an open file; whether this Python can. Errors: StoreError."""
         deadline = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
                 lock_now(handle)
-                return
+                return True
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise StoreError(
@@ -291,6 +305,8 @@ class LocalFolder(Blobs):
                     ) from None
                 time.sleep(0.005)
             except OSError as error:
+                if error.errno == errno.ENOSYS:
+                    return False
                 raise StoreError(
                     f"{self.where} is on a file system without file locks ({error.strerror})",
                     hint="choose a --store on a disk of this machine, or have its server's lock service started",

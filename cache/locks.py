@@ -13,11 +13,27 @@ TEXT_AT = 1  # Windows lets nobody read the first byte of a locked file
 
 
 def lock_now(handle: int) -> None:
-    """Lock an open file. Errors: BlockingIOError where another process has, OSError where there are no locks."""
+    """Lock an open file.
+
+    Errors: BlockingIOError where another process has; OSError where the file system has no locks, ENOSYS of it where
+    this Python has none.
+    """
     from filelock import lock_descriptor
 
     if not lock_descriptor(handle, blocking=False):
         raise BlockingIOError
+
+
+@contextlib.contextmanager
+def marked(path: Path, wait_s: float) -> Iterator[None]:
+    """A section that one process at a time is in, by a file that is there meanwhile: where nothing can be locked.
+
+    The file of a process of this machine that has died is taken over. Errors: TimeoutError after wait_s.
+    """
+    from filelock import SoftFileLock
+
+    with SoftFileLock(path, timeout=wait_s):
+        yield
 
 
 @contextlib.contextmanager

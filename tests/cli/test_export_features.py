@@ -288,3 +288,54 @@ def test_a_table_that_was_exported_is_imported_again(tmp_path: Path) -> None:
     words = ("import-features", tmp_path / "anna.parquet", "--store", tmp_path / "again", "--sample-fps", "source")
     result = affect(*words, "--kind", "table", "--columns", "features,AU.*")
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_an_output_that_is_named_as_a_table_is_one_table_of_all(tmp_path: Path, suffix: str) -> None:
+    store, one = make(tmp_path / "store", "b.mp4", "day/a.mp4"), tmp_path / f"all{suffix}"
+    result = affect("export-features", store, "--output", one)
+    assert result.exit_code == 0, result.output
+    assert affect("export-features", store, "--output", tmp_path / "each", "--format", suffix[1:]).exit_code == 0
+    each = [read(tmp_path / "each" / f"{name}{suffix}").assign(video=name) for name in ("b.mp4", "day/a.mp4")]
+    together = pd.concat(each, ignore_index=True)
+    pd.testing.assert_frame_equal(read(one), together[["video", *together.columns.drop("video")]], check_dtype=False)
+    said = json.loads(Path(f"{one}.json").read_text("utf-8"))
+    assert said["complete"] is True and said["recordings"] == ["b.mp4", "day/a.mp4"]
+    assert list(said["columns"]) == list(read(one).columns)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["store", "each", one.name, f"{one.name}.json"])
+
+
+def test_one_table_is_kept_unless_it_is_ours_and_to_be_replaced(tmp_path: Path) -> None:
+    store, one = make(tmp_path / "store", "a"), tmp_path / "all.csv"
+    one.write_text("mine\n", "utf-8")
+    kept = affect("export-features", store, "--output", one, "--overwrite")
+    assert kept.exit_code == 2 and "kept" in kept.output and one.read_text("utf-8") == "mine\n"
+    one.unlink()
+    assert affect("export-features", store, "--output", one).exit_code == 0
+    first = one.read_bytes()
+    again = affect("export-features", store, "--output", one)
+    assert again.exit_code == 2 and "--overwrite" in again.output and one.read_bytes() == first
+    assert affect("export-features", store, "--output", one, "--overwrite").exit_code == 0
+    link = tmp_path / "link.csv"
+    link.symlink_to(one)
+    assert (
+        affect("export-features", store, "--output", link, "--overwrite").exit_code == 2 and one.read_bytes() == first
+    )
+
+
+def test_one_table_leaves_out_what_is_damaged_and_names_it(tmp_path: Path) -> None:
+    store, one = make(tmp_path / "store", "a", "b"), tmp_path / "all.parquet"
+    shutil.rmtree(store / "a.zarr" / "box_px")
+    result = affect("export-features", store, "--output", one)
+    assert result.exit_code == 1 and "failed: a" in result.output
+    assert set(read(one)["video"]) == {"b"}
+    said = json.loads(Path(f"{one}.json").read_text("utf-8"))
+    assert said["complete"] is False and list(said["failed"]) == ["a"] and said["recordings"] == ["b"]
+
+
+def test_one_table_that_cannot_be(tmp_path: Path) -> None:
+    store = make(tmp_path / "store", "a")
+    for words in (("--output", tmp_path / "all.npz"), ("--output", tmp_path / "all.csv", "--format", "parquet")):
+        result = affect("export-features", store, *words)
+        assert result.exit_code == 2 and "Hint: " in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from os import PathLike
 
-    from .cache.score_table import ScoreTable
+    from .cache.score_table import FaceTable, ScoreTable
     from .cache.store import Store
     from .configs.schema import Method
     from .pipeline.extract.extract import ExtractionSummary
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Videos = Place | Iterable[Place]
 
 __version__: str
-__all__ = ["__version__", "extract_features", "open_store", "predict", "train_temporal"]
+__all__ = ["__version__", "describe_faces", "extract_features", "open_store", "predict", "train_temporal"]
 
 if not TYPE_CHECKING:  # where types are checked, a name that is not here is an error
 
@@ -148,6 +148,47 @@ def predict(
     events = bars(events_of(_listed(videos), str(run), str(output), where, options=options), enabled=progress)
     with outputs or nullcontext(), closing(events):
         return score_table(events, outputs.add if outputs else None)
+
+
+def describe_faces(
+    videos: "Videos",
+    *,
+    store: "Place | None" = None,
+    output: "Place | None" = None,
+    config: "Place | None" = None,
+    settings: Mapping[str, Any] | None = None,
+    weights: "Place | None" = None,
+    window_s: float = 1.0,
+    picture_fps: "float | str | None" = None,
+    device: str = "auto",
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> "FaceTable":
+    """Who is in videos, how heads turn and move, and who moves with whom, without labels or a run: a pandas DataFrame.
+
+    A row for each person; `.windows` has a row for each of them and window of `window_s` seconds, `.pairs` one for each
+    two people. weights: face-api's, a folder or archive, for the measures that they give. The other arguments: as in
+    `extract_features` and `predict`.
+    Errors: AffectError and its kinds, also where no video can be described; where some cannot, warnings name them.
+    """
+    from contextlib import closing, nullcontext
+
+    from .pipeline.describe.describe import POINTED, describe_faces
+    from .pipeline.describe.tables import FaceOutputs, face_table
+    from .pipeline.predict.inputs import MEMORY, PredictOptions
+    from .pipeline.terminal.bars import bars
+
+    words = dict(settings or {})
+    if weights is not None:
+        words = {"features.backbone": POINTED, "features.weights": str(weights)} | words
+    features = _config(config, words).features if config is not None or words else None
+    options = PredictOptions(device=device, jobs=jobs, overwrite=overwrite, picture_fps=picture_fps)
+    outputs = None if output is None else FaceOutputs(str(output), options)
+    where = MEMORY if store is None and output is None else None if store is None else str(store)
+    said = describe_faces(_listed(videos), str(output), where, features, window_s=window_s, options=options)
+    with outputs or nullcontext(), closing(bars(said, enabled=progress)) as events:
+        return face_table(events, outputs.add if outputs else None)
 
 
 def open_store(path: "Place") -> "Store":

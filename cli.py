@@ -436,15 +436,20 @@ def edit_cache_command(*, store: str, action: str, words: tuple[str, ...], dry_r
 @main.command("export-features")
 @click.argument("store", metavar="STORE")
 @click.argument("ids", nargs=-1, metavar="[ID...]")
-@click.option("--output", required=True, metavar="DIR", help="For the files, one a recording, named by its id.")
 @click.option(
-    "--format", "kind", type=click.Choice(["parquet", "csv", "npz"]), default="parquet", show_default=True,
-    help="csv: for a spreadsheet; npz: arrays for numpy.",
+    "--output",
+    required=True,
+    metavar="DIR|FILE",
+    help="A folder: a file a recording; FILE.parquet, FILE.csv: one of all.",
+)
+@click.option(
+    "--format", "kind", type=click.Choice(["parquet", "csv", "npz"]),
+    help="parquet by default; csv: for a spreadsheet; npz: arrays for numpy.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Write files of an earlier export again; they are kept otherwise.")
 @json_option
 def export_features_command(
-    *, store: str, ids: tuple[str, ...], output: str, kind: str, overwrite: bool, as_json: bool
+    *, store: str, ids: tuple[str, ...], output: str, kind: str | None, overwrite: bool, as_json: bool
 ) -> None:
     """Write what a store holds as tables: a row for each face and kept frame, and for each frame without a face.
 
@@ -638,6 +643,57 @@ def predict_command(
         for event in events:
             outputs.add(event)
     sys.exit(_say(text.of_prediction(outputs.summary), as_json, asdict(outputs.summary)))
+
+
+@main.command("describe-faces")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|ID...")
+@click.option("--output", required=True, metavar="DIR", help="For tables, plots and the viewer.")
+@click.option("--store", metavar="DIR|s3://...", help="Features to read and add to; OUTPUT/features by default.")
+@click.option("--backbone", metavar="NAME", help="As of extract-features; by default as of the store.")
+@click.option("--weights", metavar="FILE", help="The backbone's weights; alone, those of face-api, for named measures.")
+@click.option("--sample-fps", metavar="FPS|source", help="Kept frames a second; 5 by default; source: all.")
+@click.option("--window-s", type=float, default=1.0, show_default=True, metavar="S", help="Length of a row of time.")
+@click.option(
+    "--export", "exports", multiple=True, type=click.Choice(["eaf", "vtt", "bids"]),
+    help="For ELAN; as captions; as tables of events with names of BIDS.",
+)  # fmt: skip
+@click.option("--no-video", is_flag=True, help="Leave the recording out of the viewer: curves only.")
+@click.option("--pseudonymise", type=click.Path(path_type=Path), metavar="KEYFILE", help="Replace names by hashes.")
+@click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@picture_option
+@jobs_option("Videos extracted in parallel.")
+@config_options
+@json_option
+def describe_faces_command(
+    *, videos: tuple[str, ...], output: str, store: str | None, backbone: str | None, weights: str | None,
+    sample_fps: str | None, window_s: float, exports: tuple[str, ...], no_video: bool, pseudonymise: Path | None,
+    overwrite: bool, device: str, picture_fps: str | None, jobs: int, config: str | None, overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Describe the faces in videos without any label: who is there, how heads turn and move, who moves with whom.
+
+    Example: affect describe-faces interviews/ --output faces
+    """
+    from .pipeline.describe.describe import POINTED, describe_faces
+    from .pipeline.describe.tables import FaceOutputs
+    from .pipeline.predict.inputs import PredictOptions
+    from .pipeline.terminal import text
+    from .pipeline.terminal.bars import bars
+
+    options = PredictOptions(
+        device=device, jobs=_jobs(jobs), overwrite=overwrite, exports=exports, with_video=not no_video,
+        key_file=pseudonymise, picture_fps=picture_fps,
+    )  # fmt: skip
+    words = _typed(backbone or (POINTED if weights else None), weights)
+    words += [f"features.sample_fps={sample_fps}"] if sample_fps is not None else []
+    settings = _load(config, [*words, *overrides]).features if config or words or overrides else None
+    outputs = FaceOutputs(output, options)
+    described = describe_faces(videos, output, store, settings, window_s=window_s, options=options)
+    with outputs, contextlib.closing(bars(described, enabled=not as_json, named=outputs.names.of)) as events:
+        for event in events:
+            outputs.add(event)
+    sys.exit(_say(text.of_description(outputs.summary), as_json, asdict(outputs.summary)))
 
 
 @main.command("report")

@@ -1,7 +1,7 @@
 """What each column of a table means, as JSON beside the table: in the words of BIDS (Description, Units, Levels)."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..configs.plain_text import cell
@@ -20,6 +20,7 @@ class Column:
 
 
 LEVELS = {"clip": "one clip", "span": "a labelled span: the means of its clips", "video": "a whole video"}
+MEASURED_SPREAD = "_sd"
 COLUMNS: dict[str, Column] = {
     "video": Column("the video's id: its path, as the store has it"),
     "id": Column("the video's id: its path, as the store has it"),
@@ -47,6 +48,27 @@ COLUMNS: dict[str, Column] = {
     "run": Column("the folder of the run"),
     "validation_ccc": Column("mean CCC of the targets on the validation people, by which the setting was chosen"),
     "chosen": Column("whether this setting was chosen"),
+    "person": Column("number of the person in the video, the lowest of their tracks"),
+    "other": Column("number of the other person"),
+    "first_s": Column("when the person is first seen", SECONDS),
+    "last_s": Column("when the person is last seen", SECONDS),
+    "seen_s": Column("how long the person is seen in all", SECONDS),
+    "presence": Column("frames in which the person is seen, of all kept frames of the video", SHARE),
+    "stretches": Column("how many times the person comes: stretches without a gap of more than a second"),
+    "kind": Column(
+        "what the picture of the person is; empty where that is not known",
+        levels={"live": "it moves", "still": "a still picture, as on a poster or a slide"},
+    ),
+    "side_px": Column("median side of a square as large as the face's box", "pixels of the upright picture"),
+    "measure": Column("the measure in which both are compared"),
+    "together_s": Column("how long both are known at once", SECONDS),
+    "synchrony": Column(
+        "mean absolute Fisher z of the correlation of both curves, over windows of 20 s and lags to 3 s; empty where "
+        "both are seen at once for less than a minute"
+    ),
+    "chance": Column("the same when one curve is shifted in time: what two people have who do not react to each other"),
+    "p": Column("how often a shifted curve goes together at least as strongly; it does not say who caused what", SHARE),
+    "lag_s": Column("the lag at which both agree best; positive: `other` follows `person`", SECONDS),
 }
 OF_TARGETS = {
     "_std": "spread of {0} over the models: a standard deviation, which does not rank errors",
@@ -57,17 +79,29 @@ OF_TARGETS = {
 }
 
 
-def dictionary(columns: Iterable[object], targets: Sequence[Target] = ()) -> str:
-    """The JSON text of a table's columns, by their names in its first line."""
-    return json.dumps(described(columns, targets), indent=1, ensure_ascii=False) + "\n"
+def dictionary(
+    columns: Iterable[object], targets: Sequence[Target] = (), meanings: Mapping[str, str] | None = None
+) -> str:
+    """The JSON text of a table's columns, by their names in its first line.
+
+    meanings: of targets that are measured and not predicted.
+    """
+    return json.dumps(described(columns, targets, meanings), indent=1, ensure_ascii=False) + "\n"
 
 
-def described(columns: Iterable[object], targets: Sequence[Target] = ()) -> dict[str, Json]:
+def described(
+    columns: Iterable[object], targets: Sequence[Target] = (), meanings: Mapping[str, str] | None = None
+) -> dict[str, Json]:
     """As `dictionary`, as a value."""
-    return {cell(name): _column(name, targets) for name in map(str, columns)}
+    return {cell(name): _column(name, targets, meanings or {}) for name in map(str, columns)}
 
 
-def _column(name: str, targets: Sequence[Target]) -> dict[str, Json]:
+def _column(name: str, targets: Sequence[Target], meanings: Mapping[str, str]) -> dict[str, Json]:
+    for target in targets:
+        meaning = meanings.get(target.name)
+        if meaning is not None and name in (target.name, f"{target.name}{MEASURED_SPREAD}"):
+            what = "" if name == target.name else f"standard deviation over frames of {target.name}: "
+            return {"Description": what + meaning, "Units": target.unit}
     for target in targets:
         if name == target.name:
             return {"Description": f"score of {name}, the mean of the models", **_scale(target)}

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from .description import Description
 from .records import Array, Target
 
 LARGEST, NOBODY = -2, -1  # in the place of a person: each frame's largest face, and nobody seen
@@ -161,6 +162,7 @@ class VideoPrediction:
     models: int = 1
     warnings: tuple[str, ...] = ()
     range_check: RangeCheck | None = None  # None: nothing is known of it
+    description: Description | None = None  # of faces without any label
 
     def __post_init__(self) -> None:
         assert len(self.training_means) == len(self.targets), "a training mean for each target"

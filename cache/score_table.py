@@ -1,4 +1,4 @@
-"""Scores as a table that says below itself what they are worth."""
+"""Scores, and descriptions of faces, as tables that say below themselves what they are worth."""
 
 from typing import Any
 
@@ -27,3 +27,14 @@ class ScoreTable(pd.DataFrame):
         lines = [attrs.get("worth", ""), *(f"warning: {words}" for words in attrs.get("warnings", ()))]
         lines += [f"failed: {video}: {reason}" for video, reason in attrs.get("failed", {}).items()]
         return [spelled(line) for line in lines if line]
+
+
+class FaceTable(ScoreTable):
+    """A DataFrame with a row for each person of the videos that were described.
+
+    `windows`: a row for each person and window of time; `pairs`: a row for each two people and measure.
+    """
+
+    windows: pd.DataFrame
+    pairs: pd.DataFrame
+    _metadata = ["windows", "pairs"]  # noqa: RUF012 - pandas asks for a list here

@@ -105,6 +105,7 @@ class ScoresPlanned:
     missing: tuple[str, ...] = ()  # what is to be said of models that the runs were to have and have not
     warnings: tuple[str, ...] = ()  # of the runs: folds whose training failed, and clips that cannot be judged
     range_check: RangeCheck | None = None  # how clips are found to be out of range; None: not known
+    meanings: Mapping[str, str] = field(default_factory=dict)  # target -> what it is, where that is no label
 
 
 @dataclass(frozen=True, slots=True)

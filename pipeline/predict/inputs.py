@@ -13,7 +13,7 @@ from ...cache.pictures import is_pattern
 from ...cache.records import Json
 from ...cache.walk import VIDEO_SUFFIXES
 from ...configs.schema import Method
-from ...errors import InputError, RunError
+from ...errors import InputError, RunError, shown
 from ..extract.videos import Search, Source, search_videos
 from ..runs.files import read_json
 
@@ -95,7 +95,7 @@ def default_store(output: Path) -> str:
     return str(store)
 
 
-def check_output(output: Path, videos: set[str]) -> None:
+def check_output(output: Path, videos: set[str], made_by: str) -> None:
     """Errors: InputError for a folder of anything but an older output, or of other videos, whose scores would go."""
     if output.exists() and not output.is_dir():
         raise InputError(f"--output {output} is a file; expected a folder")
@@ -103,9 +103,14 @@ def check_output(output: Path, videos: set[str]) -> None:
     if names & {"config.yaml", "folds"}:
         raise InputError(f"--output {output} is a run's folder; its tables would be lost", hint="name a new folder")
     summary = older_summary(output)
+    if summary is not None and summary.get("made_by", made_by) != made_by:
+        raise InputError(
+            f"--output {output} holds what {shown(summary['made_by'])} made; nothing was written",
+            hint="name another --output",
+        )
     if summary is None and not all(_passing(output, name) for name in names):
         raise InputError(
-            f"--output {output} is not empty and holds no output of affect predict; nothing was written",
+            f"--output {output} is not empty and holds no output of {made_by}; nothing was written",
             hint="name a new folder, or one that an earlier call has made",
         )
     before = {str(result["video"]) for result in (summary or {}).get("videos", [])}

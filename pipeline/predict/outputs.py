@@ -13,11 +13,13 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
+from ...cache.description import Description
 from ...cache.files import make_folder, sweep
 from ...cache.locks import held
 from ...cache.predictions import RangeCheck, ScoreReason, VideoPrediction
+from ...cache.pseudonyms import Pseudonyms
 from ...cache.records import Json
 from ...errors import UNNAMED, AffectError, InputError, first_line, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
@@ -25,7 +27,6 @@ from ..runs.files import write_json
 from .inputs import LOCK, PredictOptions, check_output, older_summary
 from .output_kinds import Captions, Elan, Events, Output, Overlay, Plots, Viewer
 from .predict import PredictEvent
-from .pseudonyms import Pseudonyms
 from .tables import Tables
 
 OUTPUTS: dict[str, type[Output]] = {
@@ -37,8 +38,8 @@ OUTPUTS: dict[str, type[Output]] = {
     "bids": Events,
     "overlay": Overlay,
 }
+OF_A_RUN = {"run", "models", "method", "missing", "out_of_range", "clip_frames", "stride_frames", "min_valid"}
 ALWAYS = ("tables", "viewer", "plots")
-MADE_BY = "affect predict"
 Added = TypeVar("Added")
 
 
@@ -57,6 +58,7 @@ class VideoResult:
     coverage: float = 0.0  # share of all clips' frames with a usable face
     duration_s: float = 0.0
     warnings: tuple[str, ...] = ()
+    description: Description | None = None  # of faces without any label
 
     @classmethod
     def of(cls, prediction: VideoPrediction) -> "VideoResult":
@@ -74,6 +76,7 @@ class VideoResult:
             coverage=round(covered / clips, 4) if clips else 0.0,
             duration_s=round(prediction.duration_s, 3),
             warnings=prediction.warnings,
+            description=prediction.description,
         )
 
 
@@ -109,6 +112,9 @@ class Outputs:
     block is left, what was added is readable, and summary.json says whether it is complete.
     """
 
+    made_by = "affect predict"
+    kinds: ClassVar[dict[str, type[Output]]] = OUTPUTS
+
     def __init__(self, folder: str | Path, options: PredictOptions | None = None) -> None:
         """Errors: InputError for an unusable key file, or an output that is not known."""
         self.options = options or PredictOptions()
@@ -118,8 +124,8 @@ class Outputs:
         self._plan: ScoresPlanned | None = None  # under pseudonyms
         self._run = ""  # where the run lies
         self._kinds = [*ALWAYS, *self.options.exports, *(["overlay"] if self.options.overlay is not None else [])]
-        if unknown := sorted(set(self._kinds) - set(OUTPUTS)):
-            raise InputError(f"--export {unknown[0]} is not known; expected one of {', '.join(OUTPUTS)}")
+        if unknown := sorted(set(self._kinds) - set(self.kinds)):
+            raise InputError(f"--export {unknown[0]} is not known; expected one of {', '.join(self.kinds)}")
         self._begun: list[Output] = []
         self._given_up: set[str] = set()  # videos that failed before all their clips were there
         self._stack = ExitStack()
@@ -147,7 +153,7 @@ class Outputs:
         """Write what there is to write. Errors: InputError for a folder or an overlay that may not be written to."""
         if isinstance(event, ScoresPlanned):
             self._claim(event)
-            self._plan, self._run = self.names.of_plan(event), event.run
+            self._plan, self._run = _under(self.names, event), event.run
             self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.warnings
             self.summary.worth, self.summary.range_check = self._plan.worth, self._plan.range_check
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
@@ -162,7 +168,7 @@ class Outputs:
     def _claim(self, plan: ScoresPlanned) -> None:
         """Make sure that nothing of the user's is replaced, and that nobody else writes to the folder."""
         videos = [self.names.of(video) for video in plan.videos]
-        check_output(self._folder, set(videos))
+        check_output(self._folder, set(videos), self.made_by)
         if self.options.overlay is not None:
             from .overlay import check_overlay, overlay_path
 
@@ -233,15 +239,15 @@ class Outputs:
                 sweep(place, below=below)
             begun = older_summary(self._folder) or self._summary_json(self._plan)
             write_json(self._folder / "summary.json", begun | {"complete": False})
-            for name, kind in OUTPUTS.items():
+            for name, kind in self.kinds.items():
                 if name in self._kinds:
                     self._begun.append(kind(self._folder, self.options, self._plan))
         return self._begun
 
     def _summary_json(self, plan: ScoresPlanned) -> dict[str, Json]:
         targets = zip(plan.targets, plan.training_means, strict=True)
-        return {
-            "made_by": MADE_BY,
+        said: dict[str, Json] = {
+            "made_by": self.made_by,
             "complete": self.summary.complete,
             "seconds": round(self.summary.seconds, 2),
             "run": plan.run,
@@ -261,6 +267,19 @@ class Outputs:
             "pseudonyms": self.names.active,
             "videos": [asdict(result) for result in self.summary.results],
         }
+        return said if plan.run else {name: value for name, value in said.items() if name not in OF_A_RUN}
+
+
+def _under(names: Pseudonyms, plan: ScoresPlanned) -> ScoresPlanned:
+    """What is going to be scored, under pseudonyms; where recordings lie is still told."""
+    return replace(
+        plan,
+        videos=tuple(map(names.of, plan.videos)),
+        run=names.of_run(plan.run),
+        worth=names.cleaned(plan.worth),  # it has no name of ours, and no path of who sent the run
+        missing=tuple(names.cleaned(words, run=plan.run) for words in plan.missing),
+        warnings=tuple(names.cleaned(words, run=plan.run) for words in plan.warnings),
+    )
 
 
 def _range_json(check: RangeCheck | None) -> dict[str, Json] | None:

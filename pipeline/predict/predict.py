@@ -1,14 +1,17 @@
 """`affect predict`: new videos, or stored ones, to scores over time that say how far they may be trusted."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
+from ...configs.schema import FeaturesConfig
 from ...errors import UNNAMED, AffectError, named
 from ..devices import passed_over, resolve_device
 from ..events import ClipsScored, Moved, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
@@ -18,7 +21,7 @@ from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers
 from .features import check_features, features_config, open_stores, store_locations
-from .inputs import MEMORY, PredictOptions, default_store, find_inputs
+from .inputs import MEMORY, Inputs, PredictOptions, default_store, find_inputs
 from .scorer import Scorer
 
 __all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict"]
@@ -78,17 +81,39 @@ def _predict(
     )
     left_out = inputs.left_out if options.key_file is None else ()  # else names are not shown
     yield from (Step(f"note: {words}") for words in (*notes, *left_out))
-    for where, run in dict(zip(locations, runs, strict=True)).items():
+    configs = [partial(features_config, run, options) for run in runs]
+    yield from score_all(scorer, inputs, locations, configs, options)
+
+
+class Scores(Protocol):
+    """What makes something of a stored video."""
+
+    def score(self, stores: Sequence[Store], entry: str, source: Path | None = None) -> Iterator[Scoring]:
+        """What is said of the video, piece by piece. stores: of each location; source: the recording."""
+
+
+def score_all(
+    scorer: Scores,
+    inputs: Inputs,
+    locations: Sequence[str],
+    configs: Sequence[Callable[[], FeaturesConfig]],
+    options: PredictOptions,
+) -> Generator[PredictEvent, None, None]:
+    """Every video of a call: its features into each location, made as that location's settings say, and its scores.
+
+    configs: of each location; asked for only where a video has to be extracted.
+    """
+    for where, config in dict(zip(locations, configs, strict=True)).items():
         if where != locations[0]:
             # A video that fails here has no entry in this store, so it fails again where it is scored.
-            yield from _extract(inputs.sources, where, run, options)
+            yield from _extract(inputs.sources, where, config, options)
     for word in inputs.missing:
         yield VideoFailed(word, Path(word), f"{word} does not exist")
     for entry in inputs.stored:
         yield from _score(scorer, open_stores(locations), entry, None)
     known = {source.id: source for source in inputs.sources}
-    if location != MEMORY:
-        with closing(_extract(inputs.sources, locations[0], runs[0], options)) as events:
+    if locations[0] != MEMORY:
+        with closing(_extract(inputs.sources, locations[0], configs[0], options)) as events:
             for event in events:
                 yield event
                 if isinstance(event, VideoOutcome):
@@ -96,19 +121,19 @@ def _predict(
         return
     yield Planned(len(inputs.sources))
     for source in inputs.sources:
-        extractor = extractor_of(features_config(runs[0], options), options.device, Workers(options.jobs).threads)
+        extractor = extractor_of(configs[0](), options.device, Workers(options.jobs).threads)
         memory = MemoryStore(extractor.recipe)
         with closing(extract_into(memory, source, extractor)) as moves:
             for move in moves:
                 yield move
                 if isinstance(move, VideoOutcome):
-                    yield from _score_outcome(scorer, [memory] * len(runs), move, source)
+                    yield from _score_outcome(scorer, [memory] * len(locations), move, source)
 
 
 def _extract(
-    sources: Sequence[Source], location: str, run: Run, options: PredictOptions
+    sources: Sequence[Source], location: str, config: Callable[[], FeaturesConfig], options: PredictOptions
 ) -> Generator[Planned | Moved | VideoOutcome, None, None]:
-    """The videos' features into a store, as the run needs them; what is stored needs no detector and no backbone."""
+    """The videos' features into a store, as they are needed; what is stored needs no detector and no backbone."""
     if store_exists(location):
         steps = plan(open_store(location), sources, overwrite=options.overwrite, verify=False)
         sources = []
@@ -120,14 +145,14 @@ def _extract(
     if not sources:
         return
     events = extract(
-        sources, location, features_config(run, options), store_format=options.store_format, device=options.device,
+        sources, location, config(), store_format=options.store_format, device=options.device,
         workers=Workers(options.jobs), overwrite=options.overwrite,
     )  # fmt: skip
     yield from within(events, ExtractionSummary)
 
 
 def _score_outcome(
-    scorer: Scorer, stores: Sequence[Store], outcome: VideoOutcome, source: Source
+    scorer: Scores, stores: Sequence[Store], outcome: VideoOutcome, source: Source
 ) -> Generator[Scoring, None, None]:
     if outcome.stored:
         yield from _score(scorer, stores, outcome.id, source)
@@ -136,7 +161,7 @@ def _score_outcome(
 
 
 def _score(
-    scorer: Scorer, stores: Sequence[Store], entry: str, source: Source | None
+    scorer: Scores, stores: Sequence[Store], entry: str, source: Source | None
 ) -> Generator[Scoring, None, None]:
     from ...stages.features.video.choice import clock_offset_s
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Text = shown.Text
 SPANS_SHOWN = 10
 NOT_INSTALLED = "not installed"
+TOLD_MEASURES = 6  # on the terminal; people.csv has all
+TOLD_P = 0.05
 LEVELS_SHOWN = 2  # of layers inside layers
 
 
@@ -103,8 +105,7 @@ def of_export(summary: "ExportSummary") -> Text:
     lines = [
         *table(["file", "frames", "rows"], [[item.file, str(item.frames), str(item.rows)] for item in done]),
         *(f"kept {item.file}: {item.reason}" for item in kept),
-        f"{len(done)} written, {len(kept)} kept, {len(failed)} failed; {summary.output}/features.json says what each "
-        "column is",
+        f"{len(done)} written, {len(kept)} kept, {len(failed)} failed; {summary.dictionary} says what each column is",
     ]
     return Text(tuple(lines), tuple(f"failed: {item.id}: {sentence(item.reason)}" for item in failed))
 
@@ -206,6 +207,39 @@ def of_prediction(summary: "PredictSummary") -> Text:
     ]
     failures = [
         *(f"incomplete: {sentence(words)}" for words in summary.missing),
+        *(f"failed: {sentence(words)}" for words in summary.problems),
+        *(f"failed: {item.video}: {sentence(item.reason)}" for item in summary.failed),
+    ]
+    return Text(tuple(lines), tuple(failures))
+
+
+def of_description(summary: "PredictSummary") -> Text:
+    """A row for each person, and the pairs that go together more than chance has it."""
+    done = [item for item in summary.results if item.status == "done"]
+    people = [(item.video, one) for item in done if item.description for one in item.description.people]
+    measured = list(dict.fromkeys(name for _, one in people for name in one.mean))[:TOLD_MEASURES]
+    rows = [
+        [video, str(one.track), f"{one.seen_s:.1f}", f"{one.presence:.0%}", one.kind or "-",
+         *(number_text(one.mean.get(name, math.nan)) for name in measured)]
+        for video, one in people
+    ]  # fmt: skip
+    pairs = [(item.video, pair) for item in done if item.description for pair in item.description.pairs]
+    told = [
+        f"{video}: {pair.measure} of persons {pair.first} and {pair.second} goes together more than by chance "
+        f"({pair.synchrony:.2f}, by chance {pair.chance:.2f}, p = {pair.p:.2f})"
+        for video, pair in pairs
+        if pair.p <= TOLD_P
+    ]
+    lines = [
+        *([summary.worth] if summary.worth else []),
+        *table(["video", "person", "seen s", "presence", "kind", *measured], rows),
+        *(f"{item.video}: nobody was seen for long enough" for item in done if not item.persons),
+        *told,
+        *(f"warning: {item.video}: {words}" for item in done for words in item.warnings),
+        f"{len(done)} described, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
+        f"open {summary.output}/viewer.html",
+    ]
+    failures = [
         *(f"failed: {sentence(words)}" for words in summary.problems),
         *(f"failed: {item.video}: {sentence(item.reason)}" for item in summary.failed),
     ]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from affect.cache.records import Array
+from affect.stages.description.measures import MEASURES, eye_distance, measures
 from affect.stages.features.faces.crop import crop_matrix
-from affect.stages.features.faces.measures import MEASURES, eye_distance, measures
 from affect.stages.features.faces.points import MIRROR, points_in_frame
 
 # A drawn face, y downwards: eyes 10 wide at x = -20 and 20, lids 4 apart, brows 12 above, a mouth 30 wide, open by 6.

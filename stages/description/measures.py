@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ....cache.records import Array
+from ...cache.records import Array
 
 POINTS = 68
 _LEFT_EYE, _RIGHT_EYE = slice(36, 42), slice(42, 48)  # left in the picture, and right

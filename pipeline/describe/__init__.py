@@ -1,0 +1,1 @@
+"""What can be said of faces without labels and without a run."""

@@ -166,8 +166,8 @@ def test_the_commands_of_the_page_run(films: Path, tmp_path: Path, monkeypatch: 
     commands = re.findall(r"^\$ affect (.*)$", page, re.M)
     assert len(commands) >= 2
     monkeypatch.chdir(tmp_path)
-    Path("interviews").mkdir()
-    Path("interviews/anna.mp4").write_bytes((films / "calm.mp4").read_bytes())
+    for name in ("talking_face.mp4", "talking_face_2.mp4"):
+        Path(name).write_bytes((films / "calm.mp4").read_bytes())
     for command in commands:
         result = CliRunner().invoke(main, command.split())
         assert result.exit_code == 0, f"{command}\n{result.output}"

@@ -320,9 +320,9 @@ def _say_line(line: str, as_json: bool, value: dict[str, Any]) -> None:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    from .pipeline.runs.files import finite
+    from .pipeline.terminal.text import as_json
 
-    _print(json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str))
+    _print(as_json(value))
 
 
 @main.command("import-features")

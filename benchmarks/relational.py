@@ -31,7 +31,6 @@ from affect.cache.manifest import match_videos
 from affect.cache.records import Array
 from affect.configs.load import load_config
 from affect.configs.schema import Config
-from affect.pipeline.train.leaks import overlapping_clips
 from affect.pipeline.train.training_set import TrainingSet, build_training_set
 from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.clips import ClipTable, index_clips
@@ -39,6 +38,7 @@ from affect.stages.temporal.ensemble import Ensemble
 from affect.stages.temporal.fit import Fit, LabelledClips, build_model
 from affect.stages.temporal.metrics import mean_ccc
 from affect.stages.temporal.model import ModelSpec
+from affect.stages.temporal.overlaps import overlapping_clips
 from affect.stages.temporal.ridge import fit_ridge
 from affect.stages.temporal.score import score_clips
 from affect.stages.temporal.splits import Fold, make_folds

@@ -5,13 +5,11 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...cache.checked import loaded
-from ...cache.files import check_within, write_whole
-from ...cache.records import Json
-from ...cache.regular import read_regular
-from ...errors import RunError, first_line, named
-
-__all__ = ["finite", "flat", "read_json", "write_json", "write_whole"]
+from ..errors import RunError, first_line, named
+from .checked import loaded
+from .files import check_within, write_whole
+from .records import Json
+from .regular import read_regular
 
 
 def write_json(path: Path, values: Mapping[str, Json], root: Path | None = None) -> None:

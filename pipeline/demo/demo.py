@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...cache.json_files import read_json, write_json
 from ...cache.metrics import Metrics
 from ...configs.load import load_config
 from ...errors import FoldError, InputError, VideoError
 from ..events import Step, within
 from ..extract.extract import ExtractionSummary, extract
 from ..extract.videos import find_videos
-from ..runs.files import read_json, write_json
 from ..workers import Workers
 from .film import DemoDataConfig, make_demo_data
 

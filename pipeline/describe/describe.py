@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...cache.opening import open_store, store_exists
+from ...cache.output_folder import default_store
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
 from ...configs.load import load_config
@@ -16,7 +17,7 @@ from ...stages.features.recipe import settings_of
 from ...stages.temporal.pauses import recording_s
 from ..devices import passed_over, resolve_device
 from ..events import ClipsScored, ScoresPlanned, Step
-from ..predict.inputs import MEMORY, PredictOptions, default_store, find_inputs
+from ..predict.inputs import MEMORY, PredictOptions, find_inputs
 from ..predict.predict import PredictEvent, score_all
 
 POINTED = "face-api"  # the backbone that gives 68 points

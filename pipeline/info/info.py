@@ -3,11 +3,11 @@
 import importlib.metadata
 import platform
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...cache.versions import commit, system, version
 from ..devices import passed_over, resolve_device
 from ..workers import cores
 
@@ -96,36 +96,3 @@ def _places() -> dict[str, str]:
         what: str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
         for what, path in places.items()
     }
-
-
-def system() -> str:
-    """System, release and processor; a release that somebody built may bear a machine's name, so its numbers alone."""
-    release = re.match(r"[\d.]*\d", platform.release())
-    return " ".join(filter(None, [platform.system(), release and release[0], platform.machine()]))
-
-
-def version(name: str) -> str | None:
-    """Of an installed package; None where it is not installed."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def commit() -> str | None:
-    """The commit of a checkout, with `+changes` where files differ from it; None for an installed package."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    words = [_git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no")]
-    if words[0] is None:
-        return None
-    return words[0] + ("+changes" if words[1] else "")
-
-
-def _git(root: Path, *words: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

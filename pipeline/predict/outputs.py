@@ -17,14 +17,15 @@ from typing import ClassVar, Literal, TypeVar
 
 from ...cache.description import Description
 from ...cache.files import make_folder, sweep
+from ...cache.json_files import write_json
 from ...cache.locks import held
+from ...cache.output_folder import LOCK, check_output, older_summary
 from ...cache.predictions import RangeCheck, ScoreReason, VideoPrediction
 from ...cache.pseudonyms import Pseudonyms
 from ...cache.records import Json
 from ...errors import UNNAMED, AffectError, InputError, first_line, named
 from ..events import ClipsScored, ScoresPlanned, VideoFailed
-from ..runs.files import write_json
-from .inputs import LOCK, PredictOptions, check_output, older_summary
+from .inputs import PredictOptions
 from .output_kinds import Captions, Elan, Events, Output, Overlay, Plots, Viewer
 from .predict import PredictEvent
 from .tables import Tables

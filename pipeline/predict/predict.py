@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ...cache.memory_store import MemoryStore
 from ...cache.opening import open_store, store_exists
+from ...cache.output_folder import default_store
 from ...cache.predictions import VideoPrediction
 from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
@@ -21,7 +22,7 @@ from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers
 from .features import check_features, features_config, open_stores, store_locations
-from .inputs import MEMORY, Inputs, PredictOptions, default_store, find_inputs
+from .inputs import MEMORY, Inputs, PredictOptions, find_inputs
 from .scorer import Scorer
 
 __all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict"]

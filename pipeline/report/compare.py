@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.json_files import flat
 from ...cache.metrics import ALL_TARGETS, Score
 from ...cache.records import Array, Json
 from ...configs.load import config_to_dict
@@ -21,7 +22,6 @@ from ...stages.temporal.metrics import (
     paired_difference,
 )
 from ...stages.views.comparison import ComparedRun, Comparison
-from ..runs.files import flat
 from ..train.held_out import column_of
 from .data import EvaluatedRun, read_evaluated_run
 

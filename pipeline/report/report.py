@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ...cache.files import write_whole
+from ...cache.json_files import flat, read_json, write_json
 from ...cache.metrics import Score
 from ...cache.records import Json
+from ...configs.places import without_absolute_places
 from ...errors import InputError, RunError
 from ...stages.views.charts import Curve
 from ...stages.views.comparison import comparison_html
 from ...stages.views.offer import centring_offer
 from ...stages.views.origin import FoldHistory, Origin
 from ...stages.views.report import HeldOutVideo, Report, report_html
-from ..runs.files import flat, read_json, write_json, write_whole
-from ..runs.places import without_absolute_places
 from ..train.held_out import over_ridge
 from .compare import compare, with_all
 from .data import EvaluatedRun, FinishedFold, read_evaluated_run

@@ -13,15 +13,15 @@ import yaml
 
 from ...cache.csv_cells import to_cells
 from ...cache.dictionary import dictionary
-from ...cache.files import PARTIAL, check_within, make_folder, sweep
+from ...cache.files import PARTIAL, check_within, make_folder, sweep, write_whole
 from ...cache.fold_record import FoldRecord
+from ...cache.json_files import flat, read_json, write_json
 from ...cache.metrics import Metrics
 from ...cache.records import Json, Target
 from ...configs.load import config_from_dict, config_to_dict, read_tree, without_gone
 from ...configs.schema import Config, Method
 from ...configs.trust import received
 from ...errors import AffectError, ConfigError, RunError, first_line, named, shown
-from .files import flat, read_json, write_json, write_whole
 
 if TYPE_CHECKING:  # torch comes with it; a report needs none
     import pandas as pd

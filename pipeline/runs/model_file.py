@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 
 from ...cache.checked import loaded
+from ...cache.files import write_whole
 from ...cache.predictions import RangeCheck
 from ...cache.records import Json, Recipe, Target
 from ...cache.regular import open_regular, read_regular
@@ -23,7 +24,6 @@ from ...stages.temporal.encoder import POSITIONS
 from ...stages.temporal.ensemble import Ensemble, LinearScores
 from ...stages.temporal.model import ModelSpec, TemporalModel
 from ...stages.temporal.scaling import LabelScaling
-from .files import write_whole
 
 FORMAT_VERSION = 2
 ONE_NETWORK = 1  # the format of before: one network alone, under its own names

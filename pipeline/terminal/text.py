@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ...cache.json_files import finite
 from ...cache.records import VideoCheck
 from ...configs.plain_text import sentence
 from ...stages.views import shown
@@ -30,6 +31,11 @@ NOT_INSTALLED = "not installed"
 TOLD_MEASURES = 6  # on the terminal; people.csv has all
 TOLD_P = 0.05
 LEVELS_SHOWN = 2  # of layers inside layers
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """Strict JSON in a line: NaN and infinity become null, and what JSON has no word for its own words."""
+    return json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str)
 
 
 def of_plan(rows: Sequence[tuple[str, str]], understood: Sequence[str] = ()) -> Text:

@@ -20,6 +20,7 @@ from ...cache.manifest import check_targets_vary
 from ...cache.metrics import METHODS
 from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
 from ...cache.records import Array, Json
+from ...configs.places import without_places
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
 from ...stages.features.one_thread import one_thread
@@ -36,7 +37,6 @@ from ...stages.temporal.splits import Fold, people_by_row
 from ..events import EpochDone, FoldOutcome
 from ..runs.folder import UNFINISHED, RunFolder
 from ..runs.model_file import ModelCard, write_model
-from ..runs.places import without_places
 from .curves import CurvesFile
 from .held_out import column_of
 from .training_set import TrainingSet, build_training_set

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from ...cache.records import Json
-from ..info.info import commit, system, version
-from ..runs.places import command_words, last_name
+from ...cache.versions import commit, system, version
+from ...configs.places import command_words, last_name
 from .training_set import TrainingSet, labels_sha256
 
 PACKAGES = ("affect", "torch", "numpy", "scipy", "pandas", "zarr", "h5py", "safetensors", "joblib")

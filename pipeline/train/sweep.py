@@ -13,12 +13,13 @@ import pandas as pd
 
 from ...cache.csv_cells import to_cells
 from ...cache.dictionary import described
+from ...cache.files import write_whole
+from ...cache.json_files import read_json, write_json
 from ...configs.load import load_config
 from ...configs.schema import Config
 from ...errors import AffectError, ConfigError, RunError
 from ..devices import resolve_device, spread_devices
 from ..events import SweepOutcome, SweepPlanned, summary_of
-from ..runs.files import read_json, write_json, write_whole
 from ..runs.folder import RunFolder
 from ..workers import Died, Workers, run_all
 from .train import TrainingSummary, train

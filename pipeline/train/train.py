@@ -15,6 +15,7 @@ from ...cache.manifest import check_targets_vary
 from ...cache.metrics import Metrics
 from ...cache.records import Json
 from ...cache.regular import read_regular
+from ...cache.versions import version
 from ...configs.plain_text import sentence
 from ...configs.schema import Config
 from ...configs.trust import allowed
@@ -30,7 +31,6 @@ from ...stages.views.verdict import verdict
 from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
-from ..info.info import version
 from ..runs.folder import RunFolder, write_failures
 from ..workers import Died, Workers, run_all
 from .fold import FoldTask, run_fold, spec_of

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from affect.cache.json_files import read_json
 from affect.cache.manifest import read_manifest
 from affect.cache.tables import MOST_BYTES, MOST_COLUMNS, read_table
 from affect.cli import main
@@ -22,7 +23,6 @@ from affect.configs.plain_yaml import MOST_DEPTH, NotPlainYamlError, load_plain_
 from affect.configs.schema import Config, ModelConfig, TrainingConfig
 from affect.errors import AffectError, ConfigError, InputError, ManifestError, RunError, shown
 from affect.pipeline.prepare_labels import prepare_labels
-from affect.pipeline.runs.files import read_json
 from affect.pipeline.runs.folder import RunFolder
 from affect.pipeline.train.train import TrainingSummary, train
 from affect.pipeline.workers import Workers, cores

@@ -21,13 +21,13 @@ from affect.cache.manifest import write_manifest
 from affect.cache.pseudonyms import Pseudonyms, strength_bits
 from affect.cli import main
 from affect.configs.load import load_config
+from affect.configs.places import command_words, last_name, without_absolute_places, without_places
 from affect.errors import InputError
 from affect.pipeline.events import ScoresPlanned, VideoFailed
 from affect.pipeline.predict.inputs import PredictOptions
 from affect.pipeline.predict.outputs import Outputs
 from affect.pipeline.predict.overlay import write_overlay
 from affect.pipeline.report.report import write_report
-from affect.pipeline.runs.places import command_words, last_name, without_absolute_places, without_places
 from affect.pipeline.train.train import train
 from affect.tests.generated import GeneratedData, generated_features
 from affect.tests.predictions import made_person, made_prediction, write_face_video

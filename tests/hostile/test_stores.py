@@ -25,10 +25,10 @@ import pytest
 
 from affect.cache import Store, create_store, open_store
 from affect.cache.checked import parsed
+from affect.cache.json_files import read_json
 from affect.cache.records import DTYPES, FrameFeatures, Recipe, VideoInfo
 from affect.errors import EntryError, RunError, StoreError, UnreadableError, VideoError
 from affect.pipeline.extract.inspect import inspect_store
-from affect.pipeline.runs.files import read_json
 from affect.stages.features.blocks import Progress
 
 Json = Any

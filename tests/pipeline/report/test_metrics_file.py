@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from affect.cache.json_files import write_json
 from affect.cache.metrics import METHODS, Metrics
 from affect.cache.records import Target
 from affect.pipeline.events import SweepOutcome
 from affect.pipeline.report.report import compare_runs, write_report
-from affect.pipeline.runs.files import write_json
 from affect.pipeline.terminal.text import of_sweep
 from affect.pipeline.train.sweep import SHOWN, SweepSummary
 from affect.stages.temporal import metrics as computed

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from affect.cache.json_files import read_json
 from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.errors import ConfigError, RunError
 from affect.pipeline.events import SweepPlanned, summary_of
-from affect.pipeline.runs.files import read_json
 from affect.pipeline.train.fold import FoldTask
 from affect.pipeline.train.sweep import SweepPoint, SweepSummary, expand_grid, sweep
 from affect.pipeline.workers import Workers

@@ -19,7 +19,6 @@ from affect.cache.records import FrameFeatures
 from affect.configs.load import load_config
 from affect.configs.schema import LossConfig, ModelConfig
 from affect.errors import ConfigError
-from affect.pipeline.train.leaks import overlapping_clips
 from affect.stages.temporal.baselines import span_features
 from affect.stages.temporal.clips import ClipTable, FeatureTable, dense_clips, index_clips
 from affect.stages.temporal.ensemble import Ensemble
@@ -27,6 +26,7 @@ from affect.stages.temporal.fit import Fit, LabelledClips, build_model
 from affect.stages.temporal.losses import total_loss
 from affect.stages.temporal.model import ModelSpec, TemporalModel
 from affect.stages.temporal.optimizer import first_layer_rate, learning_rate, make_optimizer, set_learning_rate
+from affect.stages.temporal.overlaps import overlapping_clips
 from affect.stages.temporal.score import clip_means, score_clips
 from affect.stages.temporal.windows import SpanWindows, draw_starts, window_places, windows_at
 

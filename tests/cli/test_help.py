@@ -15,7 +15,8 @@ COMMANDS = sorted(main.commands)
 def test_the_commands_are_those_of_the_documentation() -> None:
     assert sorted(
         ["check-backbone", "check-videos", "demo", "describe-faces", "edit-cache", "export-features",
-         "extract-features", "import-checkpoint", "import-features", "info", "inspect-cache", "predict", "prepare-labels", "report",
+         "extract-features", "import-checkpoint", "import-features", "info", "inspect-cache", "predict",
+         "prepare-labels", "report",
          "settings", "train-temporal"]
     ) == COMMANDS  # fmt: skip
 

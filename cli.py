@@ -3,10 +3,14 @@
 import contextlib
 import io
 import json
+import os
+import shutil
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -14,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .configs.changes import CHANGEABLE, choices
-from .configs.plain_text import encodable, sentence, spelled
+from .configs.plain_text import command_line, encodable, sentence, spelled
 from .configs.schema import MOST_SEED, PUBLISHED_EDGES, ClipsConfig, Config
 from .errors import UNNAMED, AffectError, OutputError, named
 from .pipeline.prepare_labels import DATA_SETS, REDUCTIONS, SPAN_S, TIME_UNITS, Reading
@@ -23,30 +27,155 @@ from .pipeline.workers import Workers, cores
 if TYPE_CHECKING:
     from .pipeline.extract.extract import ExtractionSummary
     from .pipeline.extract.videos import Source
+    from .pipeline.predict.outputs import Pseudonyms
     from .pipeline.terminal.text import Text
+    from .pipeline.terminal.told import LogFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Event = TypeVar("Event")
 MOST_STRIDE = 1_000_000  # kept frames: days of video
 MOST_JOBS = 10_000
-READER_GONE = 141  # as a shell says of a program whose reader has gone: 128 and the number of SIGPIPE
+# As a shell says of a program that a signal ended: 128 and its number. SIGPIPE is the reader that has gone.
+INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
+GO_ON = {
+    "extract-features",
+    "import-features",
+    "export-features",
+    "predict",
+    "describe-faces",
+    "train-temporal",
+    "demo",
+}
 ONE = Workers()  # one process here: the default of every command
 READING = Reading()  # labels as they are usually read
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a cluster sends it: the work ends as with Ctrl-C."""
+
+
+@dataclass(slots=True)
+class Talk:
+    """What a command says besides its result, and where; and how it is typed again."""
+
+    words: tuple[str, ...] = ()  # as they were typed
+    verbose: bool = False
+    quiet: bool = False
+    as_json: bool = False
+    log: "LogFile | None" = None
+    logs_prints: bool = True  # not where names must not be in the log: what is printed may hold some
+    goes_on: bool = False  # when it is typed again; else it begins again
+    resumable: Path | None = None  # where this is there, --resume goes on
+
+    def tell(self, line: str) -> None:
+        """A line of --verbose and --log."""
+        self.to_log(line)
+        if self.verbose:
+            _echo(line, err=True)
+
+    def to_log(self, line: str) -> None:
+        """A line of --log. Where it cannot be written, that is said once, and the work goes on."""
+        if self.log is not None and not self.log.trouble:
+            self.log.write(line)
+            if self.log.trouble:
+                _echo(f"warning: the log ends here: {self.log.trouble}", err=True)
+
+    def begin(self, context: click.Context) -> None:
+        """Take in what a command was given. Errors: InputError for a log that cannot be one."""
+        given, said = context.params, context.meta
+        self.verbose, self.quiet = said.get("verbose", False), said.get("quiet", False)
+        if self.verbose and self.quiet:
+            raise click.UsageError("--verbose says more and --quiet less; expected one of them")
+        self.as_json, self.logs_prints = given.get("as_json", False), given.get("pseudonymise") is None
+        forgets = given.get("overwrite") or not (self.logs_prints or given.get("store"))
+        self.goes_on = context.info_name in GO_ON and not forgets
+        self.resumable = Path(given["run"]) if given.get("resume") is False else None
+        if not (self.verbose or said.get("log")):
+            return
+        from .pipeline.terminal.told import open_log, versions
+
+        if said.get("log"):
+            places = [str(given[name]) for name in ("store", "run", "output") if given.get(name)]
+            self.log = open_log(said["log"], [place for place in places if "://" not in place])
+        self.tell(versions())
+        if self.logs_prints:
+            self.tell(f"typed: {self.typed()}")
+
+    def typed(self, *more: str) -> str:
+        """The command as it is typed again. more: options that it gets besides."""
+        return command_line([*_program(), *self.words[:1], *more, *self.words[1:]], windows=os.name == "nt")
+
+    def end(self, code: object) -> None:
+        """The last line of the log."""
+        self.to_log(f"ended with exit code {code or 0}")
+        if self.log is not None:
+            self.log.close()
+
+
+def _talk() -> Talk:
+    context = click.get_current_context(silent=True)
+    return (context and context.find_object(Talk)) or Talk()
+
+
+def _program() -> list[str]:
+    """How this program was started."""
+    started = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    if started[-2:-1] == ["-m"]:
+        return started
+    name = Path(sys.argv[0]).name
+    found = shutil.which(name)
+    return [name if found is not None and Path(found).resolve() == Path(sys.argv[0]).resolve() else sys.argv[0]]
+
+
+class AffectCommand(click.Command):
+    """A command with --verbose, --quiet and --log, of which its own function knows nothing."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        said = {
+            "verbose": "Say what is settled, and what becomes of each video or fold, on the error stream.",
+            "quiet": "Only the result, and on the error stream errors, failures and warnings that change its meaning.",
+            "log": "Append to this file, with times, what --verbose says and what is printed.",
+        }
+        for name, words in said.items():
+            kind: dict[str, Any] = {"metavar": "FILE"} if name == "log" else {"is_flag": True}
+            self.params.append(click.Option([f"--{name}"], help=words, expose_value=False, callback=_kept, **kind))
+
+    def invoke(self, context: click.Context) -> Any:
+        _talk().begin(context)
+        return super().invoke(context)
+
+
+def _kept(context: click.Context, option: click.Parameter, value: Any) -> None:
+    context.meta[str(option.name)] = value
 
 
 class AffectGroup(click.Group):
     """Turns our errors into one message, its hint and the right exit code."""
 
-    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
-        with _plain_usage_errors(), _our_errors():
-            return super().make_context(*arguments, **more)
+    command_class = AffectCommand
+
+    def make_context(self, info_name: str | None, args: list[str], *arguments: Any, **more: Any) -> click.Context:
+        talk = Talk(tuple(args))
+        with _plain_usage_errors(), _our_errors(talk):
+            context = super().make_context(info_name, args, *arguments, **more)
+            context.obj = talk
+            return context
 
     def invoke(self, context: click.Context) -> Any:
-        with _our_errors(), _plain_usage_errors():
-            return super().invoke(context)
+        talk, code = context.obj, None
+        try:
+            with _our_errors(talk), _plain_usage_errors():
+                return super().invoke(context)
+        except (SystemExit, click.ClickException) as ended:
+            code = ended.code if isinstance(ended, SystemExit) else ended.exit_code
+            raise
+        finally:
+            talk.end(code)
 
 
 @contextlib.contextmanager
-def _our_errors() -> Iterator[None]:
+def _our_errors(talk: Talk) -> Iterator[None]:
     """An error of ours, or one that the system names, ends the command with its message and exit code."""
     try:
         yield
@@ -59,9 +188,44 @@ def _our_errors() -> Iterator[None]:
         if said.hint:
             _print(f"Hint: {sentence(said.hint)}", err=True)
         sys.exit(said.exit_code)
-    except KeyboardInterrupt:
-        _print("Stopped. What was committed is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        for line in _to_go_on(talk):
+            _print(line, err=True)
+        sys.exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+
+
+def _to_go_on(talk: Talk) -> list[str]:
+    """What is to be typed after Ctrl-C."""
+    if _is_rank():
+        return ["Stopped. What was committed is kept; the same torchrun command with --resume goes on from there."]
+    if talk.resumable is not None and talk.resumable.exists():
+        return ["Stopped. What was committed is kept; this goes on from there:", talk.typed("--resume")]
+    if talk.goes_on:
+        return ["Stopped. What was committed is kept; the same command goes on from there:", talk.typed()]
+    return ["Stopped. This begins again:", talk.typed()]
+
+
+def _is_rank() -> bool:
+    """Whether torchrun has started this process, among others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 if os.environ.get("WORLD_SIZE", "1").isdecimal() else False
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM is raised as Terminated, but in ranks, which may hang in each other, and where somebody else has it."""
+    ours = threading.current_thread() is threading.main_thread() and not _is_rank()
+    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(*_: object) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _refused_output(error: BaseException) -> OutputError | None:
@@ -94,14 +258,63 @@ def _plain_usage_errors() -> Iterator[None]:
 
 
 def _print(line: str, err: bool = False) -> None:
-    """One line to the terminal: everything that this program prints comes through here."""
+    """One line to the terminal, and to the log unless names must not be there."""
+    talk = _talk()
+    if talk.logs_prints:
+        talk.to_log(line)
+    _echo(line, err)
+
+
+def _note(line: str) -> None:
+    """A line that --quiet leaves out."""
+    if _talk().quiet:
+        _talk().to_log(line)
+    else:
+        _print(line, err=True)
+
+
+def _result(line: str) -> None:
+    """A line of a result: with --quiet no notes, and on the error stream the warnings that change its meaning."""
+    from .pipeline.terminal.text import matters
+
+    if not _talk().quiet or not line.startswith(("warning: ", "note: ")):
+        _print(line)
+    elif line.startswith("warning: ") and matters(line):
+        _print(line, err=True)
+    else:
+        _note(line)
+
+
+def _shown(events: Generator[Event, None, None], names: "Pseudonyms | None" = None) -> Generator[Event, None, None]:
+    """A command's events: drawn, said and logged as was asked for. names: by which videos are called."""
+    from .pipeline.terminal.bars import bars
+
+    talk = _talk()
+    if not (talk.verbose or talk.log):
+        return bars(events, enabled=not (talk.quiet or talk.as_json), named=names.of if names else str)
+    from .pipeline.terminal.told import Story, told
+
+    story = Story()
+
+    def tell(event: Any) -> bool:
+        for line in told(story, event, names):
+            talk.tell(line)
+        return talk.verbose
+
+    enabled = talk.verbose or not (talk.quiet or talk.as_json)
+    return bars(events, enabled=enabled, named=names.of if names else str, told=tell)
+
+
+def _echo(line: str, err: bool = False) -> None:
+    """Everything that this program prints comes through here."""
     stream = sys.stderr if err else sys.stdout
     click.echo(encodable(spelled(line), getattr(stream, "encoding", None)), err=err)
 
 
 @click.group(cls=AffectGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="affect")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Affect over time from long videos: stored face features, then a model on top of them.
 
     \b
@@ -113,6 +326,7 @@ def main() -> None:
     from .pipeline.workers import own_process
 
     own_process()
+    context.with_resource(_ended_by_sigterm())
 
 
 def config_options(command: Command) -> Command:
@@ -225,7 +439,6 @@ def extract_features(
     """
     from .pipeline.events import summary_of
     from .pipeline.extract.extract import ExtractionSummary, extract
-    from .pipeline.terminal.bars import bars
 
     flags = {"faces.detector": faces, "sample_fps": sample_fps}
     given = [f"features.{key}={value}" for key, value in flags.items() if value is not None]
@@ -237,7 +450,7 @@ def extract_features(
         sources, store, settings, store_format=store_format, device=device,
         workers=_workers(jobs, backend, scheduler), overwrite=overwrite, verify=verify,
     )  # fmt: skip
-    _end_of_extraction(summary_of(bars(events, enabled=not as_json), ExtractionSummary), as_json, {})
+    _end_of_extraction(summary_of(_shown(events), ExtractionSummary), as_json, {})
 
 
 def _would_be(
@@ -270,7 +483,7 @@ def _found(words: Sequence[str], picture_fps: str | None) -> "list[Source]":
 
     search = search_videos(words, picture_fps)
     for left_out in search.left_out:
-        _print(f"note: {left_out}", err=True)
+        _note(f"note: {left_out}")
     return search.sources
 
 
@@ -293,7 +506,7 @@ def _workers(jobs: int, backend: str, scheduler: str | None) -> Workers:
 def _jobs(jobs: int) -> int:
     """As many as this machine has cores; a larger number is said to be one."""
     if jobs > cores():
-        _print(f"note: --jobs {jobs}, and {cores()} cores here: {cores()} at a time", err=True)
+        _note(f"note: --jobs {jobs}, and {cores()} cores here: {cores()} at a time")
     return min(jobs, cores())
 
 
@@ -303,11 +516,11 @@ def _say(said: "Text", as_json: bool, value: dict[str, Any]) -> int:
         _print_json(value)
     else:
         for line in said.lines[:-1]:
-            _print(line)
+            _result(line)
         for line in said.failures:
             _print(line, err=True)
         for line in said.lines[-1:]:
-            _print(line)
+            _result(line)
     return 1 if said.failures else 0
 
 
@@ -322,7 +535,7 @@ def _say_line(line: str, as_json: bool, value: dict[str, Any]) -> None:
 def _print_json(value: dict[str, Any]) -> None:
     from .pipeline.terminal.text import as_json
 
-    _print(as_json(value))
+    _echo(as_json(value))
 
 
 @main.command("import-features")
@@ -367,7 +580,6 @@ def import_features_command(
     from .pipeline.events import summary_of
     from .pipeline.extract.extract import ExtractionSummary
     from .pipeline.extract.import_features import ImportOptions, TimeSource, find, import_features
-    from .pipeline.terminal.bars import bars
 
     given = [] if sample_fps is None else [f"features.sample_fps={sample_fps}"]
     rate = _load(None, given).features.sample_fps
@@ -375,14 +587,14 @@ def import_features_command(
     options = ImportOptions(kind, columns, times, rate, min_confidence)  # type: ignore[arg-type]  # likewise
     found, sources = find(tables, store, options)
     for left_out in found.left_out:
-        _print(f"note: {left_out}", err=True)
+        _note(f"note: {left_out}")
     if dry_run:
         _would_be(sources, store, overwrite, as_json, found.understood)
     events = import_features(
         found, sources, store, store_format=store_format, workers=_workers(jobs, "loky", None), overwrite=overwrite,
         verify=verify,
     )  # fmt: skip
-    summary = summary_of(bars(events, enabled=not as_json), ExtractionSummary)
+    summary = summary_of(_shown(events), ExtractionSummary)
     _end_of_extraction(summary, as_json, {"understood": found.understood})
 
 
@@ -424,12 +636,11 @@ def edit_cache_command(*, store: str, action: str, words: tuple[str, ...], dry_r
     from .pipeline.events import summary_of
     from .pipeline.extract.edit_cache import EditSummary, edit, plan_edit
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
 
     changes = plan_edit(store, action, words, dry_run=dry_run)
     if dry_run:
         _say_plan([(change.id, change.what) for change in changes], store, as_json)
-    summary = summary_of(bars(edit(store, changes), enabled=not as_json), EditSummary)
+    summary = summary_of(_shown(edit(store, changes)), EditSummary)
     sys.exit(_say(text.of_edit(summary), as_json, asdict(summary)))
 
 
@@ -458,10 +669,9 @@ def export_features_command(
     from .pipeline.events import summary_of
     from .pipeline.extract.export_features import ExportSummary, export_features
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
 
     events = export_features(store, ids, output, kind, overwrite=overwrite)  # type: ignore[arg-type]  # click checked it
-    summary = summary_of(bars(events, enabled=not as_json), ExportSummary)
+    summary = summary_of(_shown(events), ExportSummary)
     sys.exit(_say(text.of_export(summary), as_json, asdict(summary)))
 
 
@@ -482,12 +692,11 @@ def check_videos_command(
     from .pipeline.events import Planned
     from .pipeline.extract.check import check_videos
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
 
     sources = _found(videos, picture_fps)
     settings = _load(config, overrides).features
     events = check_videos(sources, settings, workers=_workers(jobs, "loky", None))
-    with contextlib.closing(bars(events, enabled=not as_json)) as drawn:
+    with contextlib.closing(_shown(events)) as drawn:
         found = {event.path: event for event in drawn if not isinstance(event, Planned)}
     checks = [found[str(source.path)] for source in sources]
     sys.exit(_say(text.of_checks(checks), as_json, {"videos": [asdict(check) for check in checks]}))
@@ -547,7 +756,6 @@ def train_temporal(
     """
     from .pipeline.events import summary_of
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
     from .pipeline.train.sweep import SweepSummary, expand_grid, sweep
     from .pipeline.train.train import TrainingSummary, train
 
@@ -556,13 +764,13 @@ def train_temporal(
             store, labels, run, config, overrides, device=device, workers=_workers(jobs, backend, scheduler),
             resume=resume, mirrored=mirrored,
         )  # fmt: skip
-        table = summary_of(bars(settings, enabled=not as_json), SweepSummary)
+        table = summary_of(_shown(settings), SweepSummary)
         sys.exit(_say(text.of_sweep(table), as_json, {"sweep": [asdict(outcome) for outcome in table.outcomes]}))
     events = train(
         store, labels, run, _load(config, overrides), device=device, workers=_workers(jobs, backend, scheduler),
         resume=resume, mirrored=mirrored,
     )  # fmt: skip
-    summary = summary_of(bars(events, enabled=not as_json), TrainingSummary)
+    summary = summary_of(_shown(events), TrainingSummary)
     failed = {item.name: item.reason for item in summary.failed}
     metrics = summary.metrics.to_json() if summary.metrics else {}
     value = {"run": run, "seconds": summary.seconds, "metrics": metrics, "failed": failed}
@@ -628,7 +836,6 @@ def predict_command(
     from .pipeline.predict.outputs import Outputs
     from .pipeline.predict.predict import PredictOptions, predict
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
         **choices(overrides, stride=stride, subject=subject, method=method),
@@ -638,7 +845,7 @@ def predict_command(
     )  # fmt: skip
     outputs = Outputs(output, options)
     scored = predict(videos, run, output, store, options=options)
-    events = bars(scored, enabled=not as_json, named=outputs.names.of)
+    events = _shown(scored, outputs.names)
     with outputs, contextlib.closing(events):
         for event in events:
             outputs.add(event)
@@ -679,7 +886,6 @@ def describe_faces_command(
     from .pipeline.describe.tables import FaceOutputs
     from .pipeline.predict.inputs import PredictOptions
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
 
     options = PredictOptions(
         device=device, jobs=_jobs(jobs), overwrite=overwrite, exports=exports, with_video=not no_video,
@@ -690,7 +896,7 @@ def describe_faces_command(
     settings = _load(config, [*words, *overrides]).features if config or words or overrides else None
     outputs = FaceOutputs(output, options)
     described = describe_faces(videos, output, store, settings, window_s=window_s, options=options)
-    with outputs, contextlib.closing(bars(described, enabled=not as_json, named=outputs.names.of)) as events:
+    with outputs, contextlib.closing(_shown(described, outputs.names)) as events:
         for event in events:
             outputs.add(event)
     sys.exit(_say(text.of_description(outputs.summary), as_json, asdict(outputs.summary)))
@@ -786,10 +992,9 @@ def demo(*, output: str, seed: int, device: str, jobs: int, as_json: bool) -> No
     from .pipeline.demo.demo import demo as run_demo
     from .pipeline.events import summary_of
     from .pipeline.terminal import text
-    from .pipeline.terminal.bars import bars
 
     events = run_demo(output, seed, device=device, jobs=_jobs(jobs))
-    summary = summary_of(bars(events, enabled=not as_json), DemoSummary)
+    summary = summary_of(_shown(events), DemoSummary)
     metrics = summary.metrics.to_json() if summary.metrics else {}
     sys.exit(_say(text.of_demo(summary), as_json, asdict(summary) | {"metrics": metrics}))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..cache.predictions import PersonPrediction, RangeCheck
-from ..cache.records import Target
+from ..cache.records import Json, Target
 
 if TYPE_CHECKING:  # torch comes with it; what draws events needs none
     from ..stages.temporal.fit import EpochRecord
@@ -54,6 +54,17 @@ class Planned:
     """How many videos there are to work on."""
 
     videos: int
+    lengths_s: Mapping[str, float | None] = field(default_factory=dict, compare=False)  # id -> as its file says
+    settled: Mapping[str, Json] = field(default_factory=dict, compare=False)  # device, recipe: what all were made with
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The extraction of one video begins."""
+
+    id: str
+    duration_s: float | None
+    frames: int  # that an earlier run has kept, and are not extracted again
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,13 @@ class Moved:
     position_s: float
     duration_s: float | None
     frames: int  # kept so far
+
+
+@dataclass(frozen=True, slots=True)
+class LeftToOther:
+    """Another run is at a video, or has just done it."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,8 @@ class FoldsPlanned:
     folds: int  # that are not done yet
     epochs: int  # of each, at most
     labels: str = field(default="", compare=False)  # what the label table was read as, in one line
+    may_stop: bool = field(default=False, compare=False)  # early, where validation does not get better
+    settled: Mapping[str, Json] = field(default_factory=dict, compare=False)  # device, and settings as they are used
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +168,7 @@ class EpochDone:
     fold: str
     record: "EpochRecord"
     epochs: int  # of the fold so far: of all its seeds, with pre-training
+    of: int | None = None  # as many as it has at most, less what seeds that stopped early have spared
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from ...configs.trust import RANDOM
 from ...errors import UNNAMED, BusyError, DiskError, EntryError, VideoError, named
 from ...stages.views.shown import Shown, Text
 from ...stages.views.text_table import table
+from ...stages.views.warned import together
 from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
-from ..events import Moved, Planned, VideoOutcome
+from ..events import Begun, LeftToOther, Moved, Planned, Step, VideoOutcome
 from ..workers import Died, Workers, cores, held, let_go, run_all, run_beside
-from .plan import Todo, plan
+from .plan import Todo, lengths_s, plan
 from .videos import Source
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ExtractionSummary(Shown):
                 [[item.id, str(item.frames), str(item.rows), f"{item.face_share:.1%}"] for item in done],
             ),
             *(f"skipped {len(ids)}: {reason} ({_some(ids)})" for reason, ids in reasons.items()),
-            *(f"warning: {item.id}: {warning}" for item in done for warning in item.warnings),
+            *(f"warning: {words}" for words in together((item.id, words) for item in done for words in item.warnings)),
             *(f"warning: {warning}" for warning in self.warnings),
             f"{len(done)} stored, {len(skipped)} skipped, {len(failed)} failed in {self.seconds:.1f} s; "
             f"features in {self.store}",
@@ -88,7 +89,8 @@ def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids) if len(ids) <= NAMES_SHOWN else f"{', '.join(ids[:3])}, ... {ids[-1]}"
 
 
-Event = Planned | Moved | VideoOutcome | ExtractionSummary
+Doing = Step | Planned | Begun | Moved | LeftToOther | VideoOutcome
+Event = Doing | ExtractionSummary
 
 
 def extract(
@@ -201,17 +203,18 @@ def _extract_all(
     *,
     device: str,
     workers: Workers,
-) -> Generator[Planned | Moved | VideoOutcome, None, None]:
+) -> Generator[Doing, None, None]:
     """Outcomes of all sources; a video that another run is on is waited for until that run ends or dies.
 
     steps: what a plan says of each; those that are to be waited for are planned again.
     """
-    waiting, asked = {source.id: source for source in sources}, True
+    waiting, asked, told = {source.id: source for source in sources}, True, False
     while waiting:
         todo = [step for step in steps if isinstance(step, Todo)]
         yield from (step for step in steps if not isinstance(step, Todo))
         if asked:
-            yield Planned(len(todo))
+            settled = {"device": device, "jobs": workers.jobs, **store.recipe.fields}
+            yield Planned(len(todo), lengths_s([step.source for step in todo]), settled)
         if not todo:
             return
         devices = spread_devices(device, workers.jobs_here)
@@ -229,14 +232,18 @@ def _extract_all(
                     yield VideoOutcome(source.id, str(source.path), "failed", event.reason)
                 elif isinstance(event, VideoOutcome) and event.status == "busy":
                     waiting[event.id] = known[event.id]
+                    yield LeftToOther(event.id)
                 else:
                     yield event
         if waiting:
+            if not told:
+                yield Step(f"waiting for {len(waiting)} videos that another run is at")
+            told = True
             time.sleep(BUSY_POLL_S)
             steps = list(plan(store, list(waiting.values()), overwrite=False, verify=False))
 
 
-def _run(tasks: Sequence[ExtractionTask], workers: Workers) -> Generator[Moved | VideoOutcome | Died, None, None]:
+def _run(tasks: Sequence[ExtractionTask], workers: Workers) -> Generator[Doing | Died, None, None]:
     """Every event of every task. Several videos at once feed a GPU in this process, whose networks are loaded once: one
     thread decodes a video, which gives a GPU little to do."""
     first = tasks[0]
@@ -257,7 +264,7 @@ def _weights_file(config: Settings) -> str | None:
 
 def extract_one(
     task: ExtractionTask, extractor: "FeatureExtractor | TableImporter | None" = None
-) -> Generator[Moved | VideoOutcome, None, None]:
+) -> Generator[Begun | Moved | VideoOutcome, None, None]:
     """Extract one video in this process; what a worker runs. extractor: None: this thread's own."""
     extractor = extractor or extractor_of(task.config, task.device, task.threads)
     yield from extract_into(open_store(task.store), task.source, extractor, overwrite=task.overwrite)
@@ -265,7 +272,7 @@ def extract_one(
 
 def extract_into(
     store: Store, source: Source, extractor: "FeatureExtractor | TableImporter", *, overwrite: bool = False
-) -> Generator[Moved | VideoOutcome, None, None]:
+) -> Generator[Begun | Moved | VideoOutcome, None, None]:
     """One video's features in `store`, resumed from its journal if there is one; its outcome comes last."""
     from ...stages.features.fingerprint import fingerprint, stamp
 
@@ -279,6 +286,7 @@ def extract_into(
         with store.writer(source.id, mark, overwrite=overwrite, device=extractor.hardware) as writer:
             reading = extractor.stream(source.path, writer.state, writer.frames, *source.how)
             with contextlib.closing(reading) as stream:
+                yield Begun(source.id, stream.duration_s, writer.frames)
                 for block, state in stream:
                     writer.append(block, state)
                     yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from ..events import VideoOutcome
 from .videos import Source
 
 COPY_FRAMES = 512
+ASKED_S = 10.0  # for how long files are asked how long they are; what is not known then counts as usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,19 @@ def plan_only(sources: Sequence[Source], location: str, *, overwrite: bool) -> l
         return "extracted again: its entry is damaged" if outcome is None else f"{outcome.status}: {outcome.reason}"
 
     return [(source.id, words(source)) for source in sources]
+
+
+def lengths_s(sources: Sequence[Source]) -> dict[str, float | None]:
+    """Id -> seconds of video as its file says, None where that is not known: for the time that is left."""
+    from ...stages.features.video.times import claimed_s
+
+    asked_s = time.monotonic()
+    return {
+        source.id: None
+        if source.part or time.monotonic() - asked_s > ASKED_S
+        else claimed_s(source.path, source.picture_fps)
+        for source in sources
+    }
 
 
 def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bool) -> Iterator[Todo | VideoOutcome]:

@@ -154,7 +154,7 @@ class Outputs:
         """Write what there is to write. Errors: InputError for a folder or an overlay that may not be written to."""
         if isinstance(event, ScoresPlanned):
             self._claim(event)
-            self._plan, self._run = _under(self.names, event), event.run
+            self._plan, self._run = under(self.names, event), event.run
             self.summary.missing, self.summary.warnings = self._plan.missing, self._plan.warnings
             self.summary.worth, self.summary.range_check = self._plan.worth, self._plan.range_check
         elif isinstance(event, ClipsScored) and event.video not in self._given_up:
@@ -271,7 +271,7 @@ class Outputs:
         return said if plan.run else {name: value for name, value in said.items() if name not in OF_A_RUN}
 
 
-def _under(names: Pseudonyms, plan: ScoresPlanned) -> ScoresPlanned:
+def under(names: Pseudonyms, plan: ScoresPlanned) -> ScoresPlanned:
     """What is going to be scored, under pseudonyms; where recordings lie is still told."""
     return replace(
         plan,

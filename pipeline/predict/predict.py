@@ -15,9 +15,9 @@ from ...cache.store import Store
 from ...configs.schema import FeaturesConfig
 from ...errors import UNNAMED, AffectError, named
 from ..devices import passed_over, resolve_device
-from ..events import ClipsScored, Moved, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
-from ..extract.extract import ExtractionSummary, extract, extract_into, extractor_of
-from ..extract.plan import Todo, plan
+from ..events import ClipsScored, Planned, ScoresPlanned, Step, VideoFailed, VideoOutcome, within
+from ..extract.extract import Doing, ExtractionSummary, extract, extract_into, extractor_of
+from ..extract.plan import Todo, lengths_s, plan
 from ..extract.videos import Source
 from ..runs.folder import Run, load_runs
 from ..workers import Workers
@@ -28,7 +28,7 @@ from .scorer import Scorer
 __all__ = ["MEMORY", "PredictEvent", "PredictOptions", "predict"]
 
 Scoring = ClipsScored | VideoPrediction | VideoFailed
-PredictEvent = ScoresPlanned | Step | Planned | Moved | VideoOutcome | Scoring
+PredictEvent = ScoresPlanned | Doing | Scoring
 
 
 def predict(
@@ -120,7 +120,7 @@ def score_all(
                 if isinstance(event, VideoOutcome):
                     yield from _score_outcome(scorer, open_stores(locations), event, known[event.id])
         return
-    yield Planned(len(inputs.sources))
+    yield Planned(len(inputs.sources), lengths_s(inputs.sources))
     for source in inputs.sources:
         extractor = extractor_of(configs[0](), options.device, Workers(options.jobs).threads)
         memory = MemoryStore(extractor.recipe)
@@ -133,7 +133,7 @@ def score_all(
 
 def _extract(
     sources: Sequence[Source], location: str, config: Callable[[], FeaturesConfig], options: PredictOptions
-) -> Generator[Planned | Moved | VideoOutcome, None, None]:
+) -> Generator[Doing, None, None]:
     """The videos' features into a store, as they are needed; what is stored needs no detector and no backbone."""
     if store_exists(location):
         steps = plan(open_store(location), sources, overwrite=options.overwrite, verify=False)

@@ -22,6 +22,7 @@ from ...stages.temporal.metrics import (
     paired_difference,
 )
 from ...stages.views.comparison import ComparedRun, Comparison
+from ...stages.views.warned import together
 from ..train.held_out import column_of
 from .data import EvaluatedRun, read_evaluated_run
 
@@ -133,7 +134,7 @@ def _subject_ccc(rows: pd.DataFrame, targets: Sequence[str]) -> dict[str, float]
 def _warnings(data: Sequence[EvaluatedRun], names: Sequence[str], spans: int) -> tuple[str, ...]:
     """The runs' warnings, those of runs that share people first, and how many spans are left out."""
     order = sorted(range(len(data)), key=lambda number: not data[number].metrics.shares_people)
-    said = tuple(f"{names[number]}: {words}" for number in order for words in data[number].warnings())
+    said = tuple(together((names[number], words) for number in order for words in data[number].warnings()))
     held_out = [len(item.level("spans")) for item in data]
     if max(held_out) > spans:
         counts = ", ".join(f"{name} {rows}" for name, rows in zip(names, held_out, strict=True))

@@ -1,145 +1,116 @@
-"""Progress bars on the terminal's error stream: what is running, how fast, how long it will still take."""
+"""How far a command is, on the error stream: bars on a terminal, a line a minute where nobody looks."""
 
 import contextlib
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
+from datetime import datetime
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from ...cache.records import VideoCheck
-from ...configs.plain_text import shortened, spelled
-from ..events import (
-    ClipsScored,
-    EpochDone,
-    FoldOutcome,
-    FoldsPlanned,
-    Moved,
-    Planned,
-    Step,
-    SweepOutcome,
-    SweepPlanned,
-    VideoOutcome,
-)
+from ...configs.plain_text import spelled
+from ...stages.views.overview import Overview
+from ...stages.views.story import notes
 
 Event = TypeVar("Event")
-LINE_EVERY_S = 0.5
-MOST_NAME = 60  # characters of a name beside its bar
+LINE_EVERY_S, BATCH_LINE_EVERY_S = 0.5, 60.0  # in a notebook; in a log
+DRAW_EVERY_S = 0.2
 
 
 def bars(
-    events: Generator[Event, None, None], enabled: bool = True, *, named: Callable[[str], str] = str
+    events: Generator[Event, None, None],
+    enabled: bool = True,
+    *,
+    named: Callable[[str], str] = str,
+    told: Callable[[Any], bool] = lambda event: False,
 ) -> Generator[Event, None, None]:
     """The events of a command as they come, drawn on the way; closing it closes the command.
 
-    named: a video's name as it may be shown.
+    named: a video's name as it may be shown. told: gets each event first; whether it has said what there is to say.
     """
-    with contextlib.closing(events):
-        if not enabled:
-            yield from events
-            return
-        columns = (
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(),
-        )  # fmt: skip
+    with contextlib.closing(events), contextlib.ExitStack() as stack:
         notebook = Console(stderr=True).is_jupyter
         console = Console(stderr=True, force_jupyter=False)
-        with Progress(*columns, console=console, transient=True, disable=notebook) as progress:
-            drawing, line = _Drawing(progress, named), _Line(progress)
-            for event in events:
-                drawing.show(event)
-                if notebook:
-                    line.write()
-                yield event
-            if notebook:
-                line.write(last=True)
+        alive = enabled and console.is_terminal and not notebook
+        name, note = (TextColumn(what, markup=False) for what in ("{task.description}", "{task.fields[note]}"))
+        progress = Progress(name, BarColumn(), note, console=console, transient=True, disable=not alive)
+        drawing = _Drawing(stack.enter_context(progress), Overview(named))
+        if enabled and not alive:
+            stack.enter_context(_lines(drawing, again=notebook))
+        for event in events:
+            said = told(event) or not enabled
+            drawing.show(event)
+            for words in [] if said else notes(event):
+                console.print(spelled(words), highlight=False, markup=False, emoji=False)
+            yield event
 
 
-class _Line:
-    """The bars in words, on one line that is written again and again: where a cell of a notebook is all there is."""
+@contextlib.contextmanager
+def _lines(drawing: "_Drawing", *, again: bool) -> Generator[None, None, None]:
+    """The rows in words. again: on one line that is rewritten, all that a notebook's cell is; else a line a minute."""
+    ended, width = threading.Event(), 0
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._written_s = -math.inf
-        self._width = 0
+    def write() -> None:
+        nonlocal width
+        line = drawing.line() if again else f"{datetime.now().strftime('%H:%M:%S')} {drawing.line()}"
+        with contextlib.suppress(OSError, ValueError):  # who reads them has gone
+            sys.stderr.write(f"\r{line.ljust(width)}" if again else f"{line}\n")
+            sys.stderr.flush()
+        width = len(line)
 
-    def write(self, last: bool = False) -> None:
-        if time.monotonic() - self._written_s < LINE_EVERY_S and not last:
-            return
-        words = [
-            f"{task.description} {task.completed:g}/{'?' if task.total is None else f'{task.total:g}'} "
-            f"{task.fields['note']}".rstrip()
-            for task in self._progress.tasks
-        ]
-        line = ", ".join(words)
-        sys.stderr.write(f"\r{line.ljust(self._width)}" + ("\n" if last else ""))
-        sys.stderr.flush()
-        self._written_s, self._width = time.monotonic(), len(line)
+    def keep_writing() -> None:
+        while not ended.wait(LINE_EVERY_S if again else BATCH_LINE_EVERY_S):
+            write()
+
+    thread = threading.Thread(target=keep_writing, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if again:
+            write()
+            sys.stderr.write("\n")
 
 
 class _Drawing:
-    """One bar for the whole, and one for each video or fold that is being worked on."""
+    """An overview, and a bar for each of its rows."""
 
-    def __init__(self, progress: Progress, named: Callable[[str], str]) -> None:
-        self.progress = progress
-        self.named = named
-        self.whole: TaskID | None = None
-        self.running: dict[str, TaskID] = {}
-        self.epochs: int | None = None  # of each fold, at most
+    def __init__(self, progress: Progress, overview: Overview) -> None:
+        self._progress, self._overview = progress, overview
+        self._tasks: dict[str, TaskID] = {}
+        self._drawn_s = -math.inf
+        self._kind: type = type(None)
+        self._lock = threading.Lock()
+        self._draw(time.monotonic())
 
     def show(self, event: Any) -> None:
-        match event:
-            case Step(words):
-                self._say(words)
-            case Planned(videos):
-                self._begin("videos", videos)
-            case Moved(name, position_s, duration_s, frames):
-                self._move(name, round(position_s), round(duration_s) if duration_s else None)
-                elapsed = self.progress.tasks[self.progress.task_ids.index(self.running[name])].elapsed or 0.0
-                self.progress.update(self.running[name], note=f"{frames / elapsed:.1f} frames/s" if elapsed else "")
-            case VideoOutcome(name, status=status):
-                self._end(name, counts=status != "skipped")
-            case ClipsScored(name, clips=clips, of=total):
-                self._move(name, clips, total, "scores of ")
-                if clips == total:
-                    self._end(name, "scores of ", counts=False)
-            case VideoCheck():
-                self._end("")
-            case FoldsPlanned(folds, epochs, labels):
-                if labels:
-                    self._say(labels)
-                self._begin("folds", folds)
-                self.epochs = epochs
-            case EpochDone(name, record, epochs):
-                self._move(name, epochs, self.epochs)
-                score = f"{record.phase} loss {record.loss:.3f}"
-                if math.isfinite(record.validation_ccc):
-                    score += f", validation CCC {record.validation_ccc:.3f}"
-                self.progress.update(self.running[name], note=score)
-            case SweepPlanned(settings):
-                self._begin("settings", settings)
-            case FoldOutcome(name) | SweepOutcome(name):
-                self._end(name)
+        """Take in an event."""
+        with self._lock:
+            now_s = time.monotonic()
+            self._overview.take(event, now_s)
+            new, self._kind = type(event) is not self._kind, type(event)
+            if (new or now_s - self._drawn_s >= DRAW_EVERY_S) and not self._progress.disable:
+                self._draw(now_s)
+                self._drawn_s = now_s
 
-    def _say(self, words: str) -> None:
-        self.progress.console.print(spelled(words), highlight=False, markup=False, emoji=False)
+    def line(self) -> str:
+        """All of it in words."""
+        with self._lock:
+            return "; ".join(f"{row.name} {row.note}".strip() for row in self._overview.rows(time.monotonic()))
 
-    def _begin(self, what: str, total: int) -> None:
-        if self.whole is not None:
-            self.progress.remove_task(self.whole)
-        self.whole = self.progress.add_task(what, total=total, note="")
-
-    def _move(self, name: str, done: int, total: int | None, what: str = "") -> None:
-        if what + name not in self.running:
-            shown = what + shortened(spelled(self.named(name)), MOST_NAME)
-            self.running[what + name] = self.progress.add_task(shown, total=total, note="")
-        self.progress.update(self.running[what + name], completed=done)
-
-    def _end(self, name: str, what: str = "", counts: bool = True) -> None:
-        if what + name in self.running:
-            self.progress.remove_task(self.running.pop(what + name))
-        if counts and self.whole is not None:
-            self.progress.advance(self.whole)
+    def _draw(self, now_s: float) -> None:
+        rows = {row.key: row for row in self._overview.rows(now_s)}
+        for key in self._tasks.keys() - rows.keys():
+            self._progress.remove_task(self._tasks.pop(key))
+        for key, row in rows.items():
+            if key not in self._tasks:
+                self._tasks[key] = self._progress.add_task(row.name, total=None, note=row.note)
+            self._progress.update(
+                self._tasks[key], description=row.name, note=row.note, completed=row.done, total=row.size
+            )

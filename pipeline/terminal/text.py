@@ -2,17 +2,18 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...cache.json_files import finite
 from ...cache.records import VideoCheck
 from ...configs.plain_text import sentence
-from ...stages.views import shown
+from ...stages.views import shown, warned
 from ...stages.views.rules import METRICS
 from ...stages.views.text_table import metrics_table, number_text, table
 from ...stages.views.verdict import verdict
+from ...stages.views.warned import in_order, together
 from ..extract.inspect import StoreReport
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..train.sweep import SweepSummary
 
 Text = shown.Text
+matters = warned.matters
 SPANS_SHOWN = 10
 NOT_INSTALLED = "not installed"
 TOLD_MEASURES = 6  # on the terminal; people.csv has all
@@ -58,7 +60,7 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
             if len(found) > 1
         ),
         *(_tracks(report) if tracks else _videos(report)),
-        *(f"warning: {video.id}: {warning}" for video in report.videos for warning in video.warnings),
+        *_warnings((video.id, words) for video in report.videos for words in video.warnings),
     ]
     failures = [
         f"damaged: {entry}: {sentence(problem)}" for entry, found in report.damaged.items() for problem in found
@@ -74,6 +76,11 @@ def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:
     if verified and not failures:
         lines.append("every checksum holds")
     return Text(tuple(lines), tuple(failures))
+
+
+def _warnings(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Of videos: (id, words)."""
+    return [f"warning: {words}" for words in together(pairs)]
 
 
 def _tracks(report: StoreReport) -> Iterator[str]:
@@ -178,7 +185,7 @@ def of_sweep(summary: "SweepSummary") -> Text:
     names = [METRICS[metric] for metric in shown]
     columns = ["setting", "validation CCC", *(f"held-out {name}" for name in names[:1]), *names[1:], ""]
     lines = [
-        *(f"warning: {word}" for word in dict.fromkeys(word for item in summary.outcomes for word in item.warnings)),
+        *(f"warning: {words}" for words in in_order(words for item in summary.outcomes for words in item.warnings)),
         *table(columns, rows),
         *([f"chosen on validation: {chosen.run}"] if chosen else []),
     ]
@@ -204,10 +211,10 @@ def of_prediction(summary: "PredictSummary") -> Text:
     of_runs = (*summary.missing, *summary.warnings)  # each video's warnings begin with them
     lines = [
         *([summary.worth] if summary.worth else []),
-        *(f"warning: {warning}" for warning in of_runs),
+        *(f"warning: {warning}" for warning in in_order(of_runs)),
         *table(["video", "people", "clips", "scored", "coverage", "out of range"], rows),
         *_range_words(summary),
-        *(f"warning: {item.video}: {words}" for item in done for words in item.warnings if words not in of_runs),
+        *_warnings((item.video, words) for item in done for words in item.warnings if words not in of_runs),
         f"{len(done)} scored, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
         f"open {summary.output}/viewer.html",
     ]
@@ -241,7 +248,7 @@ def of_description(summary: "PredictSummary") -> Text:
         *table(["video", "person", "seen s", "presence", "kind", *measured], rows),
         *(f"{item.video}: nobody was seen for long enough" for item in done if not item.persons),
         *told,
-        *(f"warning: {item.video}: {words}" for item in done for words in item.warnings),
+        *_warnings((item.video, words) for item in done for words in item.warnings),
         f"{len(done)} described, {len(summary.failed)} failed in {summary.seconds:.1f} s; "
         f"open {summary.output}/viewer.html",
     ]

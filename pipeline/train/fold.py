@@ -190,7 +190,7 @@ def _follow(fits: Sequence[Fit], task: FoldTask) -> Generator[EpochDone, None, N
                     _save_state(fits, task)
                     saved = time.perf_counter()
                     cost = saved - started
-                yield EpochDone(task.fold.name, record, _epochs(fits))
+                yield EpochDone(task.fold.name, record, _epochs(fits), sum(fit.most_epochs for fit in fits))
     _write_log(fits, task)
 
 

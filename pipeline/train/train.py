@@ -11,11 +11,13 @@ import pandas as pd
 from torch import distributed
 
 from ...cache.fold_record import FoldRecord
+from ...cache.json_files import flat
 from ...cache.manifest import check_targets_vary
 from ...cache.metrics import Metrics
 from ...cache.records import Json
 from ...cache.regular import read_regular
 from ...cache.versions import version
+from ...configs.load import config_to_dict
 from ...configs.plain_text import sentence
 from ...configs.schema import Config
 from ...configs.trust import allowed
@@ -28,6 +30,7 @@ from ...stages.views.offer import centring_offer
 from ...stages.views.shown import Shown, Text
 from ...stages.views.text_table import metrics_table
 from ...stages.views.verdict import verdict
+from ...stages.views.warned import in_order
 from ..clusters import joined
 from ..devices import passed_over, resolve_device, spread_devices
 from ..events import EpochDone, FoldOutcome, FoldsPlanned
@@ -125,7 +128,10 @@ def train(
         done = folder.finished_folds()
         left = [fold for fold in folds if fold.name not in done]
         epochs = config.loss.contrastive_epochs + config.training.epochs
-        yield FoldsPlanned(len(left), epochs * config.training.seeds, data.manifest.understood)
+        settled = {"device": place, "jobs": workers.jobs} | flat(config_to_dict(config))
+        yield FoldsPlanned(
+            len(left), epochs * config.training.seeds, data.manifest.understood, config.training.patience > 0, settled
+        )
         devices = spread_devices(place, workers.jobs_here)
         tasks = [
             FoldTask(fold, store, mirrored, labels, run, config, devices[number % len(devices)], data.store_digest)
@@ -171,7 +177,7 @@ def _to_learn_from(data: TrainingSet, folds: Sequence[Fold]) -> tuple[int, int]:
 
 
 def _warnings(data: TrainingSet, folds: Sequence[Fold]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*(warning for fold in folds for warning in fold.warnings), *data.all_warnings]))
+    return tuple(in_order([*(warning for fold in folds for warning in fold.warnings), *data.all_warnings]))
 
 
 def _trained_on(data: TrainingSet) -> TrainedOn:

@@ -154,9 +154,9 @@ def labels_sha256(labels: Path) -> str:
 
 
 def _with_ranges(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest with every target's range, from its values where none is given; a sentence for each such target."""
+    """The manifest with every target's range, from its values where none is given; a sentence for each such range."""
     targets: list[Target] = []
-    warnings = []
+    guessed: dict[tuple[float, float], list[str]] = {}
     for target, values in zip(manifest.targets, manifest.labels.T, strict=True):
         if target.bounded:
             targets.append(target)
@@ -165,11 +165,13 @@ def _with_ranges(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
         common = [pair for pair in ((0.0, 1.0), (-1.0, 1.0)) if pair[0] <= low and high <= pair[1]]
         low, high = common[0] if common else (low, high)
         targets.append(replace(target, low=low, high=high))
-        warnings.append(
-            f"no range is given for {target.name}: taken as {low:g} to {high:g} from its values; "
-            f"labels.ranges.{target.name} says it"
-        )
-    return replace(manifest, targets=tuple(targets)), tuple(warnings)
+        guessed.setdefault((low, high), []).append(target.name)
+    warnings = tuple(
+        f"no range is given for {', '.join(names)}: taken as {low:g} to {high:g} from "
+        f"{'its' if len(names) == 1 else 'their'} values; labels.ranges.{names[0]} says it"
+        for (low, high), names in guessed.items()
+    )
+    return replace(manifest, targets=tuple(targets)), warnings
 
 
 def _skipped(

@@ -91,6 +91,11 @@ class Fit:
         stopped = self.training.patience > 0 and waited >= self.training.patience
         return self.progress.epochs >= self.training.epochs or stopped
 
+    @property
+    def most_epochs(self) -> int:
+        """Epochs that it has at most, with pre-training: those it had, once it is done."""
+        return len(self.progress.history) if self.done else self.loss.contrastive_epochs + self.training.epochs
+
     def epochs(self) -> Iterator[EpochRecord]:
         """One record after each epoch that is left; afterwards the model has the kept epoch's weights, in eval mode.
 

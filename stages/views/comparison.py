@@ -12,6 +12,7 @@ from .charts import IntervalRow, bars, intervals
 from .html import figure, number_cell, page, paragraph, pictures, score_cell, section, table, warning, words_cell
 from .rules import METRICS, PEOPLE_SHARED, escaped
 from .svg import padded
+from .warned import together
 
 OWN = "mean over subjects of their mean CCC"
 Values = Mapping[str, Score]  # metric -> score
@@ -69,7 +70,7 @@ def comparison_html(comparison: Comparison) -> str:
     """The page."""
     first = comparison.runs[0].name
     names = ", ".join(run.name for run in comparison.runs)
-    shared = [f"{run.name}: {PEOPLE_SHARED}" for run in comparison.runs if run.shares_people]
+    shared = together((run.name, PEOPLE_SHARED) for run in comparison.runs if run.shares_people)
     words = (
         f"On the {comparison.spans:,} spans of {comparison.subjects} subjects that every run held out. Differences are "
         f"against {first}; intervals of 95 % by leaving out one subject at a time, from both runs of a pair. "

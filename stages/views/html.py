@@ -8,6 +8,8 @@ from .rules import escaped, score_text
 # No address at all may be loaded; the pictures are part of the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
+MOST_WARNINGS = 3  # that are not folded
+
 STYLE = """
 :root { color-scheme: light dark;
   --page: #fff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --panel: #f6f8fa;
@@ -109,10 +111,13 @@ def paragraph(words: str, kind: str = "") -> str:
 
 
 def warning(sentences: Sequence[str]) -> str:
-    """What must be read first; empty when there is nothing to warn of."""
+    """What must be read first, what goes on beyond that folded; empty when there is nothing to warn of."""
     if not sentences:
         return ""
-    return f'<div class="warning" role="alert">{"".join(paragraph(words) for words in sentences)}</div>'
+    first, more = ("".join(map(paragraph, some)) for some in (sentences[:MOST_WARNINGS], sentences[MOST_WARNINGS:]))
+    if more:
+        first += folded(count(len(sentences) - MOST_WARNINGS, "more warning"), more)
+    return f'<div class="warning" role="alert">{first}</div>'
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> str:

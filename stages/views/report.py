@@ -15,6 +15,7 @@ from .origin import FoldHistory, Origin, learning, made_by
 from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_words
 from .svg import padded
 from .verdict import verdict
+from .warned import in_order
 
 UNKNOWN = Score(math.nan)
 STYLES = {"blend": "model", "model": "model", "ridge": "other", "mean": "plain"}  # method -> class of the style sheet
@@ -56,7 +57,7 @@ def report_html(report: Report) -> str:
     """The page."""
     shared = report.metrics.shares_people
     title = "How well it predicts (people are shared)" if shared else "How well it predicts people it has never seen"
-    warnings = [*([PEOPLE_SHARED] if shared else []), *report.warnings]
+    warnings = in_order([*([PEOPLE_SHARED] if shared else []), *report.warnings])
     return page(
         f"{report.name}: report",
         [

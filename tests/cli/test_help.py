@@ -55,4 +55,19 @@ def test_a_command_takes_each_option_that_it_offers_and_no_other(name: str) -> N
     command = main.commands[name]
     assert command.callback is not None
     taken = set(inspect.signature(command.callback).parameters)
-    assert {option.name for option in command.params} == taken
+    assert {option.name for option in command.params if option.expose_value} == taken
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_more_or_less_and_keeps_a_log(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert all(f"  {option} " in result.output for option in ("--verbose", "--quiet", "--log"))
+
+
+def test_a_new_command_has_them_by_itself() -> None:
+    @main.command("new")
+    def new() -> None:
+        """New."""
+
+    del main.commands["new"]
+    assert {"verbose", "quiet", "log"} <= {option.name for option in new.params}

@@ -76,7 +76,7 @@ class Video:
         self._note_damage()
         self.shape = Shape.of(first, self.pixel_aspect)
         self._clock.begin(first, lambda count: self._ahead(count + 1))
-        self._announced_s = _duration_s(container, track, self._clock.origin_s)
+        self._announced_s = announced_s(container, track, self._clock.origin_s)
         if self._announced_s is not None:
             self._announced_s /= self._clock.faults.slip
         rated = track.average_rate or track.guessed_rate
@@ -243,7 +243,7 @@ def _pixel_aspect(track: VideoTrack) -> float:
     return value if 0.25 <= value <= 4 else 1.0
 
 
-def _duration_s(container: av.container.InputContainer, track: VideoTrack, start_s: float) -> float | None:
+def announced_s(container: av.container.InputContainer, track: VideoTrack, start_s: float) -> float | None:
     """Length of the video stream as the container announces it, from its first frame; None where it does not."""
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)

@@ -12,9 +12,10 @@ from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.pictures import are_pictures, is_animated_webp
 from ....cache.records import Array
+from ....errors import VideoError
 from .choice import Stream, choose_track, open_container
 from .clock import MOST_FPS, SLIPPED_STEP_S, WITHOUT_PRESENTATION_TIMES
-from .decode import open_video
+from .decode import announced_s, open_video
 from .picture_list import picture_list
 
 _EVEN = (0.6, 1.4)  # of the middle step; a frame that stands elsewhere leaves a double step behind
@@ -38,6 +39,18 @@ def frame_times_s(path: Path, stream: Stream = "auto", picture_fps: float | None
     if time_s is not None:
         return time_s
     return _decoded_times(path, stream, picture_fps)
+
+
+def claimed_s(path: Path, picture_fps: float | None = None) -> float | None:
+    """How long a recording is by its header, without decoding; None where it does not say, or cannot be read."""
+    try:
+        if are_pictures(path):
+            return float(picture_list(path, picture_fps).time_s[-1])
+        with open_container(path, picture_fps) as container:
+            claims = [announced_s(container, track, 0.0) for track in container.streams.video]
+    except (VideoError, OSError, av.error.FFmpegError, LookupError, ValueError):
+        return None
+    return max((claim for claim in claims if claim), default=None)
 
 
 def _decoded_times(path: Path, stream: Stream, picture_fps: float | None) -> Array:

@@ -27,7 +27,7 @@ from .pipeline.workers import Workers, cores
 if TYPE_CHECKING:
     from .pipeline.extract.extract import ExtractionSummary
     from .pipeline.extract.videos import Source
-    from .pipeline.predict.outputs import Pseudonyms
+    from .pipeline.predict.outputs import Outputs
     from .pipeline.terminal.text import Text
     from .pipeline.terminal.told import LogFile
 
@@ -285,13 +285,14 @@ def _result(line: str) -> None:
         _note(line)
 
 
-def _shown(events: Generator[Event, None, None], names: "Pseudonyms | None" = None) -> Generator[Event, None, None]:
-    """A command's events: drawn, said and logged as was asked for. names: by which videos are called."""
+def _shown(events: Generator[Event, None, None], outputs: "Outputs | None" = None) -> Generator[Event, None, None]:
+    """A command's events: drawn, said and logged as was asked for. outputs: which say what videos are called."""
     from .pipeline.terminal.bars import bars
 
-    talk = _talk()
+    talk, names = _talk(), outputs.names if outputs else None
+    named = names.of if names else str
     if not (talk.verbose or talk.log):
-        return bars(events, enabled=not (talk.quiet or talk.as_json), named=names.of if names else str)
+        return bars(events, enabled=not (talk.quiet or talk.as_json), named=named)
     from .pipeline.terminal.told import Story, told
 
     story = Story()
@@ -302,7 +303,7 @@ def _shown(events: Generator[Event, None, None], names: "Pseudonyms | None" = No
         return talk.verbose
 
     enabled = talk.verbose or not (talk.quiet or talk.as_json)
-    return bars(events, enabled=enabled, named=names.of if names else str, told=tell)
+    return bars(events, enabled=enabled, named=named, told=tell)
 
 
 def _echo(line: str, err: bool = False) -> None:
@@ -845,7 +846,7 @@ def predict_command(
     )  # fmt: skip
     outputs = Outputs(output, options)
     scored = predict(videos, run, output, store, options=options)
-    events = _shown(scored, outputs.names)
+    events = _shown(scored, outputs)
     with outputs, contextlib.closing(events):
         for event in events:
             outputs.add(event)
@@ -896,7 +897,7 @@ def describe_faces_command(
     settings = _load(config, [*words, *overrides]).features if config or words or overrides else None
     outputs = FaceOutputs(output, options)
     described = describe_faces(videos, output, store, settings, window_s=window_s, options=options)
-    with outputs, contextlib.closing(_shown(described, outputs.names)) as events:
+    with outputs, contextlib.closing(_shown(described, outputs)) as events:
         for event in events:
             outputs.add(event)
     sys.exit(_say(text.of_description(outputs.summary), as_json, asdict(outputs.summary)))

@@ -37,15 +37,7 @@ MOST_STRIDE = 1_000_000  # kept frames: days of video
 MOST_JOBS = 10_000
 # As a shell says of a program that a signal ended: 128 and its number. SIGPIPE is the reader that has gone.
 INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
-GO_ON = {
-    "extract-features",
-    "import-features",
-    "export-features",
-    "predict",
-    "describe-faces",
-    "train-temporal",
-    "demo",
-}
+GO_ON = {"extract-features", "import-features", "export-features", "predict", "describe-faces", "demo"}
 ONE = Workers()  # one process here: the default of every command
 READING = Reading()  # labels as they are usually read
 
@@ -88,7 +80,7 @@ class Talk:
             raise click.UsageError("--verbose says more and --quiet less; expected one of them")
         self.as_json, self.logs_prints = given.get("as_json", False), given.get("pseudonymise") is None
         forgets = given.get("overwrite") or not (self.logs_prints or given.get("store"))
-        self.goes_on = context.info_name in GO_ON and not forgets
+        self.goes_on = bool(given.get("resume")) or (context.info_name in GO_ON and not forgets)
         self.resumable = Path(given["run"]) if given.get("resume") is False else None
         if not (self.verbose or said.get("log")):
             return

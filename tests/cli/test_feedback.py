@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import affect.cache.log_file as log_module
+from affect import cli
 from affect.cache.pseudonyms import Pseudonyms
 from affect.cli import main
 from affect.pipeline import events
@@ -245,6 +246,7 @@ def test_every_command_of_the_page_runs_and_its_log_is_as_shown(
     from affect.pipeline.demo.film import DemoDataConfig
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_program", lambda: ["affect"])
     make_desk(tmp_path, {"S01": "anna", "S02": "ben"}, DemoDataConfig(splits=(("train", 1), ("test", 1)), seconds=4.0))
     commands = [line[2:] for block in re.findall(r"```console\n(.*?)```", PAGE, re.S) for line in block.splitlines()
                 if line.startswith("$ ")]  # fmt: skip

@@ -63,6 +63,8 @@ def _lines(drawing: "_Drawing", *, again: bool) -> Generator[None, None, None]:
         width = len(line)
 
     def keep_writing() -> None:
+        if again:
+            write()
         while not ended.wait(LINE_EVERY_S if again else BATCH_LINE_EVERY_S):
             write()
 

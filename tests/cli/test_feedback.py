@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import affect.cache.log_file as log_module
 from affect import cli
 from affect.cache.pseudonyms import Pseudonyms
 from affect.cli import main
@@ -128,7 +127,7 @@ def test_a_log_that_can_no_longer_be_written_is_said_once_and_costs_nothing(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(log_module.os, "write", full)
+    monkeypatch.setattr("affect.cache.log_file.os.write", full)
     result = train(affect, desk, tmp_path / "run", "--log", tmp_path / "a.log")
     assert result.exit_code == 0 and result.stderr.count("the log ends here: no space left") == 1
 
@@ -144,13 +143,13 @@ def test_no_name_of_a_video_is_in_the_log_of_a_prediction_under_pseudonyms(
     key.write_text(KEY, "utf-8")
     key.chmod(0o600)
     words = ("predict", name, tmp_path / "ward-seven" / "bertram.mp4", "--store", tmp_path / "store", "--run", run)
-    words = (*words, "--output", tmp_path / "out", "--pseudonymise", key, "--device", "cpu", "--log", log, "--verbose")
-    result = affect(*words)
+    how = ("--output", tmp_path / "out", "--pseudonymise", key, "--device", "cpu", "--log", log)
+    result = affect(*words, *how, "--verbose")
     assert result.exit_code == 1, result.output  # one of them does not exist
     found = "\n".join(lines(log))
     assert "v-" in found and "clips scored" in found and "failed: " in found
     assert [name for name in NAMES if name in found or name in result.stderr.partition("failed: v-")[0]] == []
-    assert affect(*words[:-1], "--set", "clips.hop=x").exit_code == 2, "an error names what was typed, but not here"
+    assert affect(*words, *how, "--set", "clips.hop=x").exit_code == 2, "an error names what was typed, but not here"
     assert [name for name in NAMES if name in log.read_text("utf-8")] == []
 
 

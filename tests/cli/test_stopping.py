@@ -57,7 +57,9 @@ def run(desk: Path, words: list[str] | str) -> tuple[int, str]:
 
 def stopped(desk: Path, words: list[str], when: Callable[[], bool], how: signal.Signals) -> tuple[int, list[str]]:
     """Exit code, and what was said, of a command that gets a signal when something is there."""
-    process = subprocess.Popen(words, cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words, cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True, preexec_fn=_hears_of_ctrl_c
+    )
     deadline = time.monotonic() + 200
     while not when():
         assert process.poll() is None and time.monotonic() < deadline
@@ -66,6 +68,11 @@ def stopped(desk: Path, words: list[str], when: Callable[[], bool], how: signal.
     _, said = process.communicate(timeout=30)
     assert "Traceback" not in said
     return process.returncode, said.splitlines()
+
+
+def _hears_of_ctrl_c() -> None:
+    """A shell lets what it runs in the background ignore it, and so what that starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def blocks(store: Path) -> int:

@@ -1,13 +1,15 @@
 """A device that is not there: tensors say `cuda:0` or `mps:0`, hold their numbers on the CPU, and refuse to be mixed.
 
 Real values are computed, so whole commands run on it, and a tensor of the host among those of the device is an error as
-on real hardware. Not simulated: what kernels cost and round, streams, asynchrony, memory but for `most_images`, and the
-rules of a device's own autocast (the CPU's are used). What passes here has not run on a GPU.
+on real hardware. What is copied to the host without waiting is not there before its event says so. Not simulated: what
+kernels cost and round, streams, memory but for `most_images`, and the rules of a device's own autocast (the CPU's are
+used). What passes here has not run on a GPU.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -29,8 +31,18 @@ FACTORIES = (
 COPIES = ("_to_copy", "copy_", "_foreach_copy_")  # may go from one device to another
 # A number for the host, or a result as large as the values say: the host waits for what the device is at.
 SIZED_BY_VALUES = ("_local_scalar_dense", "nonzero", "masked_select", "nms", "unique", "_unique2")
+POISON = 111  # what the host's memory holds until a copy has arrived
 INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")  # may take indices that lie on the host
 _to = Tensor.to
+_MOVING = threading.Lock()
+
+
+@dataclass(eq=False, frozen=True, slots=True)
+class Copy:
+    """To the host, begun and not waited for."""
+
+    memory: Tensor  # of the host
+    values: Tensor  # that it will hold
 
 
 @dataclass(slots=True)
@@ -45,6 +57,7 @@ class Machine:
     waited: int = 0  # times that the host needed a number, or a whole tensor, of the device
     refused: int = 0  # for want of memory
     watch: Callable[[], None] | None = None  # called before each operation
+    on_their_way: "list[Copy]" = field(default_factory=list)
 
 
 _machine = Machine()
@@ -115,6 +128,10 @@ class Simulated(Tensor):
         if place != "cpu" and name in SIZED_BY_VALUES:
             _machine.waited += 1
         if name == "copy_":
+            if isinstance(args[1], Simulated) and not isinstance(args[0], Simulated) and args[2:] == (True,):
+                with _MOVING:
+                    _machine.on_their_way.append(Copy(args[0], args[1].held.clone()))
+                return args[0].fill_(POISON)
             _count_move(args[1], args[0])
         result = func(*tree_map(_bare, args), **tree_map(_bare, kwargs))
         if name == "_local_scalar_dense":
@@ -127,6 +144,25 @@ class Simulated(Tensor):
         return return_and_correct_aliasing(  # type: ignore[no-untyped-call]
             func, args, kwargs, tree_map(placed, result)
         )
+
+
+class Event:
+    """A mark behind what a device was asked for; who waits for it has the copies that were begun before it."""
+
+    def __init__(self, **_: Any) -> None:
+        self._before: list[Copy] = []
+
+    def record(self, _stream: Any = None) -> None:
+        with _MOVING:
+            self._before = [*_machine.on_their_way]
+
+    def synchronize(self) -> None:
+        with _MOVING, torch.inference_mode():
+            _machine.waited += 1
+            for pair in self._before:
+                if pair in _machine.on_their_way:
+                    _machine.on_their_way.remove(pair)
+                    pair.memory.copy_(pair.values)
 
 
 def _bare(value: Any) -> Any:
@@ -214,7 +250,9 @@ def _moved(self: Tensor, *given: Any, **named: Any) -> Tensor:
 
 def _factory(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def made(*given: Any, **named: Any) -> Tensor:
-        device = named.get("device")
+        pinned, device = named.pop("pin_memory", False), named.get("device")
+        if pinned:
+            return original(*given, **named).fill_(POISON)
         if device is None or torch.device(device).type not in ACCELERATORS:
             return original(*given, **named)
         out = original(*given, **{key: value for key, value in named.items() if key != "device"})
@@ -248,7 +286,8 @@ def simulated(kind: str = "cuda", devices: int = 1, **facts: Any) -> Iterator[Ma
 
     cuda = {
         "is_available": lambda: kind == "cuda", "device_count": lambda: devices if kind == "cuda" else 0,
-        "current_device": lambda: 0, "set_device": lambda _: None, "synchronize": lambda _=None: None,
+        "Event": Event, "current_stream": lambda _=None: None, "current_device": lambda: 0,
+        "set_device": lambda _: None, "synchronize": lambda _=None: None,
         "empty_cache": lambda: None, "mem_get_info": lambda _=None: (79 << 30, 80 << 30),
         "get_device_name": lambda _=None: "a simulated device", "get_device_capability": lambda _=None: (9, 0),
         "get_device_properties": lambda _=None: SimpleNamespace(name="a simulated device", total_memory=80 << 30),

@@ -1,5 +1,7 @@
 """Crops into feature vectors: the backbone on its device, in batches, at the precision the recipe names."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,12 +12,14 @@ from ...errors import InputError
 from .backbones.load import Backbone
 from .device.batches import Batches
 from .device.rounding import float32
+from .device.together import Together
 from .engines.onednn import use_onednn
 from .engines.openvino import Compiled
 from .prepare import prepare
 
 _LARGEST = float(np.finfo(np.float16).max)
 _SMALLEST = float(np.finfo(np.float16).smallest_normal)  # features that all lie below have lost their digits
+_MOST_BATCH = 256  # crops elsewhere than on a CPU, of all videos together
 _SHARE_OF_CHANGE = 0.05  # `auto` on CUDA: rounding must stay below this share of the change from frame to frame
 
 
@@ -33,7 +37,10 @@ class Embedder:
         self._compiled = Compiled(_Features(self._backbone), self.precision) if compiled else None
         if not compiled and self.device.type == "cpu":
             use_onednn(self._backbone.net)
-        self.batches = Batches(cpu_batch(self._backbone) if self.device.type == "cpu" else 256, self.device)
+        on_cpu = self.device.type == "cpu"
+        self.batches = Batches(cpu_batch(self._backbone) if on_cpu else _MOST_BATCH, self.device)
+        # An image that runs by itself has no company.
+        self._together = None if on_cpu else Together(self.batches, fixed=not backbone.one_by_one)
 
     def embed(self, crops: Array) -> Array:
         """(R, D) float16 of (R, S, S, 3) uint8 RGB.
@@ -42,7 +49,7 @@ class Embedder:
         device's memory has no room for one crop.
         """
         values, start = np.zeros((len(crops), self.feature_size), np.float16), 0
-        for features in self.batches.run(self._run, crops):
+        for features in self._features(crops):
             largest = float(np.abs(features).max())
             if not _SMALLEST <= largest <= _LARGEST:
                 raise InputError(
@@ -58,13 +65,26 @@ class Embedder:
         """What is to be said of features made from here on."""
         return self.batches.notes("crops")
 
+    def _features(self, crops: Array) -> Iterator[Array]:
+        """(N, D) float32 of some of the crops after others; each device computes them in its own batches."""
+        if self._together is None:
+            yield from self.batches.run(self._run, crops)
+        elif len(crops):
+            yield self._together.run(crops, self._compute)
+
     def _run(self, images: Array) -> Array:
+        if self._compiled is None:
+            return np.asarray(self._compute(torch.from_numpy(images)).numpy())
+        with torch.inference_mode():
+            pixels = self._backbone.preprocess(torch.from_numpy(images))
+            return self._compiled(pixels.contiguous().numpy())[0]
+
+    def _compute(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, D) float32 of (N, S, S, 3) uint8, both on the device."""
         with float32(self.device, tf32=self.precision == "tf32"), torch.inference_mode():
-            pixels = self._backbone.preprocess(torch.from_numpy(images).to(self.device, non_blocking=True))
-            if self._compiled is not None:
-                return self._compiled(pixels.contiguous().numpy())[0]
-            features = self._backbone(pixels.contiguous(memory_format=torch.channels_last))
-            return np.asarray(features.float().cpu().numpy())
+            pixels = self._backbone.preprocess(images).contiguous(memory_format=torch.channels_last)
+            features: torch.Tensor = self._backbone(pixels)
+            return features.float()
 
 
 class _Features(nn.Module):

@@ -26,18 +26,22 @@ class Batches:
             try:
                 result = compute(batch)
             except torch.OutOfMemoryError as error:
-                if len(batch) == 1:
-                    self.size = self.most  # the next video may find more
-                    raise VideoError(
-                        f"the memory of {self.device} is exhausted, also by one picture at a time",
-                        hint="end what else uses it (`nvidia-smi` lists that), use fewer --jobs, or --device cpu",
-                    ) from error
-                self.size = len(batch) // 2
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
+                self.refuse(len(batch), error)
                 continue
             start += len(batch)
             yield result
+
+    def refuse(self, count: int, error: torch.OutOfMemoryError) -> None:
+        """So many had no room: half as many from here on. Errors: VideoError where it was one."""
+        if count == 1:
+            self.size = self.most  # the next video may find more
+            raise VideoError(
+                f"the memory of {self.device} is exhausted, also by one picture at a time",
+                hint="end what else uses it (`nvidia-smi` lists that), use fewer --jobs, or --device cpu",
+            ) from error
+        self.size = count // 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def notes(self, what: str) -> list[str]:
         """A sentence where there are fewer at once than usual, which may round in another way; none otherwise."""

@@ -5,6 +5,7 @@ Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as
 
 import hashlib
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from ....cache.records import Array
 from ....configs.schema import OPENVINO, TORCH
 from ..device.batches import Batches
 from ..device.rounding import float32
+from ..device.together import Together
 from ..engines.onednn import use_onednn
 from ..engines.openvino import Compiled
 from .detector_file import detector_file
@@ -29,7 +31,9 @@ _MULTIPLE = 32  # the network's input sides are multiples of this
 LONGEST_PX = 640  # of an input side, or its width where that is more
 _NMS_IOU = 0.3
 _CPU_BATCH = 4  # pictures; larger activations leave the cache and run slower
-_MOST_BATCH = 64  # pictures elsewhere
+_MOST_BATCH = 32  # pictures elsewhere, of all videos together: what two chunks of frames hold at most...
+_BATCH_PX = _MOST_BATCH * 320 * 320  # ...and fewer where the network's input is larger than that of a usual look
+_CHANNELS = [1, 2, 2, 10]  # of the network's maps: heat, size, offset, marks
 FLOOR_SCORE = 0.2  # below this nothing is called a face, not even an unsure one
 LEAST_FACE_RATE = 0.2  # share of the frames; a video that shows a face in fewer is probably not one of a face
 
@@ -65,7 +69,9 @@ class CenterFace:
         self.floor = floor
         data = detector_file().read_bytes()
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._batches = Batches(_CPU_BATCH if self.device.type == "cpu" else _MOST_BATCH, self.device)
+        self._batches = Batches(_CPU_BATCH, self.device)
+        self._together: dict[tuple[int, int], Together] = {}  # elsewhere than on a CPU, by the size of the input
+        self._adding = threading.Lock()
         self._net = _load(data).to(self.device).to(memory_format=torch.channels_last)
         self._compiled = Compiled(self._net) if engine == OPENVINO else None
         if self._compiled is None and self.device.type == "cpu":
@@ -84,15 +90,17 @@ class CenterFace:
         for number, image in enumerate(images):
             by_shape.setdefault(image.shape, []).append(number)
         for alike in by_shape.values():
-            batches = self._batches.run(
-                partial(self._detect_alike, width_px=width_px, longest_px=longest_px), [images[n] for n in alike]
-            )
+            seek = partial(self._detect_alike, width_px=width_px, longest_px=longest_px)
+            pictures = [images[number] for number in alike]
+            batches = self._batches.run(seek, pictures) if self.device.type == "cpu" else [seek(pictures)]
             found.update(zip(alike, chain.from_iterable(batches), strict=True))
         return [found[number] for number in range(len(images))]
 
     def notes(self) -> list[str]:
         """What is to be said of faces found from here on."""
-        return self._batches.notes("pictures")
+        with self._adding:
+            together = [*self._together.values()]
+        return [note for one in together for note in one.batches.notes("pictures")][:1]
 
     def _detect_alike(self, images: Sequence[Array], width_px: int, longest_px: int) -> list[Detections]:
         height, width = images[0].shape[:2]
@@ -100,15 +108,32 @@ class CenterFace:
         batch = np.zeros((len(images), outer[1], outer[0], 3), np.uint8)
         for number, image in enumerate(images):
             batch[number, : inner[1], : inner[0]] = cv2.resize(image, inner, interpolation=cv2.INTER_AREA)
-        with float32(self.device), torch.inference_mode():
-            pixels = torch.from_numpy(batch).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-            if self._compiled is None:
-                maps = _at_home(self._net(pixels.float().contiguous(memory_format=torch.channels_last)))
-            else:
-                maps = [torch.from_numpy(one) for one in self._compiled(pixels.float().contiguous().numpy())]
-            rows, picture = _faces(maps, self.floor)
+        with torch.inference_mode():
+            rows, picture = _faces(self._maps(batch), self.floor)
         scale = np.array([width / inner[0], height / inner[1]], np.float32)
         return [_detections(rows[picture == number], scale, width, height) for number in range(len(images))]
+
+    def _maps(self, batch: Array) -> Sequence[Tensor]:
+        """What the network says of (N, H, W, 3) uint8, in the host's memory: to look for faces there costs one wait."""
+        if self.device.type == "cpu":
+            pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
+            if self._compiled is not None:
+                return [torch.from_numpy(one) for one in self._compiled(pixels.contiguous().numpy())]
+            maps: Sequence[Tensor] = self._net(pixels.contiguous(memory_format=torch.channels_last))
+            return maps
+        height, width = batch.shape[1:3]
+        with self._adding:
+            if (height, width) not in self._together:
+                most = max(1, min(_MOST_BATCH, _BATCH_PX // (height * width)))
+                self._together[height, width] = Together(Batches(most, self.device))
+        packed = self._together[height, width].run(batch, self._compute)
+        return torch.split(torch.from_numpy(packed), _CHANNELS, 1)
+
+    def _compute(self, batch: Tensor) -> Tensor:
+        """(N, 15, h, w) float32, all maps, of (N, H, W, 3) uint8, both on the device."""
+        with float32(self.device), torch.inference_mode():
+            pixels = batch.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+            return torch.cat(list(self._net(pixels)), 1)
 
 
 def few_faces(with_face: int, frames: int, kind: str, advice: str = "") -> list[str]:
@@ -148,13 +173,6 @@ def _load(data: bytes) -> nn.Module:
         if node.op == "call_module" and isinstance(relu := modules[node.target], nn.ReLU):
             relu.inplace = len(node.args[0].users) == 1  # nobody else reads its input: a quarter of the time saved
     return net.requires_grad_(False).eval()
-
-
-def _at_home(maps: Sequence[Tensor]) -> Sequence[Tensor]:
-    """The maps in the host's memory, by one copy: to look for faces in them there makes the device wait once."""
-    if maps[0].device.type == "cpu":
-        return maps
-    return torch.split(torch.cat(list(maps), 1).cpu(), [one.shape[1] for one in maps], 1)
 
 
 def _faces(maps: Sequence[Tensor], floor: float) -> tuple[Array, Array]:

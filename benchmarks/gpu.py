@@ -15,21 +15,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+from skimage import data
 
+from affect.benchmarks.device_pictures import crop, look
 from affect.benchmarks.epoch import amigos_shape
 from affect.benchmarks.extraction_speed import make_video
 from affect.benchmarks.hardware import hardware, write_result
+from affect.cache import open_store
 from affect.cache.records import FrameFeatures
 from affect.configs.load import load_config
 from affect.configs.schema import LossConfig, ModelConfig, TrainingConfig
 from affect.stages.features.backbones.load import load_backbone
 from affect.stages.features.embed import Embedder, choose_precision, turning_picture
+from affect.stages.features.faces.crop import crop_matrix, cut_out
+from affect.stages.features.faces.detect import input_size
 from affect.stages.features.stream import FeatureExtractor
 from affect.stages.features.video.decode import open_video
 from affect.stages.temporal.fit import Fit, LabelledClips, build_model
@@ -71,21 +79,77 @@ def numerics(asked: Asked) -> dict[str, Any]:
 
 
 def invariance(asked: Asked) -> dict[str, Any]:
-    """Whether a row has the same bytes in another place, company, or size of batch."""
+    """Whether a row has the same bytes in another place, company, or size of batch: videos share batches."""
     random, many = np.random.default_rng(0), asked.but(16, 256)
-    pictures, order = random.integers(0, 256, (many, 224, 224, 3), np.uint8), random.permutation(many)
+    backbone = load_backbone(asked.but("timm:test_convnext", "resnet50"), "random")
+    shape = (many, backbone.input_size, backbone.input_size, 3)
+    crops, others = random.integers(0, 256, (2, *shape), np.uint8)
+    order, part, piece = random.permutation(many), many // 3, many // 8
     found = {}
     for precision in ("fp32", "fp16", "bf16"):
-        embedder = Embedder(load_backbone("resnet50", "random"), asked.device, precision)
+        embedder = Embedder(backbone, asked.device, precision)
         embedder.batches.size = embedder.batches.most = many
-        usual, part = embedder.embed(pictures), many // 3
-        padded = np.concatenate([pictures[:part], np.zeros_like(pictures[part:])])
+        usual = embedder.embed(crops)
+        company = np.concatenate([crops[:part], others[part:]])
+        with ThreadPoolExecutor(4) as pool:  # as several videos ask
+            shared = [*pool.map(embedder.embed, [crops[start : start + piece] for start in range(0, many, piece)])]
         found[precision] = {
-            "again": np.array_equal(embedder.embed(pictures), usual),
-            "in another order": np.array_equal(embedder.embed(pictures[order]), usual[order]),
-            "in other company": np.array_equal(embedder.embed(padded)[:part], usual[:part]),
-            "in a smaller batch": np.array_equal(embedder.embed(pictures[:part]), usual[:part]),
+            "again": np.array_equal(embedder.embed(crops), usual),
+            "in another order": np.array_equal(embedder.embed(crops[order]), usual[order]),
+            "in other company": np.array_equal(embedder.embed(company)[:part], usual[:part]),
+            "with padding": np.array_equal(embedder.embed(crops[:part]), usual[:part]),
+            "asked for by several": np.array_equal(np.concatenate(shared), usual),
         }
+        embedder.batches.size = many // 2
+        found[precision]["in a smaller batch"] = np.array_equal(embedder.embed(crops), usual)
+    return found
+
+
+def pictures(asked: Asked) -> dict[str, Any]:
+    """What making looks and crops on the device would save and cost, in milliseconds a picture or a crop.
+
+    And by how many grey levels they would differ from the CPU's: the greatest, and the mean.
+    """
+    device, found = torch.device(asked.device), {}
+    times: int = asked.but(2, 50)
+    on_gpu = device.type == "cuda"
+
+    def milliseconds(work: Callable[[], object]) -> float:
+        seconds = []
+        for _ in range(times + 1):
+            begun = time.perf_counter()
+            work()
+            if on_gpu:
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - begun)
+        return round(1000 * sum(seconds[1:]) / times, 3)
+
+    for width, height in ((640, 360), (1920, 1080)):
+        picture = cv2.resize(data.astronaut(), (width, height))
+        inner, _ = input_size(width, height, 320)
+        host = torch.empty(picture.shape, dtype=torch.uint8, pin_memory=on_gpu)
+        half = torch.empty((height * 3 // 2, width), dtype=torch.uint8, pin_memory=on_gpu)
+        host.numpy()[...] = picture
+        there = host.to(device)
+        row: dict[str, Any] = {
+            "looks on the CPU": milliseconds(partial(cv2.resize, picture, inner, interpolation=cv2.INTER_AREA)),
+            "looks": milliseconds(partial(look, there, inner)),
+            "into pinned memory": milliseconds(partial(np.copyto, host.numpy(), picture)),
+            "RGB to the device": milliseconds(partial(host.to, device, non_blocking=True)),
+            "YUV to the device": milliseconds(partial(half.to, device, non_blocking=True)),
+        }
+        differences = [np.abs(look(there, inner).cpu().numpy().astype(int)
+                              - cv2.resize(picture, inner, interpolation=cv2.INTER_AREA))]  # fmt: skip
+        for name, side in (("a small face", 0.2), ("a large face", 0.8)):
+            box = np.array([0.3 * width, 0.1 * height, 0.3 * width + side * height, (0.1 + side) * height])
+            marks = box[:2] + side * height * np.array([[0.3, 0.4], [0.7, 0.45], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
+            matrix = crop_matrix("aligned", box, marks, 224)
+            row[f"{name} on the CPU"] = milliseconds(partial(cut_out, picture, matrix, 224))
+            row[name] = milliseconds(partial(crop, there, matrix, 224))
+            mine = crop(there, matrix, 224).cpu().numpy().astype(int)
+            differences.append(np.abs(mine - cut_out(picture, matrix, 224)))
+        row["grey levels"] = [[int(one.max()), round(float(one.mean()), 5)] for one in differences]
+        found[f"{width}x{height}"] = row
     return found
 
 
@@ -130,23 +194,29 @@ def extraction(asked: Asked) -> dict[str, Any]:
 
 
 def videos_at_once(asked: Asked) -> dict[str, Any]:
-    """`affect extract-features` on many videos: one process that reads several at once, and several processes."""
+    """`affect extract-features` on 1, 4 and 16 videos in one process, and on 16 in several: frames a second."""
     found = {}
     with tempfile.TemporaryDirectory() as name:
-        folder, films = Path(name), Path(name, "films")
-        films.mkdir()
+        folder = Path(name)
         one = make_video(folder, asked.but(3, 30))
-        for number in range(asked.but(2, 16)):
-            free = bytes([0, 0, 0, 9, *b"free", number])  # an empty box of mp4, so that no two files are the same
-            (films / f"{number:02d}.mp4").write_bytes(one.read_bytes() + free)
-        for jobs in asked.but((1,), (1, 4, 8)):
-            words = ["extract-features", str(films), "--store", str(folder / f"store{jobs}"), "--jobs", str(jobs),
+        for videos, jobs in asked.but(((1, 1), (2, 1)), ((1, 1), (4, 1), (16, 1), (16, 4))):
+            films, store = folder / f"films{videos}-{jobs}", folder / f"store{videos}-{jobs}"
+            films.mkdir()
+            for number in range(videos):
+                free = bytes([0, 0, 0, 9, *b"free", number])  # an empty box of mp4, so that no two files are the same
+                (films / f"{number:02d}.mp4").write_bytes(one.read_bytes() + free)
+            words = ["extract-features", str(films), "--store", str(store), "--jobs", str(jobs),
                      "--device", asked.device, "--sample-fps", "source"]  # fmt: skip
             begun = time.perf_counter()
             done = subprocess.run([sys.executable, "-m", "affect", *words], check=False, capture_output=True, text=True)
-            lines = (done.stdout.strip() or done.stderr.strip()).splitlines()
-            found[f"{jobs} processes"] = {"ended": done.returncode, "said": lines[-1:],
-                                          "seconds": round(time.perf_counter() - begun, 1)}  # fmt: skip
+            seconds, stored = time.perf_counter() - begun, open_store(store)
+            frames = sum(len(stored.entry(id_, ("status",)).arrays["status"]) for id_ in stored.ids())
+            found[f"{videos} videos, {jobs} processes"] = {
+                "ended": done.returncode,
+                "said": (done.stdout.strip() or done.stderr.strip()).splitlines()[-1:],
+                "seconds": round(seconds, 1),
+                "frames_a_second": round(frames / seconds, 1),
+            }
     return found
 
 
@@ -218,9 +288,9 @@ def hardware_decoding(asked: Asked) -> dict[str, Any]:
 
 # Each part with its limit in seconds; 1,140 together, which leaves the tests a minute of the twenty.
 PARTS: dict[str, tuple[Callable[[Asked], dict[str, Any]], int]] = {
-    "numerics": (numerics, 180), "invariance": (invariance, 120), "extraction": (extraction, 270),
-    "videos_at_once": (videos_at_once, 240), "training": (training, 150), "ranks": (ranks, 120),
-    "hardware_decoding": (hardware_decoding, 60),
+    "numerics": (numerics, 180), "invariance": (invariance, 120), "pictures": (pictures, 60),
+    "extraction": (extraction, 240), "videos_at_once": (videos_at_once, 210), "training": (training, 150),
+    "ranks": (ranks, 120), "hardware_decoding": (hardware_decoding, 60),
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from skimage import data
 
+from affect.benchmarks.device_pictures import crop
 from affect.cache import open_store
 from affect.configs.load import load_config
 from affect.configs.schema import FeaturesConfig
@@ -17,7 +19,13 @@ from affect.pipeline.events import Moved, VideoOutcome, summary_of
 from affect.pipeline.extract.extract import ExtractionSummary, extract
 from affect.pipeline.extract.videos import Source, find_videos
 from affect.pipeline.train.train import TrainingSummary, train
+from affect.stages.features.backbones.load import load_backbone
+from affect.stages.features.device.batches import Batches
+from affect.stages.features.device.together import Together
+from affect.stages.features.embed import Embedder
+from affect.stages.features.faces.crop import crop_matrix, cut_out
 from affect.stages.features.faces.detect import CenterFace
+from affect.tests.benchmarks.test_device_pictures import MEAN_OF_ONE, MOST_LEVELS, faces
 from affect.tests.generated import GeneratedData, generated_features
 
 pytestmark = [
@@ -82,6 +90,44 @@ def test_a_film_that_is_broken_off_goes_on_to_the_same_bytes(films: list[Source]
     found, wanted = open_store(tmp_path / "store").read(films[0].id), open_store(on_gpu).read(films[0].id)
     for part in ("status", "frame", "track", "box_px", "values"):
         assert getattr(found, part).tobytes() == getattr(wanted, part).tobytes(), part
+
+
+def test_a_film_has_the_same_bytes_alone_as_beside_others(films: list[Source], on_gpu: Path, tmp_path: Path) -> None:
+    extracted(films[1:2], tmp_path / "store", "cuda")
+    found, wanted = open_store(tmp_path / "store").read(films[1].id), open_store(on_gpu).read(films[1].id)
+    for part in ("status", "frame", "track", "box_px", "values"):
+        assert getattr(found, part).tobytes() == getattr(wanted, part).tobytes(), part
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_a_row_has_the_same_bytes_whoever_shares_its_batch(precision: str) -> None:
+    random = np.random.default_rng(0)
+    embedder = Embedder(load_backbone("resnet50", "random"), "cuda", precision)
+    asked = [random.integers(0, 256, (random.integers(1, 90), 224, 224, 3), np.uint8) for _ in range(24)]
+    alone = [embedder.embed(crops) for crops in asked]
+    with ThreadPoolExecutor(8) as pool:
+        for found, wanted in zip(pool.map(embedder.embed, asked), alone, strict=True):
+            assert found.tobytes() == wanted.tobytes()
+
+
+def test_a_batch_comes_back_while_the_next_is_computed() -> None:
+    given = np.arange(40, dtype=np.uint8)[:, None] * np.ones(1 << 16, np.uint8)
+    big = torch.rand(4096, 4096, device="cuda")
+
+    def slow(rows: torch.Tensor) -> torch.Tensor:
+        for _ in range(20):  # longer than a copy takes
+            big @ big
+        return rows.float() + 1
+
+    assert np.array_equal(Together(Batches(4, torch.device("cuda"))).run(given, slow), given + 1.0)
+
+
+def test_crops_made_there_are_the_cpus_but_for_a_grey_level() -> None:
+    for picture, box, marks in faces(np.random.default_rng(0), 60):
+        matrix = crop_matrix("aligned", box, marks, 224)
+        mine = crop(torch.from_numpy(picture).to("cuda"), matrix, 224).cpu().numpy().astype(int)
+        difference = np.abs(mine - cut_out(picture, matrix, 224))
+        assert difference.max() <= MOST_LEVELS and difference.mean() <= MEAN_OF_ONE
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Faces cut out of frames: turned upright and scaled by their landmarks, or a square around their box."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -26,9 +27,9 @@ def cut_out(image: Array, matrix: Array, size_px: int) -> Array:
 
     A face larger than the crop is first averaged down by whole steps, so that no detail turns into noise.
     """
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    if scale < 0.5:
-        image, matrix = _shrink(image, matrix, size_px, int(1 / scale))
+    if (part := part_of(image.shape, matrix, size_px)) is not None:
+        (left, top), (right, bottom), small_px, matrix = part
+        image = cv2.resize(image[top:bottom, left:right], small_px, interpolation=cv2.INTER_AREA)
     return cv2.warpAffine(
         image, matrix, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )  # fmt: skip
@@ -68,21 +69,31 @@ def describe(image: Array, box_px: Array, landmarks_px: Array) -> Array:
     return Portrait.of(image, box_px, landmarks_px).describe()
 
 
-def _shrink(image: Array, matrix: Array, size_px: int, factor: int) -> tuple[Array, Array]:
-    """The part of the picture that the crop needs, averaged over `factor` x `factor` pixels, and its matrix."""
+def part_of(
+    shape: Sequence[int], matrix: Array, size_px: int
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], Array] | None:
+    """The part of a picture (H, W, ...) that a crop needs, where its pixels are to be averaged first; else None.
+
+    Corners x y of the part, the second one outside it; its width and height when averaged by whole steps; the matrix
+    from there to the crop's pixels.
+    """
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if scale >= 0.5:
+        return None
+    factor = int(1 / scale)
     inverse = cv2.invertAffineTransform(matrix)
     corners = (
         np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], float) @ inverse[:, :2].T + inverse[:, 2]
     )
-    low = np.clip(np.floor(corners.min(0)).astype(int) - factor, 0, [image.shape[1] - 1, image.shape[0] - 1])
-    high = np.clip(np.ceil(corners.max(0)).astype(int) + factor, low + 1, [image.shape[1], image.shape[0]])
-    part = image[low[1] : high[1], low[0] : high[0]]
-    size = max(1, part.shape[1] // factor), max(1, part.shape[0] // factor)
-    step = np.array([part.shape[1] / size[0], part.shape[0] / size[1]])
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    low = np.clip(np.floor(corners.min(0)).astype(int) - factor, 0, [shape[1] - 1, shape[0] - 1])
+    high = np.clip(np.ceil(corners.max(0)).astype(int) + factor, low + 1, [shape[1], shape[0]])
+    width, height = (int(side) for side in high - low)
+    size = max(1, width // factor), max(1, height // factor)
+    step = np.array([width / size[0], height / size[1]])
     # A pixel's centre lies half a pixel in: x = low + (u + 1/2) step - 1/2.
     to_frame = np.array([[step[0], 0, low[0] + (step[0] - 1) / 2], [0, step[1], low[1] + (step[1] - 1) / 2], [0, 0, 1]])
-    return small, matrix @ to_frame
+    corner, opposite = (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
+    return corner, opposite, size, matrix @ to_frame
 
 
 def _aligned(box_px: Array, landmarks_px: Array, size_px: int) -> Array:

@@ -58,8 +58,9 @@ def run(desk: Path, words: list[str] | str) -> tuple[int, str]:
 def stopped(desk: Path, words: list[str], when: Callable[[], bool], how: signal.Signals) -> tuple[int, list[str]]:
     """Exit code, and what was said, of a command that gets a signal when something is there."""
     process = subprocess.Popen(
-        words, cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True, preexec_fn=_hears_of_ctrl_c
-    )
+        words, cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True,
+        preexec_fn=_hears_of_ctrl_c,  # noqa: PLW1509 - it sets a signal alone
+    )  # fmt: skip
     deadline = time.monotonic() + 200
     while not when():
         assert process.poll() is None and time.monotonic() < deadline

@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-lowest check stress gpu bench format clean
+.PHONY: install demo docs test test-lowest check stress gpu bench format clean
 
 install: $(VENV)/installed
 
@@ -21,6 +21,10 @@ $(VENV)/installed: $(BIN)/affect
 
 demo: $(BIN)/affect
 	$(BIN)/affect demo --output demo
+
+# The documentation as a site that needs no network: build/docs/html/index.html.
+docs: install
+	$(BIN)/python docs/site/build.py
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -48,6 +48,15 @@ def test_it_is_of_this_version_and_licence(citation: dict[str, Any]) -> None:
     assert citation["date-released"] == datetime.date.fromisoformat(first[2])
 
 
+def test_the_page_s_entries_for_latex_are_those_of_the_citation(citation: dict[str, Any]) -> None:
+    software, paper = re.findall(r"^@.*?^}", (ROOT / "docs" / "faq.md").read_text("utf-8"), re.M | re.S)
+    assert f"{{{citation['version']}}}" in software and f"{{{citation['date-released'].year}}}" in software
+    assert citation["title"] in software and citation["authors"][0]["name"] in software
+    (reference,) = citation["references"]
+    assert reference["title"] in paper and f"{{{reference['year']}}}" in paper
+    assert all(author["family-names"] in paper for author in reference["authors"])
+
+
 def test_both_containers_are_of_one_recipe() -> None:
     docker, apptainer = ((ROOT / name).read_text("utf-8") for name in ("Dockerfile", "apptainer.def"))
     base = re.search(r"^FROM (\S+)$", docker, re.M)

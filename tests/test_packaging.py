@@ -74,8 +74,16 @@ def imported(path: Path) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-def test_the_readme_says_why_each_dependency_is_there() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_a_page_says_why_each_dependency_is_there() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
     for item in PROJECT["project"]["dependencies"]:
         name = re.split(r"[<>=\[]", item)[0]
-        assert f"`{name}`" in readme, name
+        assert f"`{name}`" in page, name
+
+
+def test_what_an_index_shows_is_the_readme_s_own_words_without_links() -> None:
+    shown = ROOT / PROJECT["project"]["readme"]
+    *paragraphs, last = shown.read_text("utf-8").strip().split("\n\n")
+    readme = (ROOT / "README.md").read_text("utf-8").split("\n\n")
+    assert [paragraph for paragraph in paragraphs if paragraph not in readme] == []
+    assert "docs/" in last and not re.search(r"\]\(|<img", "\n".join([*paragraphs, last]))

@@ -1,6 +1,7 @@
 """The package as a user has it: a wheel in an environment of its own, away from the checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,11 +44,28 @@ def test_a_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
                  "stages/views/viewer_page/page.html"):  # fmt: skip
         assert f"affect/{name}" in names, name
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    described = metadata.partition("\n\n")[2]
+    assert "# affect" in described and "Description-Content-Type: text/markdown" in metadata
+    leads = re.findall(r"\]\(([^)]+)\)|(?:src|href)=\"([^\"]+)", described)
+    assert not [target for target in leads if not "".join(target).startswith("https://")], "a link that an index breaks"
     assert not [
         name for name in names if name.startswith(("affect/tests", "affect/benchmarks", "affect/docs", "tests/"))
     ]
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist: ") and "extra ==" not in line]
-    for tool in ("pytest", "moto", "boto3", "ray", "dask", "openvino", "ruff", "mypy", "playwright"):
+    for tool in (
+        "pytest",
+        "moto",
+        "boto3",
+        "ray",
+        "dask",
+        "openvino",
+        "ruff",
+        "mypy",
+        "playwright",
+        "sphinx",
+        "furo",
+        "myst",
+    ):
         assert not [line for line in needed if line.removeprefix("Requires-Dist: ").startswith(tool)], tool
 
 

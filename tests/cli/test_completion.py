@@ -1,4 +1,4 @@
-"""A shell completes commands, options, presets and settings: the line that the README gives works in bash."""
+"""A shell completes commands, options, presets and settings: the line that docs/start.md gives works in bash."""
 
 import os
 import re
@@ -38,8 +38,8 @@ def completed(*words: str, begun: str = "") -> list[str]:
     return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
 
-def test_the_line_of_the_readme_makes_bash_complete_the_command(bash: str, tmp_path: Path) -> None:
-    assert LINE in (ROOT / "README.md").read_text("utf-8")
+def test_the_line_of_the_page_makes_bash_complete_the_command(bash: str, tmp_path: Path) -> None:
+    assert LINE in (ROOT / "docs" / "start.md").read_text("utf-8")
     script = (
         f"{LINE}\ncomplete -p affect\nCOMP_WORDS=(affect sett)\nCOMP_CWORD=1\n_affect_completion affect sett affect\n"
         'echo "offered: ${COMPREPLY[*]}"\n'

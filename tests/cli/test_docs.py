@@ -1,54 +1,50 @@
-"""Commands of the pages in docs/ run too, on the recordings they speak of."""
+"""Each page in docs/ with commands has a test that runs them; this one runs those that speak of real recordings."""
 
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from affect.cli import main
+from affect.tests.pages import ROOT, commands, run_page
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
 PLACES = r"(?<![\w/.-])(?:benchmarks|cache|configs|docs|pipeline|stages|tests)/[\w./-]*\w"
-RECORDINGS = ROOT.parent / "shared" / "videos"
+OF_RECORDINGS = ("docs/defaults.md",)
 
 
-def commands() -> list[str]:
-    pages = [page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md"))]
-    blocks = [block for page in pages for block in re.findall(r"```console\n(.*?)```", page, re.S)]
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_with_commands_is_run_by_a_test(page: Path) -> None:
+    if not commands(page.read_text("utf-8")) or page.name == "CONTRIBUTING.md":  # make, and pytest itself
+        return
+    name = page.relative_to(ROOT).as_posix()
+    runs = re.compile(rf"(run_page|text_of)\(\"{re.escape(name)}\"\)")
+    assert name in OF_RECORDINGS or any(runs.search(test.read_text("utf-8")) for test in (ROOT / "tests").rglob("*.py"))
 
 
-def test_there_are_commands_to_run() -> None:
-    assert len(commands()) >= 2
-
-
-@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings are not here")
-def test_every_command_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", OF_RECORDINGS)
+def test_the_commands_of_a_page_on_real_recordings_run(
+    page: str, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("talking_face.mp4", "talking_face_2.mp4", "talking_face.csv"):
-        shutil.copy(RECORDINGS / name, tmp_path)
+        shutil.copy(recordings / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    for command in commands():
-        program, *words = command.split()
-        assert program == "affect"
-        result = CliRunner().invoke(main, words)
-        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
+    run_page(page)
 
 
-def test_every_link_of_the_docs_leads_somewhere() -> None:
-    for page in (ROOT / "docs").glob("*.md"):
-        for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
-            file = (page.parent / target.partition("#")[0]) if target.partition("#")[0] else page
-            assert target.startswith("https://") or file.exists(), f"{page.name}: {target}"
-            if (heading := target.partition("#")[2]) and not target.startswith("https://"):
-                headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.M)
-                anchors = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}
-                assert heading in anchors, f"{page.name}: {target}"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        name, _, heading = target.partition("#")
+        file = page.parent / name if name else page
+        assert target.startswith("https://") or file.exists(), target
+        if heading and not target.startswith("https://"):
+            headings = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.M)
+            anchors = {re.sub(r"[^a-z0-9_ -]", "", line.lower()).replace(" ", "-") for line in headings}
+            assert heading in anchors, target
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
-    named = set(re.findall(PLACES, page.read_text("utf-8")))
+    named = {name for name in re.findall(PLACES, page.read_text("utf-8")) if not name.startswith("build/")}
     assert {name for name in named if not (ROOT / name).exists()} == set()

@@ -1,90 +1,99 @@
-"""Every command and snippet of the README runs, in the order a newcomer would type them, and says what is shown."""
+"""The README, word for word, as a newcomer follows it: in a fresh copy of what the repository holds.
+
+Its commands are typed into a shell, in its order, on three recordings with labels and then without. Nothing is installed
+again: `affect` and `make` find the libraries of these tests, and the code of the copy.
+"""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from affect.cli import main
 from affect.pipeline.demo.film import DemoDataConfig
 from affect.tests.desk import make_desk
+from affect.tests.pages import ROOT, assert_said, blocks, commands, text_of
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
-NAMES = {"S01": "anna", "S02": "ben", "S03": "cleo", "S04": "fay", "S05": "dora", "S06": "emil"}  # two are held out
-MAKE = {"make demo", "make test"}  # the first runs `affect demo`, which tests/demo does; the second is this
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+README = text_of("README.md")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in (
+    "amigos", "backbones", "clinic", "faq", "inputs", "labels", "library", "machines", "own-videos", "publishing", "s3",
+    "scores", "several-people", "sharing", "start", "store", "trust")))  # fmt: skip
 
 
-def commands() -> list[tuple[str, list[str]]]:
-    """Each command, and the lines that the README shows below it."""
-    pieces = [piece.splitlines() for block in blocks("console") for piece in re.split(r"^\$ ", block, flags=re.M)[1:]]
-    return [(command, [line for line in shown if line != "..."]) for command, *shown in pieces]
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What git knows of this checkout, as it is now, in a folder `affect`."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no checkout of git")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (tmp_path / "affect" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "affect" / name)
+    return tmp_path / "affect"
 
 
-def words(line: str) -> list[str]:
-    """What does not depend on the videos: no numbers, nothing in brackets, no mark of the chosen row or best method."""
-    text = line.partition("(")[0].partition("<-")[0]
-    text = re.sub("^(Held out best .*): (blend|model|ridge regression) $", r"\1", text)
-    return [word for word in text.split() if re.fullmatch(r"\D*[A-Za-z]\D*", word) and word != "to"]
+def test_a_newcomer_follows_the_readme_word_for_word(clone: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "affect"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m affect "$@"\n', "utf-8")
+    program.chmod(0o755)
+    # make would install into .venv; with BIN it finds the command that is there.
+    (tmp_path / "bin" / "make").write_text(
+        f'#!/bin/sh\nexec {shutil.which("make")} "$@" BIN="{program.parent}"\n', "utf-8"
+    )
+    (tmp_path / "bin" / "make").chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(tmp_path), "MPLBACKEND": "Agg",
+    }  # fmt: skip
+    config = DemoDataConfig(splits=(("train", 2), ("test", 1)), seconds=8.0)
+    make_desk(clone, {"S01": "anna", "S02": "ben", "S03": "dora"}, config)
+    table = (clone / "labels.csv").read_text("utf-8")
+    assert table.splitlines()[0] == blocks(README, "csv")[0].splitlines()[0], "the README's table is such a one"
+    typed = commands(README)
+    assert next(command for command, _ in typed) == "make demo" and len(typed) >= 6
+    for command, shown in typed:
+        done = subprocess.run(["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True,
+                              check=False, stdin=subprocess.DEVNULL)  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert_said(command, shown, done.stdout)
+    for made in ("demo/predictions/viewer.html", "runs/first/metrics.json", "out/viewer.html", "out/predictions.csv",
+                 "tables/anna.mp4.parquet", "tables/dora.mp4.parquet"):  # fmt: skip
+        assert (clone / made).is_file(), made
+    code = "import affect; print(affect.__file__)"
+    where = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(where.stdout.strip()).is_relative_to(clone), "the code that ran was the copy's"
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the README supposes it: `interviews/`, `labels.csv`, `labels.yaml`."""
-    folder = tmp_path_factory.mktemp("desk")
-    config = DemoDataConfig(splits=(("train", 3), ("validation", 1), ("test", 2)), seconds=8.0)
-    make_desk(folder, NAMES, config)
-    (folder / "labels.yaml").write_text(blocks("yaml")[0], "utf-8")
-    return folder
+def test_the_readme_is_a_page() -> None:
+    assert len(README.splitlines()) <= 120
+    assert README.count("![") == 1, "one picture"
 
 
-def test_there_are_commands_to_run() -> None:
-    assert len(commands()) >= 8
-
-
-def test_every_command_of_the_readme_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(desk)
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    for command, shown in commands():
-        if command in MAKE:
-            assert f"\n{command.split()[1]}:" in makefile
-            continue
-        program, *arguments = command.split()
-        assert program == "affect"
-        result = CliRunner().invoke(main, arguments)
-        assert result.exit_code == 0, f"{command}\n{result.output}\n{result.exception!r}"
-        said = [words(line) for line in result.output.splitlines()]
-        for line in shown:
-            assert words(line) in said, f"{command}\nshown: {line}\nfound:\n{result.output}"
-    for snippet in blocks("python"):
-        subprocess.run([sys.executable, "-c", snippet], check=True, env={**os.environ, "MPLBACKEND": "Agg"})
+def test_the_readme_promises_no_package_of_an_index() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        assert not re.search(r"pip install ['\"]?affect", page.read_text("utf-8")), page.name
 
 
 def test_every_command_named_in_the_text_exists() -> None:
-    named = set(re.findall(r"affect ([a-z]+-[a-z]+|predict|report|demo)", README))
-    assert named <= set(main.commands), named - set(main.commands)
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        named = set(re.findall(r"`affect ([a-z]+-[a-z]+|predict|report|demo|info|settings)", page.read_text("utf-8")))
+        assert named <= set(main.commands), (page.name, named - set(main.commands))
 
 
-def test_every_option_named_in_the_text_exists() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_every_option_named_in_the_text_exists(page: str) -> None:
     known = {name for command in main.commands.values() for option in command.params for name in option.opts}
-    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README)) - {"--help", "--nproc-per-node"}
+    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", text_of(page))) - {"--help", "--version", "--nproc-per-node"}
     assert named <= known, named - known
-
-
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("https://"):
-            continue
-        file, _, heading = target.partition("#")
-        assert (ROOT / file).exists(), target
-        headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text("utf-8"), re.M) if heading else []
-        anchors = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in headings}
-        assert not heading or heading in anchors, target

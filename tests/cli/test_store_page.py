@@ -1,6 +1,8 @@
 """Every command of docs/store.md runs in turn, on a store as the page supposes it, and does what the page says."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,9 @@ from click.testing import CliRunner
 from affect.cache.opening import create_store, open_store
 from affect.cache.records import FrameFeatures, Recipe, VideoInfo
 from affect.cli import main
+from affect.tests.pages import assert_said, blocks, commands, text_of
 
-PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "store.md").read_text("utf-8")
-COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", PAGE, re.S) for line in block.splitlines()]
+PAGE = text_of("docs/store.md")
 
 
 def fill(location: str, *ids: str) -> None:
@@ -34,7 +36,9 @@ def test_every_command_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     fill("features", "talking_face.mp4", "talking_face_2.mp4")
     ids = []
-    for command in COMMANDS:
+    for snippet in blocks(PAGE, "python"):
+        subprocess.run([sys.executable, "-c", snippet], check=True)
+    for command, shown in commands(PAGE):
         program, *words = command.split()
         assert program == "affect"
         if words[0] == "extract-features":
@@ -42,9 +46,10 @@ def test_every_command_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monk
         else:
             result = CliRunner().invoke(main, words)
             assert result.exit_code == 0, f"{command}\n{result.output}"
+            assert_said(command, shown, result.output)
         ids.append(open_store("features").ids())
     one, two, renamed = "talking_face.mp4", "talking_face_2.mp4", "S02.mp4"
-    assert ids[3:] == [[one, two], [renamed, one], [renamed, one], [one], [one, two]]
+    assert ids[5:] == [[one, two], [renamed, one], [renamed, one], [one], [one, two]]
     assert len(list(Path("tables").glob("*.parquet"))) == len(list(Path("tables").glob("*.npz"))) == 2
     with np.load("tables/talking_face.mp4.npz") as found:
         assert found["time_s"][found["frame"]].tolist() == [0.0, 0.4, 0.6]

@@ -1,4 +1,4 @@
-"""Training over several ranks, as the README's `torchrun` line starts it: two processes that talk through gloo."""
+"""Training over several ranks, as `torchrun` in docs/machines.md starts it: two processes that talk through gloo."""
 
 import json
 import os
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 SETTINGS = (*TINY, "training.epochs=2", "training.batch_size=16", "training.seeds=1")
 ONE_FOLD = "evaluation.test_subjects=[s0000,s0001]"
-README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "machines.md").read_text("utf-8")
 
 
 def torchrun(
     *words: object, folder: Path, path: Sequence[Path] = (), last: Sequence[str] = ()
 ) -> subprocess.Popen[str]:
-    """The README's line with two ranks, and these words of ours in the place of its dots."""
-    (line,) = re.findall(r"`(torchrun .*?)`", README)
+    """The page's line with two ranks, and these words of ours in the place of its dots."""
+    (line,) = re.findall(r"`(torchrun .*?)`", PAGE)
     given = line.replace(" N ", " 2 ").replace(" ...", "")
     assert given != line
     program, *rest = shlex.split(given)
@@ -49,9 +49,7 @@ def torchrun(
 
 
 @pytest.mark.parametrize("settings", [(), ("loss.contrastive_epochs=2",)], ids=["supervised", "contrastive"])
-def test_the_readme_s_line_trains_one_model_on_two_ranks(
-    data: "Data", tmp_path: Path, settings: tuple[str, ...]
-) -> None:
+def test_the_page_s_line_trains_one_model_on_two_ranks(data: "Data", tmp_path: Path, settings: tuple[str, ...]) -> None:
     more = [word for setting in (ONE_FOLD, *settings) for word in ("--set", setting)]
     words = ("--store", data.store, "--labels", data.labels, "--run", "run", *more)
     running = torchrun(*words, folder=tmp_path)

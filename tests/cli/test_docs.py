@@ -18,7 +18,7 @@ def test_a_page_with_commands_is_run_by_a_test(page: Path) -> None:
     if not commands(page.read_text("utf-8")) or page.name == "CONTRIBUTING.md":  # make, and pytest itself
         return
     name = page.relative_to(ROOT).as_posix()
-    runs = re.compile(rf"(run_page|text_of)\(\"{re.escape(name)}\"\)")
+    runs = re.compile(rf'(run_page|text_of)\("{re.escape(name)}"\)|"docs" / "{re.escape(page.name)}"')
     assert name in OF_RECORDINGS or any(runs.search(test.read_text("utf-8")) for test in (ROOT / "tests").rglob("*.py"))
 
 

@@ -49,7 +49,7 @@ def test_every_command_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monk
             assert_said(command, shown, result.output)
         ids.append(open_store("features").ids())
     one, two, renamed = "talking_face.mp4", "talking_face_2.mp4", "S02.mp4"
-    assert ids[5:] == [[one, two], [renamed, one], [renamed, one], [one], [one, two]]
+    assert ids[6:] == [[one, two], [renamed, one], [renamed, one], [one], [one, two]]
     assert len(list(Path("tables").glob("*.parquet"))) == len(list(Path("tables").glob("*.npz"))) == 2
     with np.load("tables/talking_face.mp4.npz") as found:
         assert found["time_s"][found["frame"]].tolist() == [0.0, 0.4, 0.6]

@@ -124,6 +124,16 @@ def test_clinical_interviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not any(b"visit08" in path.read_bytes() for path in Path("out").rglob("*") if path.is_file())
 
 
+def test_no_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = people(tmp_path, 2, 8.0)
+    for video, name in zip(made, ("anna", "dora"), strict=True):
+        video.rename(video.with_stem(name))
+    run_page("docs/no-labels.md")
+    assert pd.read_csv("faces/people.csv")["video"].tolist() == ["anna.mp4", "dora.mp4"]
+    assert len(list(Path("tables").glob("*.parquet"))) == 2
+
+
 def test_the_first_page_s_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_page("docs/start.md")

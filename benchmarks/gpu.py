@@ -242,7 +242,7 @@ def training(asked: Asked) -> dict[str, Any]:
 
 
 def ranks(asked: Asked) -> dict[str, Any]:
-    """torchrun as the README has it, on two ranks: of two GPUs, or else of the CPU; supervised and contrastive."""
+    """torchrun as docs/machines.md has it, on two ranks of two GPUs or else of the CPU: supervised and contrastive."""
     found = {}
     several = torch.device(asked.device).type == "cuda" and torch.cuda.device_count() > 1
     device = "cuda" if several else "cpu"

@@ -15,6 +15,7 @@ from affect.pipeline.demo.film import DemoDataConfig
 from affect.tests.desk import make_desk
 from affect.tests.pages import blocks, run_page, text_of
 
+pytestmark = pytest.mark.timeout(1800)  # each is a reader's afternoon
 NAMES = {"S01": "anna", "S02": "ben", "S03": "cleo", "S04": "fay", "S05": "dora", "S06": "emil"}  # two are held out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from affect.benchmarks.hardware import RESULTS
 from affect.benchmarks.relational_page import sections
 from affect.cache.metrics import Score
-from affect.stages.views.charts import IntervalRow, intervals
+from affect.stages.views.forest import IntervalRow, intervals
 from affect.stages.views.html import STYLE
 from affect.stages.views.svg import WIDTH, Axes, curve, legend, line, padded, points, svg, text
 

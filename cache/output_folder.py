@@ -1,6 +1,7 @@
 """The folder of a command's outputs: what may be written to, and what an earlier call has left there."""
 
 import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ..errors import InputError, RunError, shown
@@ -8,6 +9,7 @@ from .files import PARTIAL
 from .json_files import read_json
 from .opening import store_exists
 from .records import Json
+from .score_tables import event_name
 
 LOCK = ".predict.lock"  # in an output's folder while a call writes there
 
@@ -68,3 +70,19 @@ def _passing(output: Path, name: str) -> bool:
     files = [file for _, _, found in os.walk(output / name) for file in found]
     empty = (output / name).is_dir() and not (output / name).is_symlink() and not files
     return empty or name == LOCK or PARTIAL.fullmatch(name) is not None
+
+
+def left_over(folder: Path, videos: Iterable[str], exports: Collection[str]) -> str:
+    """In words, which annotations of these videos are of an earlier call; empty without any.
+
+    exports: the kinds that are written now. Nothing is removed: somebody may have gone on working in such a file.
+    """
+    made = {"eaf": "annotations/{0}.eaf", "vtt": "annotations/{0}.vtt", "bids": "bids/{1}.tsv"}
+    names = [
+        name.format(video, event_name(video)) for video in videos for kind, name in made.items() if kind not in exports
+    ]
+    old = [name for name in names if (folder / name).is_file()]
+    if not old:
+        return ""
+    more = f" and {len(old) - 1} more" if len(old) > 1 else ""
+    return f"{old[0]}{more} of an earlier call: left as found; --export writes them anew"

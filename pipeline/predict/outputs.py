@@ -19,7 +19,7 @@ from ...cache.description import Description
 from ...cache.files import make_folder, sweep
 from ...cache.json_files import write_json
 from ...cache.locks import held
-from ...cache.output_folder import LOCK, check_output, older_summary
+from ...cache.output_folder import LOCK, check_output, left_over, older_summary
 from ...cache.predictions import RangeCheck, ScoreReason, VideoPrediction
 from ...cache.pseudonyms import Pseudonyms
 from ...cache.records import Json
@@ -240,6 +240,8 @@ class Outputs:
                 sweep(place, below=below)
             begun = older_summary(self._folder) or self._summary_json(self._plan)
             write_json(self._folder / "summary.json", begun | {"complete": False})
+            if old := left_over(self._folder, [item["video"] for item in begun["videos"]], self._kinds):
+                self.summary.warnings += (old,)
             for name, kind in self.kinds.items():
                 if name in self._kinds:
                     self._begun.append(kind(self._folder, self.options, self._plan))
@@ -257,7 +259,7 @@ class Outputs:
             "method": plan.method,
             "worth": plan.worth,
             "missing": list(plan.missing),
-            "warnings": list(plan.warnings),
+            "warnings": list(self.summary.warnings),
             "out_of_range": _range_json(plan.range_check),
             "problems": list(self.summary.problems),
             "targets": [asdict(target) | {"training_mean": mean} for target, mean in targets],

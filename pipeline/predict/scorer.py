@@ -9,7 +9,7 @@ import numpy as np
 
 from ...cache.feature_frame import persons_of
 from ...cache.people import main_person, unsaid_rivals
-from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, RangeCheck, ScoreReason, VideoPrediction
+from ...cache.predictions import LARGEST, NOBODY, ClipScores, PersonPrediction, RangeCheck, VideoPrediction
 from ...cache.records import Array, FrameFeatures, Target, VideoInfo, subject_rows
 from ...cache.store import Store
 from ...configs.schema import Method
@@ -18,6 +18,7 @@ from ...errors import EntryError, InputError, RunError, shown
 from ...stages.temporal.clips import ClipTable, FeatureTable, dense_clips
 from ...stages.temporal.pauses import other_length, recording_s, usual_step_s
 from ...stages.temporal.score import in_units, pool_scores, score_blocks
+from ...stages.views.doubts import doubts
 from ...stages.views.verdict import worth
 from ..events import ClipsScored
 from ..runs.folder import Run
@@ -144,7 +145,7 @@ class Scorer:
                 *self.warnings,
                 *dict.fromkeys(warning for info in infos for warning in info.warnings),
                 *notes,
-                *(words for person in persons for words in _doubtful(person)),
+                *doubts(self.targets, persons),
             ),
             range_check=self.range_check,
         )
@@ -227,16 +228,6 @@ def _range_check(run: Run) -> RangeCheck | None:
     judged = [check for check in known if check.rate is not None]
     rate = float(np.mean([check.rate for check in judged])) if judged else None
     return RangeCheck(min(check.people for check in judged or known), rate)
-
-
-def _doubtful(person: PersonPrediction) -> list[str]:
-    """A sentence where most of a person's scores are of clips unlike the training ones."""
-    odd, scored = int(person.clips.out_of_range.sum()), int((person.clips.reason == ScoreReason.SCORED).sum())
-    if not scored or 2 * odd <= scored:
-        return []
-    share = f"all {scored}" if odd == scored else f"{odd} of {scored}"
-    said = "the only scored clip is" if scored == 1 else f"{share} scored clips are"
-    return [f"{person.label}: {said} unlike the training recordings; the scores may mean nothing"]
 
 
 def _check_alike(first: Run, run: Run) -> None:

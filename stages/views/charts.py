@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...cache.metrics import Score
 from ...cache.records import Array
 from ...configs.plain_text import shortened
-from .rules import named_score, score_text
-from .svg import WIDTH, Axes, curve, legend, line, padded, points, rectangle, short, steps, svg, text
+from .rules import number_text, score_text
+from .svg import MOST_NAME, WIDTH, Axes, curve, legend, line, padded, points, rectangle, steps, svg, text
 
 MOST_POINTS = 4000  # of a scatter; more are thinned evenly, and the picture says so
 MOST_LEVELS = 1500  # of a line over time; more are averaged
@@ -32,15 +31,6 @@ class Curve:
 
     epoch: Array  # (E,)
     value: Array  # (E,), NaN where it is not defined
-
-
-@dataclass(frozen=True, slots=True)
-class IntervalRow:
-    """A score under its name."""
-
-    name: str
-    score: Score
-    style: str  # class of the style sheet
 
 
 def scatter(name: str, label: Array, prediction: Array, *, unit: str = "", note: str = "") -> str:
@@ -101,7 +91,7 @@ def over_time(video: str, start_s: Array, end_s: Array, strips: Sequence[Strip])
         values = one.span or padded(one.label, one.prediction, share=0.1)
         axes = Axes(span, values, height=strip, top=top, bottom=0.0)
         parts.append(axes.grid(x_clock=True, x_values=number == len(strips) - 1, y_ticks=3))
-        parts.append(text(axes.left, top - 4, one.name, "strip"))
+        parts.append(text(axes.left, top - 4, one.name, "strip", most=MOST_NAME))
         for column, kind in ((one.label, "true"), (one.prediction, "model")):
             level = axes.py(_means(column[order], first))
             parts.append(steps(axes.px(start), axes.px(end), level, kind))
@@ -148,31 +138,11 @@ def bars(title: str, names: Sequence[str], values: Array, *, reference: float = 
         x = float(axes.px(reference))
         parts.append(line(x, 0, x, height - 24, "limit"))
     known = values[np.isfinite(values)]
-    words = f"{len(names)} subjects, from {short(known.min())} to {short(known.max())}." if len(known) else "No value."
-    return svg(height, title, words, parts)
-
-
-def intervals(
-    title: str, rows: Sequence[IntervalRow], *, label: str = "", span: tuple[float, float] | None = None
-) -> str:
-    """A dot with its interval for each row; `label` names the axis, `span` is what it shows."""
-    row = 32.0
-    height = len(rows) * row + 40
-    numbers = np.array([(one.score.value, one.score.low, one.score.high) for one in rows], np.float64)
-    axes = Axes(
-        span or padded(numbers, np.zeros(1)), (0, 1), height=height, top=0.0, left=12.0, right=12.0, bottom=36.0
+    words = (
+        f"{len(names)} subjects, from {number_text(known.min())} to {number_text(known.max())}."
+        if len(known)
+        else "No value."
     )
-    parts = [_column_grid(axes, label)]
-    x = float(axes.px(0.0))
-    parts.append(line(x, 0, x, height - 36, "zero"))
-    for place, one in enumerate(rows):
-        y, score = place * row + 24, one.score
-        if score.bounded:
-            parts.append(line(float(axes.px(score.low)), y, float(axes.px(score.high)), y, one.style))
-        parts.append(text(axes.left, y - 8, named_score(one.name, score), "tick halo"))
-        if score.told:
-            parts.append(points(np.array([float(axes.px(score.value))]), np.array([y]), f"{one.style} large"))
-    words = "; ".join(named_score(one.name, one.score) for one in rows)
     return svg(height, title, words, parts)
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from ...cache.metrics import Score
 from ...cache.records import Json
-from .charts import IntervalRow, bars, intervals
-from .html import figure, number_cell, page, paragraph, pictures, score_cell, section, table, warning, words_cell
+from .charts import bars
+from .forest import IntervalRow, interval_figure, interval_span, reason
+from .html import count, figure, number_cell, page, paragraph, pictures, score_cell, section, table, warning, words_cell
 from .rules import METRICS, PEOPLE_SHARED, escaped
-from .svg import padded
 from .warned import together
 
 OWN = "mean over subjects of their mean CCC"
@@ -72,9 +72,8 @@ def comparison_html(comparison: Comparison) -> str:
     names = ", ".join(run.name for run in comparison.runs)
     shared = together((run.name, PEOPLE_SHARED) for run in comparison.runs if run.shares_people)
     words = (
-        f"On the {comparison.spans:,} spans of {comparison.subjects} subjects that every run held out. Differences are "
-        f"against {first}; intervals of 95 % by leaving out one subject at a time, from both runs of a pair. "
-        "An interval that leaves out zero speaks for a difference that is more than the choice of these people."
+        f"On the {comparison.spans:,} spans of {count(comparison.subjects, 'subject')} that every run held out. "
+        f"Differences are against {first}. {_of_intervals(comparison)}"
     )
     opening = warning([*shared, *comparison.warnings]) + paragraph(words, "lead")
     return page(
@@ -88,6 +87,18 @@ def comparison_html(comparison: Comparison) -> str:
             "</main>",
         ],
     )
+
+
+def _of_intervals(comparison: Comparison) -> str:
+    """What the intervals say; or that there are none, and why."""
+    given = [score for run in comparison.runs for values in run.scores.values() for score in values.values()]
+    if any(score.bounded for score in given):
+        return (
+            "Intervals of 95 % by leaving out one subject at a time, from both runs of a pair. An interval that leaves "
+            "out zero speaks for a difference that is more than the choice of these people."
+        )
+    why = dict.fromkeys(score.no_interval for score in given if score.no_interval)
+    return f"No value has an interval{': ' if why else ''}{'; '.join(map(reason, why))}."
 
 
 def _score_table(comparison: Comparison) -> str:
@@ -124,10 +135,9 @@ def _difference_figures(comparison: Comparison) -> list[str]:
         for run in others
         if run.subject_difference is not None
     ]
-    everything = [row.score for of_target in rows.values() for row in of_target]
-    span = padded(np.array([(score.value, score.low, score.high) for score in everything]), np.zeros(1))
+    span = interval_span(row.score for of_target in rows.values() for row in of_target)
     return [
-        figure(name, intervals(f"Difference in CCC of {name}", of_target, label="difference in CCC", span=span))
+        interval_figure(f"{name}: difference in CCC", of_target, "95 %", label="difference in CCC", span=span)
         for name, of_target in rows.items()
     ]
 

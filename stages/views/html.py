@@ -3,20 +3,17 @@
 from collections.abc import Iterable, Sequence
 
 from ...cache.metrics import Score
-from .rules import escaped, score_text
+from .rules import css, escaped, score_text
 
 # No address at all may be loaded; the pictures are part of the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 MOST_WARNINGS = 3  # that are not folded
 
-STYLE = """
-:root { color-scheme: light dark;
-  --page: #fff; --ink: #1b1f24; --soft: #57606a; --rule: #d8dee4; --panel: #f6f8fa;
-  --model: #0b62c4; --true: #1b1f24; --other: #b35900; --band: #0b62c433; --warn: #fff4d6; --warn-ink: #5c3d00; }
-@media (prefers-color-scheme: dark) { :root {
-  --page: #0f1318; --ink: #e6e9ed; --soft: #a0a9b4; --rule: #313942; --panel: #181e25;
-  --model: #6cb2ff; --true: #f2f4f7; --other: #ffac5c; --band: #6cb2ff3d; --warn: #3d2f0b; --warn-ink: #ffe3a3; } }
+STYLE = f""":root {{ color-scheme: light dark; {css(dark=False)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {css(dark=True)} }} }}
+"""
+STYLE += """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem clamp(.8rem, 3vw, 2.5rem) 4rem; background: var(--page);
   color: var(--ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -24,23 +21,23 @@ h1 { font-size: 1.6rem; line-height: 1.2; margin: .6rem 0 .2rem; overflow-wrap: 
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .4rem; padding-top: .8rem; border-top: 1px solid var(--rule); }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; overflow-wrap: anywhere; }
 p { margin: .3rem 0 .7rem; max-width: 70ch; }
-.lead, figcaption, caption, .note { color: var(--soft); }
+.lead, figcaption, caption, .note { color: var(--quiet); }
 .note, figcaption, caption { font-size: .875rem; }
-nav a { margin-right: 1rem; white-space: nowrap; } a { color: var(--model); }
+nav a { margin-right: 1rem; white-space: nowrap; } a { color: var(--accent); }
 .warning { background: var(--warn); color: var(--warn-ink); border-left: 5px solid var(--other); border-radius: 4px;
   padding: .7rem 1rem; margin: 1rem 0; } .warning p { margin: .2rem 0; max-width: none; }
 .scroll { overflow-x: auto; margin: .5rem 0 1rem; border: 1px solid var(--rule); border-radius: 6px; }
-.scroll:focus-visible { outline: 2px solid var(--model); }
+.scroll:focus-visible { outline: 2px solid var(--accent); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .5rem .7rem; }
 th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; white-space: nowrap; }
 th:first-child, td.words, .names th { text-align: left; }
 tbody th { white-space: normal; min-width: 5.5rem; position: sticky; left: 0; background: var(--page); }
-thead th { color: var(--soft); font-weight: 600; }
+thead th { color: var(--quiet); font-weight: 600; }
 tbody tr { border-top: 1px solid var(--rule); }
 tbody th { font-weight: 500; }
 tbody tr.group { border-top-width: 3px; }
-td.words { white-space: normal; overflow-wrap: anywhere; } td small { display: block; color: var(--soft); }
+td.words { white-space: normal; overflow-wrap: anywhere; } td small { display: block; color: var(--quiet); }
 td small.why { white-space: normal; }
 tr.group { background: var(--panel); }
 tr.group th { background: var(--panel); font-weight: 650; position: static; }
@@ -50,7 +47,7 @@ tr.main td, tr.main th { font-weight: 650; } tr.main small { font-weight: 400; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem;
   margin: 1rem 0; padding: 0; }
 .facts div { background: var(--panel); border-radius: 6px; padding: .5rem .8rem; }
-.facts dt { color: var(--soft); font-size: .85rem; }
+.facts dt { color: var(--quiet); font-size: .85rem; }
 .facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; }
 .pictures.pairs { grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.2rem; }
@@ -61,23 +58,31 @@ details { border: 1px solid var(--rule); border-radius: 6px; padding: .4rem .8re
 summary { cursor: pointer; font-weight: 600; padding: .2rem 0; overflow-wrap: anywhere; }
 details > .pictures { margin: .8rem 0; }
 pre { overflow-x: auto; background: var(--panel); padding: .8rem; border-radius: 6px; font-size: .85rem; }
-svg text { fill: var(--soft); font-size: 11px; } svg .name { font-size: 12px; fill: var(--ink); }
+svg text { fill: var(--quiet); font-size: 11px; } svg .name { font-size: 12px; fill: var(--ink); }
 svg .strip { font-size: 12px; fill: var(--ink); font-weight: 600; }
+svg .strong { fill: var(--ink); }
 svg .halo { paint-order: stroke; stroke: var(--page); stroke-width: 3px; fill: var(--ink); }
-svg path { fill: none; stroke: var(--soft); stroke-width: 1.6; stroke-linejoin: round; }
-svg .grid { stroke: var(--rule); stroke-width: 1; } svg .zero { stroke: var(--soft); stroke-width: 1.2; }
-svg .agree, svg .limit { stroke: var(--soft); stroke-width: 1.3; stroke-dasharray: 5 4; }
+svg path { fill: none; stroke: var(--quiet); stroke-width: 1.6; stroke-linejoin: round; }
+svg .grid { stroke: var(--rule); stroke-width: 1; } svg .zero { stroke: var(--quiet); stroke-width: 1.2; }
+svg .agree, svg .limit { stroke: var(--quiet); stroke-width: 1.3; stroke-dasharray: 5 4; }
 svg .bias { stroke: var(--other); stroke-width: 2; }
-svg .model { stroke: var(--model); stroke-width: 2; }
-svg .true { stroke: var(--true); stroke-width: 1.4; stroke-dasharray: 4 2.5; }
+svg .model { stroke: var(--accent); stroke-width: 2; }
+svg .true { stroke: var(--ink); stroke-width: 1.4; stroke-dasharray: 4 2.5; }
 svg .plain { stroke-width: 2; }
 svg .other { stroke: var(--other); stroke-width: 2; }
-svg .fold { stroke: var(--model); stroke-opacity: .55; stroke-width: 1.3; }
-svg .dots { stroke-linecap: round; stroke-width: 4; stroke-opacity: .45; stroke-dasharray: none; }
-svg .many { stroke-width: 3; stroke-opacity: .4; }
+svg .fold { stroke: var(--accent); stroke-opacity: .8; stroke-width: 1.3; }
+/* A single dot stands out at 3:1 and more; where several lie on one another it is darker still. */
+svg .dots { stroke-linecap: round; stroke-width: 4; stroke-opacity: .75; stroke-dasharray: none; }
+svg .many { stroke-width: 3; }
 svg .large { stroke-width: 9; stroke-opacity: 1; }
 svg .chosen { stroke: var(--other); stroke-width: 6; stroke-opacity: 1; }
-svg .band { fill: var(--band); stroke: none; } svg .bar { fill: var(--model); fill-opacity: .75; }
+svg .bar { fill: var(--accent); fill-opacity: .8; }
+/* A long name takes two lines; all of it shows where it is touched or the mouse rests. */
+h1, summary > span, figcaption, dd, th > span { display: -webkit-box; -webkit-box-orient: vertical;
+  -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; }
+h1:hover, summary:hover > span, summary:focus > span, figcaption:hover, dd:hover, th:hover > span {
+  -webkit-line-clamp: none; }
+summary > span { display: -webkit-inline-box; max-width: calc(100% - 1.5rem); vertical-align: top; }
 @media (max-width: 30rem) { th, td { padding: .3rem .45rem; } }
 @media print { details::details-content { content-visibility: visible; } .scroll { overflow: visible; } }
 """
@@ -135,9 +140,9 @@ def table(
     """
     heads = "".join(f'<th scope="col">{escaped(name)}</th>' if name else "<td></td>" for name in head)
     body = "".join(
-        f'<tr class="{style}"><th scope="row">{escaped(heading)}</th>{"".join(cells)}</tr>'
+        f'<tr class="{style}"><th scope="row"><span>{escaped(heading)}</span></th>{"".join(cells)}</tr>'
         if cells
-        else f'<tr class="group"><th scope="rowgroup" colspan="{len(head)}">{escaped(heading)}</th></tr>'
+        else f'<tr class="group"><th scope="rowgroup" colspan="{len(head)}"><span>{escaped(heading)}</span></th></tr>'
         for style, heading, cells in rows
     )
     return (
@@ -182,7 +187,7 @@ def pictures(items: Iterable[str], kind: str = "") -> str:
 
 def folded(summary: str, content: str, opened: bool = False) -> str:
     """What opens on a click."""
-    return f"<details{' open' if opened else ''}><summary>{escaped(summary)}</summary>{content}</details>"
+    return f"<details{' open' if opened else ''}><summary><span>{escaped(summary)}</span></summary>{content}</details>"
 
 
 def code(words: str) -> str:

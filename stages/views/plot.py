@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cache.predictions import PersonPrediction, RangeCheck, VideoPrediction
-from ...cache.records import Array
+from ...cache.predictions import PersonPrediction, RangeCheck, ScoreReason, VideoPrediction
+from ...cache.records import Array, Target
 from ...configs.plain_text import shortened, spelled
-from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, clock_text, clock_ticks, value_ticks
+from .rules import COLOURS, JOINED_WITHIN, OUT_OF_RANGE, THEME, TINT, clock_text, clock_ticks, number_text, value_ticks
+from .scales import limits, shown_range
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 DOTS_UP_TO = 150  # clips; beyond, dots would hide the line...
 BOLD_UP_TO = 1000  # ...and beyond this a bold line would be a block of colour
-BAND = 0.25  # opacity
-DASHES = (0, (5, 4))
+BAND = 0.25  # opacity of the spread
+QUIET, RULE, HATCH = THEME["quiet"][0], THEME["rule"][0], THEME["gap"][0]
+DASHED = (0, (5, 4))
+DOTTED = (0, (1, 3))
+TALL_UP_TO = 8  # lanes; more of them are lower
 MOST_LABEL = 24  # characters beside an axis
 MOST_NAME = 60  # characters of a name; a longer one would leave no room for the curves
 MARGIN = 0.03  # of a lane's height, above and below
@@ -30,8 +34,10 @@ def plot_person(prediction: VideoPrediction, person: PersonPrediction) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if np.isnan(person.clips.mean).all():
+        return _plain_words(prediction, person)
     lanes = len(prediction.targets)
-    figure = Figure(figsize=(11, 1.5 + 1.5 * lanes), layout="constrained")
+    figure = Figure(figsize=(11, 1.5 + (1.5 if lanes <= TALL_UP_TO else 1.15) * lanes), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(lanes + 1, 1, height_ratios=[1] * lanes + [0.22])
     axes = [figure.add_subplot(grid[number]) for number in range(lanes + 1)]
@@ -44,11 +50,29 @@ def plot_person(prediction: VideoPrediction, person: PersonPrediction) -> bytes:
     axes[-1].set_xlim(0, duration_s)
     axes[-1].set_xticks(ticks := clock_ticks(0, duration_s), [clock_text(tick) for tick in ticks])
     axes[-1].set_xlabel("time in the recording")
-    title = _name(prediction.video) + (f", {person.label}" if len(prediction.persons) > 1 else "")
-    figure.suptitle(f"{title}  ({_what(prediction, person)})", fontsize=10)
+    figure.suptitle(f"{_title(prediction, person)}  ({_what(prediction, person)})", fontsize=10)
     figure.align_ylabels(axes)
-    figure.legend(handles=_legend(prediction), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(handles=_legend(prediction, person), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return _png(figure)
+
+
+def _plain_words(prediction: VideoPrediction, person: PersonPrediction) -> bytes:
+    """A PNG of one sentence: there is no curve to draw."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    reasons = [ScoreReason(int(number)).sentence for number in dict.fromkeys(person.clips.reason.tolist()) if number]
+    why = "; ".join(reasons) or "no clip could be formed"
+    figure = Figure(figsize=(11, 1.0))
+    FigureCanvasAgg(figure)
+    words = f"There is no curve to draw: {why} ({clock_text(prediction.duration_s)} of recording)."
+    figure.text(0.02, 0.68, _title(prediction, person), fontsize=10)
+    figure.text(0.02, 0.28, words, fontsize=11)
+    return _png(figure)
+
+
+def _title(prediction: VideoPrediction, person: PersonPrediction) -> str:
+    return _name(prediction.video) + (f", {person.label}" if len(prediction.persons) > 1 else "")
 
 
 def _png(figure: "Figure") -> bytes:
@@ -72,10 +96,10 @@ def _name(text: str) -> str:
 
 def _what(prediction: VideoPrediction, person: PersonPrediction) -> str:
     clips = len(person.clips)
-    if clips == 0:
-        return "no clip could be formed"
-    spread = f"mean ± spread of {prediction.models} models" if prediction.models > 1 else "one model, no spread known"
     scored = int((~np.isnan(person.clips.mean)).any(1).sum())
+    if prediction.description is not None:
+        return f"{scored} of {clips} stretches of time measured"
+    spread = f"mean ± spread of {prediction.models} models" if prediction.models > 1 else "one model, no spread known"
     odd = int(person.clips.out_of_range.sum())
     words = f"{spread}; {scored} of {clips} clips scored"
     if odd == scored and odd:
@@ -83,13 +107,14 @@ def _what(prediction: VideoPrediction, person: PersonPrediction) -> str:
     return words + (f", {odd} unlike the training recordings" if odd else "")
 
 
-def _legend(prediction: VideoPrediction) -> "list[Artist]":
+def _legend(prediction: VideoPrediction, person: PersonPrediction) -> "list[Artist]":
     """What the marks mean: a picture is passed on without its page."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     colour = COLOURS[0]
-    marks: list[Artist] = [Line2D([], [], color=colour, lw=1.5, label="score, at the middle of its clip")]
+    what, of = ("score", "clip") if prediction.description is None else ("value", "stretch of time")
+    marks: list[Artist] = [Line2D([], [], color=colour, lw=1.5, label=f"{what}, at the middle of its {of}")]
     if prediction.models > 1:
         marks.append(
             Patch(
@@ -100,9 +125,10 @@ def _legend(prediction: VideoPrediction) -> "list[Artist]":
             )
         )
     if any(mean is not None for mean in prediction.training_means):
-        marks.append(Line2D([], [], color="0.35", lw=0.8, ls=DASHES, label="mean of the training labels"))
-    marks.append(Patch(facecolor="none", edgecolor="0.7", hatch="////", lw=0, label="nothing to say"))
-    marks.append(Patch(color=OUT_OF_RANGE, alpha=BAND, lw=0, label=_range_label(prediction.range_check)))
+        marks.append(Line2D([], [], color=QUIET, lw=0.8, ls=DASHED, label="mean of the training labels"))
+    marks.append(Patch(facecolor="none", edgecolor=HATCH, hatch="////", lw=0, label="nothing to say"))
+    if prediction.range_check is not None or person.clips.judged.any():
+        marks.append(Patch(color=OUT_OF_RANGE, alpha=TINT, lw=0, label=_range_label(prediction.range_check)))
     return marks
 
 
@@ -123,19 +149,32 @@ def _draw_target(axes: "Axes", prediction: VideoPrediction, person: PersonPredic
     width = 1.5 if len(person.clips) <= BOLD_UP_TO else 0.5
     axes.plot(time_s, mean, color=colour, lw=width, marker="o" if len(person.clips) <= DOTS_UP_TO else "", ms=3)
     if training_mean is not None:
-        axes.axhline(training_mean, color="0.35", lw=0.8, ls=DASHES)
-    if target.low < 0 < target.high:
-        axes.axhline(0, color="0.6", lw=0.8)
+        axes.axhline(training_mean, color=QUIET, lw=0.8, ls=DASHED)
+    low, high = shown_range(target, under, over)  # what lies outside the scale is shown, not cut off
+    if low < 0 < high:
+        axes.axhline(0, color=HATCH, lw=0.8)
     _shade(axes, person)
-    said = ~np.isnan(mean)  # what lies outside the scale is shown, not cut off
-    low, high = min([target.low, *under[said]]), max([target.high, *over[said]])
     low, high = low - (high - low) * MARGIN, high + (high - low) * MARGIN
     axes.set_ylim(low, high)
-    axes.set_yticks(value_ticks(low, high, 4))
-    name, unit = (shortened(spelled(text), MOST_LABEL) for text in (target.name, target.unit))
-    axes.set_ylabel(f"{name}\n({unit})" if unit else name, color=colour)
-    axes.grid(axis="y", color="0.9", lw=0.6)
+    axes.set_yticks(ticks := value_ticks(low, high, 4), [number_text(tick) for tick in ticks])
+    _say_beyond(axes, target, person.clips.mean[:, number])
+    most, size = (MOST_LABEL, 10) if len(prediction.targets) <= TALL_UP_TO else (MOST_LABEL - 4, 8)
+    name, unit = (shortened(spelled(text), most) for text in (target.name, target.unit))
+    axes.set_ylabel(f"{name}\n({unit})" if unit else name, color=colour, fontsize=size)
+    axes.grid(axis="y", color=RULE, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _say_beyond(axes: "Axes", target: Target, mean: Array) -> None:
+    """Lines at the ends of a scale that the curve leaves, and in words how often it does."""
+    low, high = limits(target)
+    sides = ((mean < low, target.low), (mean > high, target.high))
+    for side, end in sides:
+        if side.any():
+            axes.axhline(end, color=QUIET, lw=1.0, ls=DOTTED)
+    if out := int(sum(side.sum() for side, _ in sides)):
+        scale = f"{number_text(target.low)} to {number_text(target.high)}"
+        axes.set_title(f"{out} beyond the scale of {scale}", loc="right", fontsize=8, color=QUIET, pad=2)
 
 
 def _with_breaks(person: PersonPrediction, number: int) -> tuple[Array, Array, Array]:
@@ -155,9 +194,9 @@ def _shade(axes: "Axes", person: PersonPrediction) -> None:
     left, right = person.edges_s()
     unsaid = np.isnan(person.clips.mean).all(1)
     for start, stop in _stretches(np.asarray(unsaid), left, right):
-        axes.axvspan(start, stop, facecolor="none", edgecolor="0.7", hatch="////", lw=0)
+        axes.axvspan(start, stop, facecolor="none", edgecolor=HATCH, hatch="////", lw=0)
     for start, stop in _stretches(person.clips.out_of_range, left, right):
-        axes.axvspan(start, stop, color=OUT_OF_RANGE, alpha=BAND, lw=0)
+        axes.axvspan(start, stop, color=OUT_OF_RANGE, alpha=TINT, lw=0)
 
 
 def _stretches(flag: Array, left: Array, right: Array) -> list[tuple[float, float]]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...cache.metrics import ALL_TARGETS, LevelMetrics, Metrics, Score, Scores
 from ...cache.records import Array
-from .charts import IntervalRow, Strip, bars, bland_altman, intervals, over_time, scatter
+from .charts import Strip, bars, bland_altman, over_time, scatter
+from .forest import IntervalRow, interval_figure, interval_span, reason
 from .html import count, facts, figure, folded, page, paragraph, pictures, score_cell, section, table, warning
 from .origin import FoldHistory, Origin, learning, made_by
 from .rules import METHODS, METRICS, PEOPLE_SHARED, escaped, score_words
@@ -66,7 +67,7 @@ def report_html(report: Report) -> str:
             facts(_facts(report)),
             section("metrics", title, *_metrics(report)),
             section("agreement", "Agreement with the labels", _agreement(report)),
-            section("subjects", "Subject by subject", _subjects(report.metrics)),
+            section("subjects", "Subject by subject", _subjects(report)),
             section("videos", "Over time", *_videos(report)),
             section("learning", "Learning", *learning(report.folds)),
             section("made-by", "What made these numbers", *made_by(report.origin)),
@@ -101,10 +102,9 @@ def _metrics(report: Report) -> list[str]:
     """Metrics of all levels beside the baselines, and what the model has over ridge regression."""
     metrics = report.metrics
     words = (
-        f"Pooled over all held-out spans; a span's score is the mean of its clips'. Below each value its "
-        f"{metrics.interval} interval, by {metrics.interval_method}, with Student's t. The baselines saw the same "
-        "training people: ridge regression on each span's mean feature, and the mean of the training labels. "
-        "ICC(3,1) forgives a constant error, ICC(2,1) does not."
+        f"Pooled over all held-out spans; a span's score is the mean of its clips'. {_of_intervals(metrics)} The "
+        "baselines saw the same training people: ridge regression on each span's mean feature, and the mean of the "
+        "training labels. ICC(3,1) forgives a constant error, ICC(2,1) does not."
     )
     if len(report.folds) > 1:
         words += (
@@ -120,6 +120,15 @@ def _metrics(report: Report) -> list[str]:
     ]
 
 
+def _of_intervals(metrics: Metrics) -> str:
+    """What the numbers below the values are; or that there are none, and why."""
+    given = [score for of in metrics.spans.scores.values() for scores in of.values() for score in scores.values()]
+    if any(score.bounded for score in given):
+        return f"Below each value its {metrics.interval} interval, by {metrics.interval_method}, with Student's t."
+    why = dict.fromkeys(score.no_interval for score in given if score.no_interval)
+    return f"No value has an interval{': ' if why else ''}{'; '.join(map(reason, why))}."
+
+
 def _metric_tables(report: Report, level: LevelMetrics, rows_are: str) -> list[str]:
     """Pooled over all rows, where long recordings weigh more, and the mean over subjects of their own."""
     pooled: dict[str, dict[str, Mapping[str, Score]]] = {name: dict(of) for name, of in level.scores.items()}
@@ -130,7 +139,7 @@ def _metric_tables(report: Report, level: LevelMetrics, rows_are: str) -> list[s
         for method, of_targets in level.subject_means.items()
     }
     where = f"{level.rows:,} held-out {rows_are} of {count(level.subjects, 'subject')}"
-    words = "Mean over subjects of what each has alone: all subjects count alike"
+    words = f"Mean over subjects of what each has alone, on {rows_are}: all subjects count alike"
     metrics, main = report.metrics, report.method
     return [_metric_table(where, metrics, pooled, main), _metric_table(words, metrics, own, main) if own else ""]
 
@@ -149,7 +158,7 @@ def _metric_table(caption: str, metrics: Metrics, scores: Scores, main: str) -> 
 
 
 def _interval_figures(report: Report) -> list[str]:
-    """CCC of each method by target, and what the model has over ridge regression, all on one scale."""
+    """CCC of each method by target, on one scale; and on another what the method has over ridge regression."""
     spans = report.metrics.spans
     rows = {
         target.name: [
@@ -165,17 +174,23 @@ def _interval_figures(report: Report) -> list[str]:
             for method, style in STYLES.items()
             if method in spans.averages
         ]
-    for name, score in report.over_ridge.items():
-        rows[name].append(IntervalRow(f"{METHODS[report.method]} \N{MINUS SIGN} ridge, paired", score, "model"))
-    everything = [row.score for of_target in rows.values() for row in of_target]
-    span = padded(np.array([(score.value, score.low, score.high) for score in everything]), np.zeros(1))
+    span = interval_span(row.score for of_target in rows.values() for row in of_target)
     return [
-        figure(
-            f"{target}: CCC with its {report.metrics.interval} interval",
-            intervals(f"CCC of {target}", of_target, label="CCC", span=span),
-        )
-        for target, of_target in rows.items()
+        *(
+            interval_figure(f"{target}: CCC", of_target, report.metrics.interval, label="CCC", span=span)
+            for target, of_target in rows.items()
+        ),
+        *_over_ridge(report),
     ]
+
+
+def _over_ridge(report: Report) -> list[str]:
+    """What the method has over ridge regression, target by target, with an axis of its own; empty where not known."""
+    if not report.over_ridge:
+        return []
+    rows = [IntervalRow(name, score, "model") for name, score in report.over_ridge.items()]
+    title = f"{METHODS[report.method]} \N{MINUS SIGN} ridge, paired: difference in CCC"
+    return [interval_figure(title, rows, report.metrics.interval, label="difference in CCC")]
 
 
 def _agreement(report: Report) -> str:
@@ -183,7 +198,7 @@ def _agreement(report: Report) -> str:
     items = []
     for number, target in enumerate(report.metrics.targets):
         prediction, label = report.prediction[:, number], report.label[:, number]
-        ccc = report.metrics.spans.scores["model"][target.name]["ccc"]
+        ccc = report.metrics.spans.scores[report.method][target.name]["ccc"]
         picture = scatter(target.name, label, prediction, unit=target.unit, note=f"CCC: {score_words(ccc)}")
         items.append(figure(f"{target.name}: predicted against true", picture))
         picture = bland_altman(target.name, label, prediction, unit=target.unit)
@@ -191,17 +206,18 @@ def _agreement(report: Report) -> str:
     return pictures(items, "pairs")
 
 
-def _subjects(metrics: Metrics) -> str:
+def _subjects(report: Report) -> str:
     """Bars of every subject's own CCC; empty for one subject."""
+    metrics, method = report.metrics, report.method
     people = metrics.spans.per_subject
     if len(people) < 2:
         return ""
     items = []
     for target in metrics.targets:
-        values = np.array([methods["model"][target.name]["ccc"].value for methods in people.values()])
-        pooled = metrics.spans.scores["model"][target.name]["ccc"].value
+        values = np.array([methods[method][target.name]["ccc"].value for methods in people.values()])
+        pooled = metrics.spans.scores[method][target.name]["ccc"].value
         picture = bars(f"CCC of {target.name} by subject", list(people), values, reference=pooled)
-        items.append(figure(f"CCC of {target.name} within each subject; dashed: pooled", picture))
+        items.append(figure(f"{target.name}: CCC ({METHODS[method]}) within each subject; dashed: pooled", picture))
     return pictures(items)
 
 

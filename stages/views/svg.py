@@ -15,9 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...cache.records import Array
-from .rules import clock_text, clock_ticks, escaped, value_ticks
+from ...configs.plain_text import shortened
+from .rules import clock_text, clock_ticks, escaped, number_text, value_ticks
 
 WIDTH = 360
+MOST_NAME = 36  # characters of a name in a picture; the whole of a longer one shows where the mouse rests
+MOST_TEXT = 62  # and of any words
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,18 @@ class Axes:
             x = float(self.px(value))
             parts.append(line(x, self.top, x, floor, "grid"))
             if x_values:
-                parts.append(text(x, floor + 13, clock_text(value) if x_clock else short(value), "tick", "middle"))
+                parts.append(
+                    text(x, floor + 13, clock_text(value) if x_clock else number_text(value), "tick", "middle")
+                )
         for value in value_ticks(*self.y, count=y_ticks):
             y = float(self.py(value))
             parts.append(line(self.left, y, wall, y, "grid"))
-            parts.append(text(self.left - 5, y + 3.5, short(value), "tick", "end"))
+            parts.append(text(self.left - 5, y + 3.5, number_text(value), "tick", "end"))
         if x_label:
-            parts.append(text((self.left + wall) / 2, floor + 28, x_label, "name", "middle"))
+            parts.append(text((self.left + wall) / 2, floor + 28, x_label, "name", "middle", most=MOST_NAME + 10))
         if y_label:
             x, y = 11.0, (self.top + floor) / 2
-            parts.append(text(x, y, y_label, "name", "middle", transform=f"rotate(-90 {x:g} {y:.1f})"))
+            parts.append(text(x, y, y_label, "name", "middle", most=MOST_NAME, transform=f"rotate(-90 {x:g} {y:.1f})"))
         return "".join(parts)
 
     @staticmethod
@@ -80,10 +85,14 @@ def line(x0: float, y0: float, x1: float, y1: float, kind: str) -> str:
     return f'<path class="{kind}" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>'
 
 
-def text(x: float, y: float, words: str, kind: str, anchor: str = "start", *, transform: str = "") -> str:
-    """Words at a place."""
+def text(
+    x: float, y: float, words: str, kind: str, anchor: str = "start", *, transform: str = "", most: int = MOST_TEXT
+) -> str:
+    """Words at a place; of many, the beginning and the end."""
+    whole = f"<title>{escaped(words)}</title>" if len(words) > most else ""
     turned = f' transform="{transform}"' if transform else ""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turned}>{escaped(words)}</text>'
+    shown = escaped(shortened(words, most)) + whole
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{turned}>{shown}</text>'
 
 
 def points(x: Array, y: Array, kind: str) -> str:
@@ -148,8 +157,3 @@ def padded(*columns: Array, share: float = 0.04) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     margin = (high - low) * share or max(abs(low), 1.0) * 0.1
     return low - margin, high + margin
-
-
-def short(value: float) -> str:
-    """A tick's value, with a true minus sign."""
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")

@@ -16,7 +16,20 @@ import numpy as np
 from ...cache.predictions import PersonPrediction, ScoreReason, VideoPrediction
 from ...cache.records import Array, Json, Target
 from ...configs.plain_text import spelled
-from .rules import CLOCK_STEPS_S, COLOURS, JOINED_WITHIN, OUT_OF_RANGE, VALUE_STEPS, escaped
+from .rules import (
+    CLOCK_STEPS_S,
+    COLOURS,
+    DASHES,
+    FACE_BOXES,
+    JOINED_WITHIN,
+    MORE_TICKS,
+    SLACK,
+    TINT,
+    VALUE_STEPS,
+    css,
+    escaped,
+)  # fmt: skip
+from .scales import beyond_words
 
 SCRIPTS = ("data.js", "words.js", "curves.js", "player.js", "app.js", "input.js")
 CCC_SCALE = "CCC is agreement with the labels: 1 is complete, 0 is none."
@@ -33,12 +46,16 @@ def page_head(worth: str = "", *, with_video: bool = True) -> str:
     head = head.replace("@@WORTH@@", _worth(worth) if worth else "")
     if not with_video:
         head = head.replace('<html lang="en">', '<html lang="en" data-video="no">')
-    colours = {f"--t{number}": colour for number, colour in enumerate(COLOURS)} | {"--odd": OUT_OF_RANGE}
-    head = head.replace("@@COLOURS@@", " ".join(f"{name}: {colour};" for name, colour in colours.items()))
+    head = head.replace("@@LIGHT@@", css(dark=False)).replace("@@DARK@@", css(dark=True))
     rules = {
         "targetColours": len(COLOURS),
+        "dashes": DASHES,
+        "tint": TINT,
+        "faceBoxes": FACE_BOXES,
+        "slack": SLACK,
         "joinedWithin": JOINED_WITHIN,
         "valueSteps": VALUE_STEPS,
+        "moreTicks": MORE_TICKS,
         "clockSteps": CLOCK_STEPS_S,
         "reasons": {int(reason): reason.sentence for reason in ScoreReason},
     }
@@ -61,7 +78,7 @@ def page_tail() -> str:
 def _worth(words: str) -> str:
     """The first words on the page, which need no JavaScript."""
     scale = f" <small>{CCC_SCALE}</small>" if "CCC" in words else ""
-    return f'<p id="worth" role="note">{escaped(words)}{scale}</p>'
+    return f'<section aria-label="What it is worth"><p id="worth" role="note">{escaped(words)}{scale}</p></section>'
 
 
 def _template() -> str:
@@ -73,6 +90,7 @@ def _template() -> str:
 
 def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> dict[str, Json]:
     targets = zip(prediction.targets, prediction.training_means, strict=True)
+    said = (*prediction.warnings, beyond_words(prediction.targets, prediction.persons))
     return {
         "name": spelled(prediction.video),
         "source": _address(prediction.source, folder) if with_video and prediction.source else None,
@@ -81,7 +99,8 @@ def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> 
         "width": prediction.width_px,
         "height": prediction.height_px,
         "models": prediction.models,
-        "warnings": [spelled(warning) for warning in prediction.warnings],
+        "warnings": [spelled(warning) for warning in dict.fromkeys(said) if warning],
+        "learnt": prediction.description is None,
         "range": prediction.range_check.sentence if prediction.range_check else None,
         "targets": [_target_json(target) | {"training_mean": mean} for target, mean in targets],
         "persons": [_person_json(person, with_video) for person in prediction.persons],
@@ -89,7 +108,9 @@ def _video_json(prediction: VideoPrediction, folder: Path, with_video: bool) -> 
 
 
 def _target_json(target: Target) -> dict[str, Json]:
-    return asdict(target) | {"name": spelled(target.name), "unit": spelled(target.unit)}
+    """Both ends of its scale are null where none is known: JSON has no infinite number."""
+    ends = {} if target.bounded else {"low": None, "high": None}
+    return asdict(target) | {"name": spelled(target.name), "unit": spelled(target.unit)} | ends
 
 
 def _person_json(person: PersonPrediction, with_boxes: bool) -> dict[str, Json]:

@@ -7,7 +7,7 @@ function colours() {
   const style = getComputedStyle(document.documentElement);
   const named = (name) => style.getPropertyValue(name).trim();
   return { ink: named("--ink"), quiet: named("--quiet"), rule: named("--rule"), gap: named("--gap"), odd: named("--odd"),
-    accent: named("--accent"), panel: named("--panel"), targets: Array.from({ length: RULES.targetColours }, (_, i) => named("--t" + i)) };
+    accent: named("--accent"), targets: Array.from({ length: RULES.targetColours }, (_, i) => named("--t" + i)) };
 }
 
 // A canvas fitted to its element, in CSS pixels, cleared.
@@ -27,6 +27,12 @@ function fitted(canvas, height) {
 
 // A value's height in a lane; ticks of an axis.
 function steps(low, high, most) {
+  let ticks = [];
+  for (let n = most; ticks.length < 2 && n < most + RULES.moreTicks; n++) ticks = multiples(low, high, n);
+  return ticks;
+}
+
+function multiples(low, high, most) {
   const raw = (high - low) / most, unit = 10 ** Math.floor(Math.log10(raw));
   const step = RULES.valueSteps.map((f) => f * unit).find((size) => size >= raw * 0.999);
   const ticks = [];
@@ -57,24 +63,41 @@ function drawLane(canvas, person, k, target, view, range, ink) {
     pen.fillText(plainText(+tick.toPrecision(4)), MARGIN.left - 6, y(tick));
   }
   if (target.training_mean !== null) dashed(pen, y(target.training_mean), MARGIN.left, width - MARGIN.right, ink.quiet);
+  if (target.scaled) drawEnds(pen, target, range, y, width, ink);
   pen.save();
   pen.beginPath();
   pen.rect(MARGIN.left, 0, width - MARGIN.left - MARGIN.right, height);
   pen.clip();
-  const colour = ink.targets[k % ink.targets.length];
   drawCurve(pen, person, k, view, x, y, width, ink.targets[k % ink.targets.length], true);
   pen.restore();
 }
 
-function drawCurve(pen, person, k, view, x, y, width, colour, band) {
-  const first = Math.max(0, above(person.middle, view.from) - 2), last = Math.min(person.middle.length, above(person.middle, view.to) + 2);
-  if (last - first > 2 * (width - MARGIN.left)) drawColumns(pen, person, k, first, last, x, y, colour, band);
-  else drawLine(pen, person, k, first, last, x, y, colour, band);
+// Where a curve leaves its scale, the end of the scale is a line with a name.
+function drawEnds(pen, target, range, y, width, ink) {
+  target.ends.forEach((end, high) => {
+    if (!(high ? beyond(target, range[1]) : beyond(target, range[0]))) return;
+    dashed(pen, y(end), MARGIN.left, width - MARGIN.right, ink.quiet, [1, 3]);
+    pen.fillStyle = ink.quiet;
+    pen.textAlign = "right";
+    pen.textBaseline = high ? "top" : "bottom";
+    pen.fillText(`end of the scale: ${plainText(end)}`, width - MARGIN.right - 2, y(end) + (high ? 2 : -2));
+  });
 }
 
-function dashed(pen, height, from, to, colour) {
+// A curve with its band; or where several share a plot, the line alone with its own dashes.
+function drawCurve(pen, person, k, view, x, y, width, colour, band) {
+  const first = Math.max(0, above(person.middle, view.from) - 2), last = Math.min(person.middle.length, above(person.middle, view.to) + 2);
+  const draw = last - first > 2 * (width - MARGIN.left) ? drawColumns : drawLine;
+  draw(pen, person, k, first, last, x, y, colour, band, band ? [] : dashes(k));
+}
+
+function dashes(k) {
+  return RULES.dashes[k % RULES.dashes.length];
+}
+
+function dashed(pen, height, from, to, colour, pattern = [5, 4]) {
   pen.strokeStyle = colour;
-  pen.setLineDash([5, 4]);
+  pen.setLineDash(pattern);
   pen.beginPath();
   pen.moveTo(from, height);
   pen.lineTo(to, height);
@@ -88,7 +111,7 @@ function shade(pen, person, view, x, width, height, ink) {
   const reach = person.hop * (RULES.joinedWithin - 1); // clips further apart leave a gap
   let gap = null, odd = null;
   const end = (stretch, paint) => { if (stretch) paint(Math.max(MARGIN.left, x(stretch[0])), Math.min(width - MARGIN.right, x(stretch[1]))); };
-  const tint = (a, b) => { pen.globalAlpha = b - a < 3 ? 0.4 : 0.22; pen.fillStyle = ink.odd; pen.fillRect(a, 0, Math.max(2, b - a), height); pen.globalAlpha = 1; };
+  const tint = (a, b) => { pen.globalAlpha = RULES.tint; pen.fillStyle = ink.odd; pen.fillRect(a, 0, Math.max(3, b - a), height); pen.globalAlpha = 1; };
   const hatch = (a, b) => hatched(pen, a, Math.max(a + 1, b), height, ink.gap);
   for (let i = first; i < last; i++) {
     const left = person.left[i], right = person.right[i];
@@ -117,7 +140,7 @@ function hatched(pen, from, to, height, colour) {
   pen.restore();
 }
 
-function drawLine(pen, person, k, first, last, x, y, colour, band) {
+function drawLine(pen, person, k, first, last, x, y, colour, band, dash) {
   const mean = person.mean[k], std = person.std[k], middle = person.middle;
   const runs = [];
   for (let i = first, from = -1; i <= last; i++) {
@@ -140,15 +163,17 @@ function drawLine(pen, person, k, first, last, x, y, colour, band) {
     pen.globalAlpha = 1;
     pen.strokeStyle = colour;
     pen.lineWidth = band ? 2 : 1.25;
+    pen.setLineDash(dash);
     pen.beginPath();
     for (let i = a; i < b; i++) pen.lineTo(x(middle[i]), y(mean[i]));
     pen.stroke();
+    pen.setLineDash([]);
     if (b - a === 1 || (band && x(person.hop) - x(0) > 14))
       for (let i = a; i < b; i++) { pen.fillStyle = colour; pen.beginPath(); pen.arc(x(middle[i]), y(mean[i]), band ? 3 : 1.5, 0, 7); pen.fill(); }
   }
 }
 
-function drawColumns(pen, person, k, first, last, x, y, colour, band) {
+function drawColumns(pen, person, k, first, last, x, y, colour, band, dash) {
   const mean = person.mean[k], std = person.std[k], middle = person.middle;
   pen.fillStyle = colour;
   let column = -1, low = 0, high = 0, under = 0, over = 0, before = null;
@@ -160,7 +185,7 @@ function drawColumns(pen, person, k, first, last, x, y, colour, band) {
     // Joined to the column before, so that a steep rise is a line and not dots.
     const joined = before && column - before.column <= 1;
     const upper = joined && before.low > high ? before.low : high, lower = joined && before.high < low ? before.high : low;
-    pen.fillRect(column, y(upper) - 0.75, 1, Math.max(1.5, y(lower) - y(upper) + 1.5));
+    if (!inGap(dash, column)) pen.fillRect(column, y(upper) - 0.75, 1, Math.max(1.5, y(lower) - y(upper) + 1.5));
     before = { column, low, high };
     column = -1;
   };
@@ -179,6 +204,17 @@ function drawColumns(pen, person, k, first, last, x, y, colour, band) {
   flush();
 }
 
+// Whether a column of pixels falls into a gap of dashes: pairs of a line and a gap.
+function inGap(dash, column) {
+  let at = dash.length ? column % dash.reduce((sum, length) => sum + length, 0) : 0;
+  for (let n = 0; n < dash.length; n += 2) {
+    if (at < dash[n]) return false;
+    at -= dash[n] + dash[n + 1];
+    if (at < 0) return true;
+  }
+  return false;
+}
+
 // Share of frames with a usable face: the least of each column.
 function drawCoverage(canvas, person, view, ink) {
   const { pen, width, height } = fitted(canvas, STRIP_PX);
@@ -195,7 +231,7 @@ function drawCoverage(canvas, person, view, ink) {
   }
 }
 
-function drawLooked(canvas, person, i, view, ink) {
+function drawWeights(canvas, person, i, view, ink) {
   const { pen, width, height } = fitted(canvas, STRIP_PX);
   const plot = width - MARGIN.left - MARGIN.right, x = (t) => MARGIN.left + ((t - view.from) / (view.to - view.from)) * plot;
   pen.fillStyle = ink.rule;
@@ -208,7 +244,7 @@ function drawLooked(canvas, person, i, view, ink) {
   const half = (person.width - 1) / 2, length = person.end[i] - person.start[i];
   for (let j = -half; j <= half; j++) {
     const weight = person.attention[i * person.width + j + half] / 250;
-    if (weight > 1) continue; // 255: not looked at, outside the recording
+    if (weight > 1) continue; // 255: there is no such clip
     const from = x(person.start[i] + j * length), to = Math.max(from + 2, x(person.end[i] + j * length) - 1);
     pen.globalAlpha = 0.12 + 0.88 * weight;
     pen.fillStyle = ink.accent;
@@ -233,11 +269,11 @@ function drawAxis(canvas, view, ink) {
   }
 }
 
-function drawOverview(canvas, person, targets, view, duration, ranges, ink) {
+function drawOverview(canvas, person, shown, view, duration, ranges, ink) {
   const { pen, width, height } = fitted(canvas, 34);
   const x = (t) => MARGIN.left + (t / duration) * (width - MARGIN.left - MARGIN.right);
   shade(pen, person, { from: 0, to: duration }, x, width, height, ink);
-  targets.forEach((_, k) => {
+  shown.forEach((k) => {
     const y = (v) => 4 + ((ranges[k][1] - v) / (ranges[k][1] - ranges[k][0])) * (height - 8);
     pen.globalAlpha = 1;
     drawCurve(pen, person, k, { from: 0, to: duration }, x, y, width, ink.targets[k % ink.targets.length], false);

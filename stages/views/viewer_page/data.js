@@ -14,7 +14,23 @@ function unpack(packed) {
 function loadVideo(element) {
   const video = JSON.parse(element.textContent);
   video.persons = video.persons.map((person) => loadPerson(person, video.targets.length));
+  video.targets.forEach((target, k) => setScale(target, video.persons.map((person) => person.mean[k])));
   return video;
+}
+
+// `ends`: the target's own scale, or where none is known the least and the greatest score of the recording.
+function setScale(target, columns) {
+  target.scaled = target.low !== null;
+  let low = Infinity, high = -Infinity;
+  if (!target.scaled) for (const scores of columns) for (const value of scores) if (!Number.isNaN(value)) low = Math.min(low, value), high = Math.max(high, value);
+  target.ends = target.scaled ? [target.low, target.high] : low < high ? [low, high] : low === high ? [low - 1, high + 1] : [0, 1];
+}
+
+// On which side of its scale a value lies, where a number that is shown tells it.
+function beyond(target, value) {
+  const slack = RULES.slack * (target.ends[1] - target.ends[0]);
+  if (!target.scaled || !(value < target.ends[0] - slack || value > target.ends[1] + slack)) return "";
+  return value < target.ends[0] ? "below its scale" : "above its scale";
 }
 
 function loadPerson(packed, targets) {
@@ -80,9 +96,16 @@ function clockText(t, digits = 0) {
   return hours ? `${hours}:${pad(minutes, 2)}:${tail}` : `${minutes}:${tail}`;
 }
 
+// To as many places as the scale is fine.
 function numberText(value, target) {
-  const span = target.high - target.low;
-  return Number.isNaN(value) ? "–" : plainText(value.toFixed(span <= 4 ? 2 : span <= 40 ? 1 : 0));
+  const size = target.ends[1] - target.ends[0];
+  let places = 0;
+  while (size <= 40 / 10 ** places && places < 6) places++;
+  return Number.isNaN(value) ? "–" : plainText(value.toFixed(places));
+}
+
+function endTexts(target) {
+  return target.scaled ? target.ends.map(plainText) : target.ends.map((end) => numberText(end, target));
 }
 
 // A number with a minus sign instead of a hyphen, and none before a zero.

@@ -49,6 +49,16 @@ timeline.addEventListener("wheel", (event) => {
   event.preventDefault();
 }, { passive: false });
 
+// On a small screen what the scores are worth would fill it before anything else is seen.
+function shortenWorth() {
+  const worth = $("worth");
+  if (!worth || innerWidth > 760 || worth.textContent.length < 250) return;
+  const button = element("button", { type: "button", id: "worth-more", "aria-expanded": "false", "aria-controls": "worth" }, "Read all of it");
+  worth.classList.add("brief");
+  worth.after(button);
+  button.addEventListener("click", () => button.setAttribute("aria-expanded", String(!worth.classList.toggle("brief"))));
+}
+
 function apart() { const [a, b] = fingers.values(); return Math.abs(a - b); }
 function centre() { const [a, b] = fingers.values(); return (a + b) / 2; }
 
@@ -59,7 +69,7 @@ function hover(event) {
   const clip = clipAt(page.person, t), doubt = remark(page.person, clip);
   const lines = [element("div", { class: "time" }, clockText(t, 1), clip < 0 ? "" : element("span", {}, `clip ${clockText(page.person.start[clip], 1)}–${clockText(page.person.end[clip], 1)}`))];
   if (clip >= 0) {
-    page.video.targets.forEach((target, k) => lines.push(element("div", {}, element("span", {}, target.name), element("span", {}, scoreText(page.person, k, clip, target)))));
+    shownTargets().forEach((k) => { const target = page.video.targets[k]; lines.push(element("div", {}, element("span", { class: "long" }, target.name), element("span", {}, scoreText(page.person, k, clip, target)))); });
     lines.push(element("div", {}, element("span", {}, "face"), element("span", {}, Math.round(page.person.coverage[clip] * 100) + " %")));
   }
   if (doubt) lines.push(element("div", {}, doubt));
@@ -81,6 +91,8 @@ function pan(event) {
 for (const [id, act] of Object.entries({ theme: toggleTheme, help: toggleKeys, scale: toggleFit, closer: () => zoom(0.5), further: () => zoom(2), whole: KEYS["0"], "doubt-next": nextDoubt }))
   $(id).addEventListener("click", act);
 $("table").addEventListener("toggle", () => { if ($("table").open) fillTable(page); });
+document.addEventListener("click", (event) => { const name = event.target.closest(".long"); if (name) name.classList.toggle("whole"); });
+shortenWorth();
 new ResizeObserver(redraw).observe(timeline);
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 darkness.addEventListener("change", () => setTheme(darkness.matches));

@@ -13,21 +13,22 @@ function remark(person, i) {
   return person.odd[i] ? "unlike the training recordings: do not rely on it" : "";
 }
 
+// A name that may be long: on two lines at most; all of it where it is pressed or the mouse rests, and for a screen reader.
+function named(text) {
+  return element("span", { class: "long", title: text }, text);
+}
+
 function fillPanel(page) {
   const { video, person, clip } = page;
-  const rows = video.targets.map((target, k) => {
-    const colour = `var(--t${k % RULES.targetColours})`, value = clip < 0 ? NaN : person.mean[k][clip], spread = clip < 0 ? NaN : person.std[k][clip];
-    const share = (v) => Math.min(100, Math.max(0, (100 * (v - target.low)) / (target.high - target.low)));
-    const meter = element("div", { class: "scale", "aria-hidden": "true" });
-    if (!Number.isNaN(value)) {
-      if (spread > 0) meter.append(element("i", { style: `background:${colour};left:${share(value - spread)}%;width:${share(value + spread) - share(value - spread)}%` }));
-      meter.append(element("b", { style: `background:${colour};left:${share(value)}%` }));
-    }
-    const score = element("td", { class: "value" }, numberText(value, target));
+  const rows = shownTargets(page).map((k) => {
+    const target = video.targets[k], colour = `var(--t${k % RULES.targetColours})`;
+    const value = clip < 0 ? NaN : person.mean[k][clip], spread = clip < 0 ? NaN : person.std[k][clip];
+    const score = element("td", { class: "value" }, numberText(value, target)), side = beyond(target, value);
     if (!Number.isNaN(spread)) score.append(element("small", {}, " ± " + numberText(spread, target)));
-    if (target.unit) score.append(element("small", {}, " " + target.unit));
-    return element("tr", {}, element("th", { scope: "row" }, element("span", { class: "swatch", style: `background:${colour}` }), target.name), score,
-      element("td", { class: "meter", title: `${target.low} to ${target.high}` }, meter));
+    const name = element("th", { scope: "row" }, element("span", { class: "swatch", style: `background:${colour}` }), named(target.name));
+    if (target.unit) name.append(element("small", { class: "unit", title: target.unit }, target.unit));
+    return element("tr", {}, name, score,
+      element("td", { class: "meter", title: target.scaled ? `Its scale: ${endTexts(target).join(" to ")}` : "No scale is known: from the least to the greatest in this recording" }, meter(target, value, spread, colour), side ? element("small", { class: "beyond" }, side) : ""));
   });
   $("values").replaceChildren(...rows);
   $("span").textContent = clip < 0 ? "No clip at this time" : `Clip ${clockText(person.start[clip], 1)} to ${clockText(person.end[clip], 1)}`;
@@ -35,6 +36,18 @@ function fillPanel(page) {
   $("trust").replaceChildren(clip < 0 ? "" : `Face in ${Math.round(person.coverage[clip] * 100)} % of the clip. `,
     doubt && clip >= 0 ? element("span", { class: "odd" }, doubt[0].toUpperCase() + doubt.slice(1) + ".") : "");
   fillAttention(person, clip);
+}
+
+// A value on its scale, with the numbers of both ends; an arrow where it lies beyond one.
+function meter(target, value, spread, colour) {
+  const [low, high] = target.ends, share = (v) => Math.min(100, Math.max(0, (100 * (v - low)) / (high - low)));
+  const bar = element("div", { class: "scale" }), [least, most] = endTexts(target);
+  if (!Number.isNaN(value)) {
+    const side = beyond(target, value);
+    if (spread > 0) bar.append(element("i", { style: `background:${colour};left:${share(value - spread)}%;width:${share(value + spread) - share(value - spread)}%` }));
+    bar.append(element("b", { class: side.split(" ")[0], style: `background:${colour};left:${share(value)}%` }));
+  }
+  return element("div", { class: "ends", "aria-hidden": "true" }, element("small", {}, least), bar, element("small", {}, most));
 }
 
 function fillAttention(person, clip) {
@@ -62,12 +75,14 @@ function fillSummary(page) {
   const paragraphs = [];
   if (!clips) paragraphs.push("No clip could be formed: the recording is too short, or nobody was seen.");
   else {
+    const what = video.learnt ? "score" : "value";
     const share = person.coverage.reduce((sum, one) => sum + one, 0) / clips;
     paragraphs.push(`${person.label}: ${clips} clip${clips === 1 ? "" : "s"} over ${clockText(video.duration)}, face in ${Math.round(100 * share)} % of their frames; ` +
-      (said === clips ? "every clip has a score. " : `${clips - said} without a score. `) +
-      (odd === said && odd ? `${said === 1 ? "The only scored clip is" : `All ${said} scored clips are`} unlike the training recordings: the scores may mean nothing.` : odd ? `Of the ${said} scored, ${odd} (${odd < said / 100 ? "under 1" : Math.round((100 * odd) / said)} %) are unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said ? "Whether they are like the training recordings is not known." : "") +
+      (said === clips ? `every clip has a ${what}. ` : `${clips - said} without a ${what}. `) +
+      (odd === said && odd ? `${said === 1 ? "The only scored clip is" : `All ${said} scored clips are`} unlike the training recordings: the scores may mean nothing.` : odd ? `Of the ${said} scored, ${odd} (${odd < said / 100 ? "under 1" : Math.round((100 * odd) / said)} %) are unlike the training recordings.` : person.judged ? "None is unlike the training recordings." : said && video.learnt ? "Whether they are like the training recordings is not known." : "") +
       (person.judged && video.range ? ` ${video.range[0].toUpperCase()}${video.range.slice(1)}.` : ""));
   }
+  if (person.track >= 0) paragraphs.push(`${person.label} is track ${person.track} of this recording: the tables have the same number` + (video.learnt ? `, and --subject track:${person.track} chooses this person.` : "."));
   paragraphs.push(...video.warnings.map((text) => "Note: " + text));
   $("words").replaceChildren(...paragraphs.map((text) => element("p", {}, text)), ...(said ? [targetTable(page)] : []));
   $("table").open = false;
@@ -79,8 +94,8 @@ function targetTable(page) {
   const head = element("tr", {}, ...["Target", "Mean", "Least", "Greatest"].map((name) => element("th", { scope: "col" }, name)));
   const body = element("tbody", {}, ...page.video.targets.map((target, k) => {
     const { low, high, mean } = extremes(page.person.mean[k]);
-    const scale = element("small", {}, `${plainText(target.low)} to ${plainText(target.high)}${target.unit ? " " + target.unit : ""}`);
-    return element("tr", {}, element("th", { scope: "row" }, target.name, " ", scale), element("td", {}, numberText(mean, target)), place(page, k, low), place(page, k, high));
+    const scale = element("small", { class: "long" }, target.scaled ? endTexts(target).join(" to ") + (target.unit ? " " + target.unit : "") : [target.unit, "no scale known"].filter(Boolean).join("; "));
+    return element("tr", {}, element("th", { scope: "row" }, named(target.name), scale), element("td", {}, numberText(mean, target)), place(page, k, low), place(page, k, high));
   }));
   return element("table", {}, element("thead", {}, head), body);
 }
@@ -101,7 +116,7 @@ function place(page, k, i) {
   if (i < 0) return element("td", {}, "–");
   const time = page.person.middle[i], button = element("button", { type: "button", class: "at", title: "Go there" }, clockText(time));
   button.addEventListener("click", () => page.seek(time));
-  return element("td", {}, element("span", {}, scoreText(page.person, k, i, page.video.targets[k])), " at ", button);
+  return element("td", {}, element("span", {}, scoreText(page.person, k, i, page.video.targets[k])), " ", element("span", {}, "at ", button));
 }
 
 // At most 200 rows: longer recordings are averaged over equal steps, and the table says so.

@@ -51,7 +51,7 @@ def said(run: Path, store: Path, out: Path, options: PredictOptions = CPU) -> st
     assert lines.count(summary.worth) == 1 and lines[0] == summary.worth and "\n" not in summary.worth
     assert json.loads((out / "summary.json").read_text("utf-8"))["worth"] == summary.worth
     page = (out / "viewer.html").read_text("utf-8")
-    first = re.search(r'</header>\s*<p id="worth" role="note">(.*?)( <small>[^<]*</small>)?</p>', page)
+    first = re.search(r'</header>\s*<section [^>]*><p id="worth" role="note">(.*?)( <small>[^<]*</small>)?</p>', page)
     assert first and unescape(first[1]) == summary.worth
     return summary.worth
 

@@ -62,7 +62,7 @@ def test_all_targets_and_means_over_subjects_have_intervals_in_the_file_the_term
         assert f"{score['value']:.3f}" in lines and shown(score["low"], score["high"]) in lines
         assert shown(score["low"], score["high"]).replace("-", MINUS) in words
     assert "Mean over subjects of what each has alone" in words and METHOD in words
-    difference = re.search(r"all targets: CCC with its 95 % interval .*?ridge, paired (\S+) \[(\S+), (\S+)\]", words)
+    difference = re.search(r"ridge, paired: difference in CCC .*? all targets (\S+) \[(\S+), (\S+)\]", words)
     assert difference
     value, low, high = (float(number.replace(MINUS, "-")) for number in difference.groups())
     assert low < value < high
@@ -150,3 +150,32 @@ def test_a_setting_that_is_gone_is_refused_where_a_person_names_it() -> None:
     with pytest.raises(ConfigError, match=r"unknown setting evaluation\.bootstrap") as refused:
         load_config(None, ["evaluation.bootstrap=100"])
     assert refused.value.hint and "leave it out" in refused.value.hint
+
+
+def captions(path: Path) -> list[str]:
+    return [unescape(words) for words in re.findall(r"<figcaption>([^<]*)</figcaption>", path.read_text("utf-8"))]
+
+
+def test_one_person_has_no_interval_and_no_caption_or_sentence_promises_one(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "one", two_targets(0.3, 1), BOTH)
+    page, words = write_report(run), page_words(run / "report.html")
+    assert {"valence: CCC (no interval: one subject)", "arousal: CCC (no interval: one subject)"} <= set(captions(page))
+    assert "No value has an interval: one subject." in words and "95 % interval" not in words
+    other = write_run(tmp_path / "other", two_targets(0.2, 1), BOTH)
+    both = page_words(compare_runs([run, other], tmp_path / "both.html"))
+    assert "No value has an interval: one subject." in both and "95 %" not in both
+
+
+def test_differences_have_an_axis_of_their_own_and_every_page_one_order_of_metrics(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, two_targets(error), BOTH) for name, error in (("a", 0.3), ("b", 0.25))]
+    text = write_report(runs[0]).read_text("utf-8")
+    pictures = re.findall(r'<svg [^>]*aria-label="([^"]*)".*?</svg>', text)
+    mixed = [words for words in pictures if "ridge regression" in words and "paired" in words]
+    assert mixed == [] and sum("paired: difference in CCC" in words for words in pictures) == 1
+    order = ["CCC", "PCC", "RMSE", "MAE", "ICC(3,1)", "ICC(2,1)"]
+    for page in (text, compare_runs(runs, tmp_path / "both.html").read_text("utf-8")):
+        heads = re.findall(r"<thead>(.*?)</thead>", page)
+        tables = [re.findall(r'<th scope="col">([^<]*)', head) for head in heads]
+        assert [head for head in tables if "CCC" in head] and all(head == order for head in tables if "CCC" in head)
+    names = [name for name in re.split(r"  +", terminal(runs[0]).splitlines()[1]) if name in order]
+    assert names == order

@@ -134,6 +134,6 @@ function fillTable(page) {
     cells.push([...new Set(Array.from({ length: to - from }, (_, i) => remark(person, from + i)).filter(Boolean))].join("; "));
     body.append(element("tr", {}, ...cells.map((text) => element("td", {}, text))));
   }
-  const title = many === 1 ? "Every clip" : `Means over ${many} clips a row; predictions.csv has every clip`;
+  const title = many === 1 ? "Every clip" : `Means over ${many} clips a row; ${video.learnt ? "predictions" : "faces"}.csv has every clip`;
   $("rows").replaceChildren(element("table", {}, element("caption", {}, title), element("thead", {}, head), body));
 }

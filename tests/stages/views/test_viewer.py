@@ -235,7 +235,7 @@ def test_a_screen_reader_hears_the_scores_at_the_slider(page: Any) -> None:
     slider = page.get_by_role("slider", name="Time in the recording")
     spoken = slider.get_attribute("aria-valuetext")
     assert spoken.startswith("0:07 of 1:00; valence") and "PANSS N1" in spoken
-    page.get_by_text("The scores as a table").click()
+    page.get_by_text("The numbers as a table").click()
     table = page.locator("#rows table")
     table.wait_for()
     assert table.locator("tbody tr").count() == 12

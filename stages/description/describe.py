@@ -15,7 +15,7 @@ from ...cache.store import Store
 from ...configs.subject import Subject
 from ...errors import EntryError
 from .expressivity import expressivity, shapes
-from .series import EXPRESSIVITY, MOVEMENT, Measure, measures_of, series_of, usual_step_s
+from .series import EXPRESSIVITY, MOVEMENT, Measure, mean_step_s, measures_of, series_of
 from .synchrony import synchrony
 
 LEAST_SEEN_S = 2.0  # who is seen for less is counted and not described
@@ -54,7 +54,7 @@ def describe(store: Store, entry: str, window_s: float, duration_s: float, *, po
     if pointed and "points_px" not in features.optional:
         raise EntryError(f"{entry} holds no points of faces", hint="features.taps=auto of face-api stores them")
     shown = measures_of(pointed=pointed)
-    step_s = usual_step_s(features.time_s) or LEAST_SEEN_S
+    step_s = mean_step_s(features.time_s) or LEAST_SEEN_S
     everybody, frames = np.unique(persons_of(features, info), return_counts=True)
     lasting = [int(track) for track in everybody[frames * step_s >= LEAST_SEEN_S]]
     known = [_known(features, info, track) for track in lasting]

@@ -1,5 +1,6 @@
 """What is said of a stored video, against people whose places, movements and gaps are known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,14 @@ def one_face(
     return {"frame": frame, "track": track, "box_px": box, "landmarks_px": points}
 
 
-def stored(folder: Path, faces: list[dict[str, Any]], frames: int, *, linked: dict[int, int] | None = None) -> Store:
+def stored(
+    folder: Path,
+    faces: list[dict[str, Any]],
+    frames: int,
+    *,
+    linked: dict[int, int] | None = None,
+    time_s: np.ndarray | None = None,
+) -> Store:
     store = create_store(folder, Recipe({"backbone": "made"}))
     faces = sorted(faces, key=lambda face: face["frame"])
     rows = len(faces)
@@ -45,6 +53,8 @@ def stored(folder: Path, faces: list[dict[str, Any]], frames: int, *, linked: di
         score=np.ones(rows, np.float32),
         landmarks_px=np.array([face["landmarks_px"] for face in faces], np.float32).reshape(rows, 5, 2),
     )  # fmt: skip
+    if time_s is not None:
+        features = replace(features, time_s=time_s)
     info = VideoInfo(store.recipe.digest, "f", 1, 1, None, frames, None, FPS, 640, 400, 0, "made", persons=linked or {})
     with store.writer("day", "f") as writer:
         writer.append(features, b"")
@@ -84,6 +94,17 @@ def test_windows_hold_the_whole_recording_and_say_why_there_is_no_number(tmp_pat
     assert np.isnan(person.clips.mean[[1, 3]]).all() and np.isfinite(person.clips.mean[[0, 2, 4]]).all()
     (facts,) = said.description.people
     assert facts.stretches == 3 and facts.presence == pytest.approx(29 / 50)
+
+
+def test_a_person_is_seen_for_as_long_as_that_takes_whatever_the_steps_between_frames(tmp_path: Path) -> None:
+    """At 12.5 frames a second, those that are kept lie .16 and .24 s apart; and a pause of a minute shows nobody."""
+    steps = np.resize([0.24, 0.16, 0.24], 100)
+    steps[50] = 60.0
+    time_s = np.cumsum(steps) - steps[0]
+    faces = [one_face(0, frame, (100, 100)) for frame in range(100)]
+    said = describe(stored(tmp_path / "s", faces, 100, time_s=time_s), "day", 1.0, time_s[-1] + 0.2, pointed=False)
+    (facts,) = said.description.people
+    assert facts.seen_s == pytest.approx(time_s[-1] + 0.2 - 60, rel=0.02) and facts.stretches == 2
 
 
 def test_no_movement_is_made_of_a_gap(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from affect.docs.site import build as site
 from affect.docs.site import commands
+from affect.tests.axe import findings
 from affect.tests.pages import ROOT
 
 # Nothing of it may reach a network: a first look at a name is an error.
@@ -156,3 +157,8 @@ def test_a_link_that_leads_nowhere_fails(
 
 def test_the_page_of_commands_is_what_their_help_says() -> None:
     assert commands.PAGE.read_text("utf-8") == commands.page(), "python docs/site/commands.py"
+
+
+@pytest.mark.parametrize("page", ["index.html", "no-labels.html", "commands.html", "trust.html"])
+def test_a_page_breaks_no_rule_of_accessibility(html: Path, browser: Any, page: str) -> None:
+    assert findings(browser, html / page) == []

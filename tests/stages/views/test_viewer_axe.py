@@ -1,0 +1,44 @@
+"""The viewer with axe-core: no rule is broken, whatever it shows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from affect.cache.predictions import PersonPrediction, VideoPrediction
+from affect.cache.records import Target
+from affect.stages.views.viewer import page_head, page_tail, video_block
+from affect.tests.axe import findings
+from affect.tests.stages.views.test_viewer_shown import measured, of
+
+Person = Callable[..., PersonPrediction]
+Made = Callable[..., VideoPrediction]
+
+
+def write(folder: Path, *predictions: VideoPrediction, with_video: bool = True) -> Path:
+    blocks = [video_block(item, folder, with_video=with_video) for item in predictions]
+    (folder / "viewer.html").write_text(page_head("Held out best: the blend.") + "".join(blocks) + page_tail(), "utf-8")
+    return folder / "viewer.html"
+
+
+def test_two_people_beside_their_recording(
+    person: Person, prediction: Made, face_video: Path, browser: Any, tmp_path: Path
+) -> None:
+    made = prediction(person(1), person(2), source=face_video)
+    assert findings(browser, write(tmp_path, made), opened="details") == []
+
+
+def test_many_measures_and_a_recording_that_is_elsewhere(
+    person: Person, prediction: Made, browser: Any, tmp_path: Path
+) -> None:
+    targets = [Target(f"measure_{number}", 0.0, 1.0, "eye distances") for number in range(14)]
+    made = of(prediction, measured(person(1), len(targets)), *targets)
+    assert findings(browser, write(tmp_path, made), opened="details") == []
+    moved = prediction(person(1), source=tmp_path / "moved.mp4")
+    assert findings(browser, write(tmp_path, moved)) == []
+
+
+def test_a_page_that_breaks_a_rule_is_found(browser: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.html"
+    bad.write_text("<html><body><p style='color:#999;background:#fff'>pale</p><img src='x'></body></html>", "utf-8")
+    found = findings(browser, bad)
+    assert {"color-contrast", "image-alt", "html-has-lang"} <= {item.split(": ")[1] for item in found}

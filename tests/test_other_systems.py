@@ -367,7 +367,7 @@ def names_of(source: Path) -> set[str]:
 
 
 def test_one_file_asks_for_what_not_every_system_has() -> None:
-    everywhere = {"os.O_RDONLY", "os.O_RDWR", "os.O_WRONLY", "os.O_CREAT", "os.O_EXCL"}
+    everywhere = {"os.O_RDONLY", "os.O_RDWR", "os.O_WRONLY", "os.O_CREAT", "os.O_EXCL", "os.O_APPEND"}
     lacking = {f"os.{name}" for names in LACKS.values() for name in names} | {*NO_MODULES[WINDOWS], "dir_fd="}
     lacking |= {"src_dir_fd=", "dst_dir_fd=", "os.name", "os.kill", "os.replace", "os.rename", "os.fsync", "os.open"}
 

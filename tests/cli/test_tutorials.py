@@ -3,29 +3,19 @@
 import random
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
-import openpyxl
 import pandas as pd
 import pytest
 
 from affect.pipeline.demo.film import DemoDataConfig
 from affect.tests.desk import make_desk
 from affect.tests.pages import blocks, run_page, text_of
+from affect.tests.workbooks import write_excel
 
 pytestmark = pytest.mark.timeout(1800)  # each is a reader's afternoon
 NAMES = {"S01": "anna", "S02": "ben", "S03": "cleo", "S04": "fay", "S05": "dora", "S06": "emil"}  # two are held out
-
-
-def write_workbook(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    assert sheet is not None
-    for row in rows:
-        sheet.append(list(row))
-    book.save(path)
 
 
 def people(folder: Path, count: int, seconds: float) -> list[Path]:
@@ -95,7 +85,7 @@ def test_amigos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         user, film = number // 2 + 1, ("10", "18")[number % 2]
         shutil.move(video, f"AMIGOS/videos/P{user:02d}_{film}_face.mp4")
         rows += [[user, film, segment, *(round(drawn.uniform(-1, 1), 2) for _ in raters)] for segment in (1, 2)]
-    write_workbook(Path("AMIGOS/External_Annotations.xlsx"), rows)
+    write_excel(Path("AMIGOS/External_Annotations.xlsx"), rows)
     run_page("docs/amigos.md")
     labels = pd.read_csv("labels.csv")
     assert len(labels) == 16 and labels["subject"].nunique() == 4
@@ -115,7 +105,7 @@ def test_clinical_interviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             rows.append(
                 [number, f"visit{number:02d}", *items, sum(items) + 4, *(drawn.randint(0, 4) for _ in range(4))]
             )
-    write_workbook(Path("ratings.xlsx"), rows)
+    write_excel(Path("ratings.xlsx"), rows)
     Path("key.txt").write_text("0123456789abcdef0123456789abcdef", "utf-8")
     Path("key.txt").chmod(0o600)
     run_page("docs/clinic.md")

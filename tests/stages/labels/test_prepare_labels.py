@@ -3,7 +3,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 import pytest
 
 from affect.cache.manifest import Manifest, match_videos, read_manifest
@@ -13,19 +12,9 @@ from affect.pipeline.prepare_labels import LabelsSummary, ManifestSummary, prepa
 from affect.stages.labels.aff_wild2 import span_rows
 from affect.stages.labels.amigos import duration_s, segments, video_key
 from affect.stages.labels.registry import READERS, Reader, reader_of
+from affect.tests.workbooks import write_excel
 
 MakeVideo = Callable[..., Path]
-
-
-def write_excel(path: Path, rows: Sequence[Sequence[object]]) -> Path:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    assert sheet is not None
-    for row in rows:
-        sheet.append(list(row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book.save(path)
-    return path
 
 
 def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> Path:

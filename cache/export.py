@@ -50,10 +50,7 @@ class Export:
 
     def __init__(self, store: Store, ids: Sequence[str], folder: Path, kind: Kind, *, overwrite: bool) -> None:
         """ids: all, where there are none. Errors, before anything is made: InputError."""
-        known = store.ids()
-        if missing := sorted(set(ids) - set(known)):
-            raise no_entry(store.location, missing[0])
-        self.ids = list(dict.fromkeys(ids)) or known
+        self.ids = chosen(store, ids)
         self._store, self._folder, self._kind, self._overwrite = store, folder, kind, overwrite
         self._twins = differ_in_case(self.ids)
         self._stack = ExitStack()
@@ -163,6 +160,14 @@ class Export:
             new.discard()
             raise
         self._said["columns"] |= described(columns)
+
+
+def chosen(store: Store, ids: Sequence[str]) -> list[str]:
+    """Each of `ids` once, or all where there are none. Errors: InputError for one that the store lacks."""
+    known = store.ids()
+    if missing := sorted(set(ids) - set(known)):
+        raise no_entry(store.location, missing[0])
+    return list(dict.fromkeys(ids)) or known
 
 
 def _is_one_file(one: Path, other: Path) -> bool:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UNNAMED, AffectError, InputError, first_line, named
 from . import checked
 from .csv_cells import to_cells
-from .export import MADE_BY, Exported, Kind
+from .export import MADE_BY, Exported, Kind, chosen
 from .feature_columns import described
 from .feature_frame import feature_frame, pieces
 from .files import NewFile, write_whole
-from .ids import no_entry
 from .locks import held
 from .records import ALL_DTYPES, FrameFeatures, Json
 from .regular import read_regular
@@ -33,12 +32,9 @@ class ExportOne:
 
     def __init__(self, store: Store, ids: Sequence[str], path: Path, kind: Kind, *, overwrite: bool) -> None:
         """ids: all, where there are none. Errors, before anything is made: InputError."""
-        known = store.ids()
-        if missing := sorted(set(ids) - set(known)):
-            raise no_entry(store.location, missing[0])
+        self.ids = chosen(store, ids)
         if kind == "npz":
             raise InputError(f"{path} is one file, and arrays of several recordings are none", hint="--output FOLDER")
-        self.ids = list(dict.fromkeys(ids)) or known
         self._store, self._path, self._kind, self._overwrite = store, path, kind, overwrite
         self._json = path.with_name(f"{path.name}.json")
         self._stack = ExitStack()

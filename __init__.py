@@ -98,7 +98,7 @@ def train_temporal(
 
     events = train(
         str(store), str(labels), str(run), _config(config, settings), device=device, workers=Workers(jobs),
-        resume=resume, mirrored=None if mirrored is None else str(mirrored),
+        resume=resume, mirrored=_typed(mirrored),
     )  # fmt: skip
     return summary_of(bars(events, enabled=progress), TrainingSummary)
 
@@ -144,7 +144,7 @@ def predict(
         overwrite=overwrite, backbone=backbone, weights=weights, picture_fps=picture_fps,
     )  # fmt: skip
     outputs = None if output is None else Outputs(str(output), options)
-    where = MEMORY if store is None and output is None else None if store is None else str(store)
+    where = MEMORY if store is None and output is None else _typed(store)
     events = bars(events_of(_listed(videos), str(run), str(output), where, options=options), enabled=progress)
     with outputs or nullcontext(), closing(events):
         return score_table(events, outputs.add if outputs else None)
@@ -185,7 +185,7 @@ def describe_faces(
     features = _config(config, words).features if config is not None or words else None
     options = PredictOptions(device=device, jobs=jobs, overwrite=overwrite, picture_fps=picture_fps)
     outputs = None if output is None else FaceOutputs(str(output), options)
-    where = MEMORY if store is None and output is None else None if store is None else str(store)
+    where = MEMORY if store is None and output is None else _typed(store)
     said = describe_faces(_listed(videos), str(output), where, features, window_s=window_s, options=options)
     with outputs or nullcontext(), closing(bars(said, enabled=progress)) as events:
         return face_table(events, outputs.add if outputs else None)
@@ -204,7 +204,7 @@ def open_store(path: "Place") -> "Store":
 def _config(config: "Place | None", settings: Mapping[str, Any] | None) -> Any:
     from .configs.load import load_config
 
-    return load_config(None if config is None else str(config), _words(settings))
+    return load_config(_typed(config), _words(settings))
 
 
 def _words(settings: Mapping[str, Any] | None) -> list[str]:
@@ -215,6 +215,11 @@ def _words(settings: Mapping[str, Any] | None) -> list[str]:
         return value.item() if hasattr(value, "item") else str(value)  # a number of numpy, or a path
 
     return [f"{key}={json.dumps(value, default=plain)}" for key, value in (settings or {}).items()]
+
+
+def _typed(place: "Place | None") -> str | None:
+    """A place as it would be typed."""
+    return None if place is None else str(place)
 
 
 def _listed(videos: "Videos") -> list[str]:

@@ -199,7 +199,8 @@ def _to_go_on(talk: Talk) -> list[str]:
 
 def _is_rank() -> bool:
     """Whether torchrun has started this process, among others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 if os.environ.get("WORLD_SIZE", "1").isdecimal() else False
+    size = os.environ.get("WORLD_SIZE", "1")
+    return size.isdecimal() and int(size) > 1
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from ...cache.store import Store
 from ...configs.subject import Subject
 from ...errors import EntryError
 from .expressivity import expressivity, shapes
-from .series import EXPRESSIVITY, MOVEMENT, Measure, mean_step_s, measures_of, series_of
+from .series import EXPRESSIVITY, MOVEMENT, Measure, mean_step_s, measures_of, series_of, sides_px
 from .synchrony import synchrony
 
 LEAST_SEEN_S = 2.0  # who is seen for less is counted and not described
@@ -96,7 +96,7 @@ def _facts(features: FrameFeatures, person: _Known, shown: Sequence[Measure], st
         presence=float(seen.mean()),
         stretches=1 + int((np.diff(time_s) > max(GAP_S, 1.5 * step_s)).sum()),
         kind=kind,
-        side_px=float(np.median(np.sqrt(np.prod(np.maximum(box_px[:, 2:] - box_px[:, :2], 0), axis=1)))),
+        side_px=float(np.median(sides_px(box_px))),
         mean={name: float(values.mean()) if len(values) else float("nan") for name, values in known.items()},
         spread={name: float(values.std(ddof=1)) if len(values) > 1 else float("nan") for name, values in known.items()},
     )

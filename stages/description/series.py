@@ -63,8 +63,7 @@ def series_of(features: FrameFeatures, row: Array, height_px: int) -> dict[str, 
     """
     seen = row >= 0
     rows = row[seen]
-    sides = features.box_px[rows, 2:] - features.box_px[rows, :2]
-    size = np.sqrt(np.prod(np.maximum(sides, 0).astype(np.float64), axis=1)) / max(height_px, 1)
+    size = sides_px(features.box_px[rows]) / max(height_px, 1)
     angles = head_pose(features.landmarks_px[rows])
     found = {SIZE: size, TURN: angles[:, 0], NOD: angles[:, 1], TILT: angles[:, 2]}
     if "points_px" in features.optional:
@@ -72,6 +71,12 @@ def series_of(features: FrameFeatures, row: Array, height_px: int) -> dict[str, 
     series = {name: _spread(values, seen) for name, values in found.items()}
     series[MOVEMENT] = _movement(features, row)
     return series
+
+
+def sides_px(box_px: Array) -> Array:
+    """(R,) float64: the side of a square as large as each box (R, 4)."""
+    sides = np.maximum(box_px[:, 2:] - box_px[:, :2], 0).astype(np.float64)
+    return np.asarray(np.sqrt(np.prod(sides, axis=1)))
 
 
 def _spread(values: Array, seen: Array) -> Array:

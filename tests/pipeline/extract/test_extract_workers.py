@@ -255,6 +255,21 @@ def test_a_cluster_that_does_not_answer_has_no_worker_or_one_core_is_refused(mon
                 list(launch.run_all(chosen, iter, [[1]], int))
 
 
+def test_a_client_whose_thread_started_late_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, late = distributed.utils.LoopRunner._start_unlocked, iter([True, True])
+
+    def stalled(runner: distributed.utils.LoopRunner) -> None:
+        assert not next(late, False)
+        start(runner)
+
+    with distributed.LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        monkeypatch.setattr(distributed.utils.LoopRunner, "_start_unlocked", stalled)
+        with clusters.joined("dask", cluster.scheduler_address):
+            assert next(late, None) is None
+
+
 def test_a_cluster_that_does_not_answer_is_refused_before_anything_is_made(
     affect: "Command", short_films: Path, small: tuple[str, ...], tmp_path: Path
 ) -> None:

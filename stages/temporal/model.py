@@ -99,7 +99,7 @@ class TemporalModel(nn.Module):
     def reduce(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
         """(M, T, W): relu(W x + b) of the standardised features, zero features where a frame is missing."""
         # Frames are many times as large as the weights, so they are copied once, and the weights are divided.
-        frames = frames.to(self.feature_mean.dtype, copy=True).masked_fill_(~frame_mask.unsqueeze(-1), 0)
+        frames = _cleared(frames.to(self.feature_mean.dtype, copy=True), ~frame_mask)
         weight = self.reduction.weight / self.feature_scale
         return torch.relu(functional.linear(frames.sub_(self.feature_mean), weight, self.reduction.bias))
 
@@ -144,3 +144,11 @@ class TemporalModel(nn.Module):
         if len(known) == len(batch.frames):
             return known
         return torch.cat([known, self.encode(batch.frames[len(known) :], batch.frame_mask[len(known) :])])
+
+
+def _cleared(frames: Tensor, missing: Tensor) -> Tensor:
+    """The frames themselves, zero where they are missing."""
+    if frames.device.type != "cpu":  # a GPU fills them all sooner than it says how many are missing
+        return frames.masked_fill_(missing.unsqueeze(-1), 0)
+    frames.view(-1, frames.shape[-1]).index_fill_(0, missing.flatten().nonzero().squeeze(1), 0)
+    return frames

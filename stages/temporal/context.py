@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from .dropout import Dropout
+
 
 class ContextAttention(nn.Module):
     """One attention head from a clip to its neighbours, with a residual; positions play no part.
@@ -20,7 +22,7 @@ class ContextAttention(nn.Module):
         self.g = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.scale = width**0.5 if scale == "published" else width**-0.5
 
     def forward(self, query: Tensor, context: Tensor, context_mask: Tensor) -> tuple[Tensor, Tensor]:

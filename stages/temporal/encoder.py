@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ...configs.schema import ModelConfig
+from .dropout import Dropout, quick_dropout
 
 POSITIONS = 1000  # rows of the position table, as in the authors' checkpoints; the first T are used
 
@@ -19,10 +20,11 @@ class ClipEncoder(nn.Module):
         config.check_width(width)
         self.positions = nn.Embedding(POSITIONS, width)
         nn.init.normal_(self.positions.weight, std=config.position_std)  # small ones let the content lead at first
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         layer = nn.TransformerEncoderLayer(
             width, config.heads, config.feed_forward, config.encoder_dropout, "relu", batch_first=True, norm_first=True
         )
+        quick_dropout(layer)
         self.transformer = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
 
     def forward(self, frames: Tensor, frame_mask: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ConfigError
+from .dropout import Dropout
 
 
 def slice_count(sliced_targets: int) -> int:
@@ -31,7 +32,7 @@ class Head(nn.Module):
                 f"{len(sliced)} targets cannot share a head of {size} features", hint="--set model.width=64"
             )
         self.hidden = nn.Linear(size, size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.slice_weight = nn.Parameter(torch.empty(len(sliced), self.part).uniform_(-1, 1) * self.part**-0.5)
         self.slice_bias = nn.Parameter(torch.empty(len(sliced)).uniform_(-1, 1) * self.part**-0.5)
         self.total = nn.Linear(size, 1) if total is not None else None

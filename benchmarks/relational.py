@@ -197,13 +197,15 @@ def main() -> None:
     parser.add_argument("--about", default="", help="a sentence for the page: what the recordings and the sides are")
     parser.add_argument("--folder", type=Path, required=True, help="keeps each training")
     parser.add_argument("--set", action="append", default=[], dest="words", help="a setting of every row")
+    parser.add_argument("--row", action="append", dest="rows", metavar="NAME", help="one of some; all by default")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=10.0, help="begin no training after this long; run it again")
     args = parser.parse_args()
     machine, begun = hardware(), time.monotonic()
     kept = Memory(args.folder, verbose=0).cache(scored)
-    tasks = [(row, seed) for seed in range(args.seeds) for row in ROWS[args.table]]
+    rows = [row for row in ROWS[args.table] if args.rows is None or row.name in args.rows]
+    tasks = [(row, seed) for seed in range(args.seeds) for row in rows]
     done: list[Scored | None] = []
     while len(done) < len(tasks):
         if time.monotonic() - begun > 60 * args.minutes:
@@ -219,7 +221,7 @@ def main() -> None:
     spans, recipe = len(next(iter(found.values()))[0].label), open_store(args.store).recipe.fields
     measured = {"table": args.table, "recordings": args.name, "about": args.about, "preset": PRESET, "held_out": spans,
                 "backbone": recipe["backbone"], "sample_fps": recipe["sample_fps"], "settings": args.words,
-                "left_out": [row.name for row in ROWS[args.table] if row.name not in found],
+                "left_out": [row.name for row in rows if row.name not in found],
                 "rows": table(args.table, found)}  # fmt: skip
     write_result(f"relational-{args.table}-{args.name}", measured, machine)
 

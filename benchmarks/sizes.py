@@ -1,6 +1,9 @@
 """From how many labelled spans and people on does a larger network learn more? The sizes of the defaults, in one table.
 
     python benchmarks/sizes.py WORK [--seeds 3] [--people 5 20 50 100]
+    python benchmarks/sizes.py WORK --people 50 100 --patience 10 5 3
+
+With --patience, one network of size medium instead, with each patience of early stopping; gains are over the first.
 
 The data (tests/generated.py): people who look and are rated differently, features half linear and half curved in
 affect, half of a label from the clips around. Each seed is another world and other people; TEST of them are held out,
@@ -9,7 +12,7 @@ the same for every row of the seed. Trainings that are there already, in WORK, a
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,11 @@ from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
 from affect.benchmarks.trained import train_once
 from affect.cache.manifest import read_manifest, write_manifest
-from affect.configs.sizes import SIZES, Size
+from affect.configs.sizes import SIZES
 from affect.tests.generated import GeneratedData, generated_features
 
 TEST = 30  # people
 SPANS = 40  # of a person
-METHODS = ("model", "ridge", "blend")
 
 
 def make(folder: Path, people: int, seed: int) -> None:
@@ -41,20 +43,34 @@ def make(folder: Path, people: int, seed: int) -> None:
     write_manifest(replace(manifest, splits=splits), folder / "labels.csv")
 
 
-def trained(folder: Path, size: Size, seed: int) -> dict[str, float]:
-    """Mean CCC of each method on the people held out, and the seconds that training took."""
-    words = [f"{name}={json.dumps(value)}" for name, value in size.settings.items()]
+def variants(patience: Sequence[int]) -> dict[str, Mapping[str, Any]]:
+    """The settings of each row, by its name."""
+    if not patience:
+        return {size.name: size.settings for size in SIZES}
+    medium = next(size for size in SIZES if size.name == "medium")
+    return {
+        f"patience-{epochs}": {**medium.settings, "training.seeds": 1, "training.patience": epochs}
+        for epochs in patience
+    }
+
+
+def trained(folder: Path, settings: Mapping[str, Any], seed: int) -> dict[str, float]:
+    """Mean CCC of each method on the people held out, the epochs of training and its seconds."""
+    words = [f"{name}={json.dumps(value)}" for name, value in settings.items()]
     found = train_once(folder / "store", folder / "labels.csv", None, words, seed)
-    return {"model": found.ccc, "ridge": found.ridge_ccc, "blend": found.blend_ccc, "seconds": found.seconds}
+    scores = {"model": found.ccc, "ridge": found.ridge_ccc, "blend": found.blend_ccc}
+    return scores | {"epochs": found.epochs, "seconds": found.seconds}
 
 
 def row(people: int, found: Mapping[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Of so many people: each size's means, and its gain in blended CCC over the smallest, paired by seed."""
+    """Of so many people: each variant's means, and its gain in CCC over the first, paired by seed."""
     sizes: dict[str, dict[str, Any]] = {}
+    first = next(iter(found.values()))
     for name, seeds in found.items():
-        gain = [one["blend"] - first["blend"] for one, first in zip(seeds, found[SIZES[0].name], strict=True)]
-        sizes[name] = {key: float(np.mean([one[key] for one in seeds])) for key in (*METHODS, "seconds")}
-        sizes[name] |= {"gain": interval(gain) if len(gain) > 1 else gain}
+        sizes[name] = {key: float(np.mean([one[key] for one in seeds])) for key in seeds[0]}
+        for method, key in (("blend", "gain"), ("model", "gain_of_model")):
+            gain = [one[method] - usual[method] for one, usual in zip(seeds, first, strict=True)]
+            sizes[name][key] = interval(gain) if len(gain) > 1 else gain
     return {"people": people, "spans": people * SPANS, "sizes": sizes}
 
 
@@ -63,22 +79,27 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--people", type=int, nargs="+", default=[5, 20, 50, 100])
+    parser.add_argument("--patience", type=int, nargs="+", default=[], metavar="EPOCHS")
     args = parser.parse_args()
-    machine, rows = hardware(), []
+    machine, rows, of = hardware(), [], variants(args.patience)
     for people in args.people:
-        found: dict[str, list[dict[str, float]]] = {size.name: [] for size in SIZES}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in of}
         for seed in range(args.seeds):
             folder = args.work / f"{people}-{seed}"
             if not (folder / "labels.csv").exists():
                 make(folder, people, seed)
-            for size in SIZES:
-                kept = folder / f"{size.name}.json"
+            for name, settings in of.items():
+                kept = folder / f"{name}.json"
                 if not kept.exists():
-                    kept.write_text(json.dumps(trained(folder, size, seed)))
-                found[size.name].append(json.loads(kept.read_text()))
-                print(people, seed, size.name, found[size.name][-1], flush=True)
+                    kept.write_text(json.dumps(trained(folder, settings, seed)))
+                found[name].append(json.loads(kept.read_text()))
+                print(people, seed, name, found[name][-1], flush=True)
         rows.append(row(people, found))
-    write_result("sizes", {"held_out_people": TEST, "spans_each": SPANS, "seeds": args.seeds, "rows": rows}, machine)
+    write_result(
+        "patience" if args.patience else "sizes",
+        {"held_out_people": TEST, "spans_each": SPANS, "seeds": args.seeds, "rows": rows},
+        machine,
+    )
 
 
 if __name__ == "__main__":

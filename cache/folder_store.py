@@ -33,6 +33,7 @@ MOST_MARK_BYTES = 1 << 10
 TROUBLE = (DamageError, StoreError, MemoryError)
 # An entry that another run replaces just now may be gone at one time and there at the next.
 TRIES, AGAIN_S = 3, 0.05
+MOST_TRIES = 20  # of an entry that stands whenever it is looked for, and was away each time it was read
 
 
 class FolderStore(Store):
@@ -202,12 +203,11 @@ class FolderStore(Store):
                     return found
             except FileNotFoundError:
                 missing += 1
-                if missing < TRIES:
-                    time.sleep(AGAIN_S)
-                elif not self.stands(entry_id):
+                if missing >= TRIES and not self.stands(entry_id):
                     raise self._missing(entry_id) from None
-                else:
-                    raise self._damaged(entry_id, f"{self._format.root_file} is missing") from None
+                if missing == MOST_TRIES:
+                    raise self._damaged(entry_id, f"{self._format.root_file or 'the file'} is missing") from None
+                time.sleep(AGAIN_S)
             except TROUBLE as error:
                 raise self._told(entry_id, error) from error
 

@@ -1,8 +1,10 @@
-"""The viewer with axe-core: no rule is broken, whatever it shows."""
+"""The viewer with axe-core and the Tab key: no rule is broken and nothing is out of reach, whatever it shows."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from affect.cache.predictions import PersonPrediction, VideoPrediction
 from affect.cache.records import Target
@@ -42,3 +44,27 @@ def test_a_page_that_breaks_a_rule_is_found(browser: Any, tmp_path: Path) -> Non
     bad.write_text("<html><body><p style='color:#999;background:#fff'>pale</p><img src='x'></body></html>", "utf-8")
     found = findings(browser, bad)
     assert {"color-contrast", "image-alt", "html-has-lang"} <= {item.split(": ")[1] for item in found}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("<button onclick='1' tabindex='0' style='outline: none'>go</button>", "looks the same with the focus"),
+        ("<a href='#' style='position: fixed; left: -500px'>away</a>", "is outside of the window"),
+        (
+            "<a href='#' style='position: absolute; top: 9px; left: 9px'>under</a>"
+            "<div style='position: fixed; top: 0; left: 0; width: 99%; height: 99%; background: #fff'>over</div>",
+            "is covered",
+        ),
+        (
+            "<button onkeydown='event.preventDefault()' autofocus>trap</button><button>behind it</button>",
+            "is never reached: <button>behind it",
+        ),
+    ],
+    ids=["no ring", "outside", "covered", "trap"],
+)
+def test_what_the_tab_key_meets_is_found(browser: Any, tmp_path: Path, part: str, said: str) -> None:
+    (tmp_path / "bad.html").write_text(
+        f"<html lang='en'><title>a</title><body><main>{part}</main></body></html>", "utf-8"
+    )
+    assert any(said in item for item in findings(browser, tmp_path / "bad.html"))

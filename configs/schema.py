@@ -30,6 +30,7 @@ BY_SIZE = (
     "training.learning_rate",
     "training.weight_decay",
     "training.epochs",
+    "training.patience",
     "training.keep",
     "training.refit",
     "training.seeds",

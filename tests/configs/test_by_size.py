@@ -12,8 +12,8 @@ from affect.errors import ConfigError
 WHOLE = {  # a value of each that is not its default
     "loss.relational": "expw", "loss.relational_weight": "0.5",
     "model.width": "64", "model.layers": "3", "model.heads": "8", "model.feed_forward": "99",
-    "training.learning_rate": "0.002", "training.weight_decay": "0.5", "training.epochs": "7", "training.keep": "last",
-    "training.refit": "false", "training.seeds": "2",
+    "training.learning_rate": "0.002", "training.weight_decay": "0.5", "training.epochs": "7",
+    "training.patience": "3", "training.keep": "last", "training.refit": "false", "training.seeds": "2",
 }  # fmt: skip
 
 

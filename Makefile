@@ -32,7 +32,7 @@ test: install
 # The oldest versions that pyproject.toml allows, really installed, in an environment of their own.
 LOWEST := .venv-lowest
 LOWEST_TESTS := tests/configs tests/stages/temporal tests/stages/features/video/test_colour.py tests/cache/test_store_conformance.py \
-	tests/cache/test_tables.py tests/pipeline/train/test_train.py tests/pipeline/predict tests/pipeline/test_passed_on.py
+	tests/cache/test_tables.py tests/cache/test_hdf5_threads.py tests/pipeline/train/test_train.py tests/pipeline/predict tests/pipeline/test_passed_on.py
 
 test-lowest:
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)

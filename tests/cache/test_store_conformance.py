@@ -259,7 +259,7 @@ class StoreContract:
             except EntryError as error:
                 failures.append(error.message)
         thread.join()
-        assert all("holds no entry" in failure for failure in failures)
+        assert all("holds no entry" in failure for failure in failures), set(failures)
 
     @pytest.mark.parametrize(
         "path", ["../x.mp4", "/etc/x.mp4", "a b/é%03d.mp4", "a//b", ".", "n" * 400, "d/" * 400 + "x", "f.zarr/g.h5/x"]

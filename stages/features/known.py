@@ -11,7 +11,7 @@ from ...configs.taps import AUTO, LITE0_TAPS
 from ...configs.trust import RANDOM, names_code
 from ...errors import AffectError
 from .faces.detector_file import detector_file
-from .recipe import ALGORITHM, NAMES, decoder, differences
+from .recipe import ALGORITHM, NAMES, decoder, differences, warp
 
 LITE0 = "efficientnet-lite0"
 _ALWAYS = {*NAMES, "faces"} - {"taps", "stream", "engine"}  # of a recipe
@@ -34,8 +34,10 @@ def surely_makes(config: FeaturesConfig, recipe: Recipe) -> bool:
         weights = config.weights or _own_weights(config.backbone)
         if weights is None or file_sha256(Path(weights).expanduser()) != made.get("weights_sha256"):
             return False
-        detector = None if config.faces.detector == "none" else file_sha256(detector_file())
-        return bool(made["faces"].get("detector_sha256") == detector)
+        faces = made["faces"]
+        if config.faces.detector == "none":
+            return "detector_sha256" not in faces
+        return bool(faces.get("detector_sha256") == file_sha256(detector_file()) and faces.get("warp") == warp())
     except (AffectError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return False  # whoever builds the network says what is wrong
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import av
+import cv2
 
 from ...cache.records import Json, Recipe
 from ...configs.load import config_from_dict, config_to_dict
@@ -31,7 +32,7 @@ def make_recipe(
     """
     faces: dict[str, Json] = {"detector": "none"}
     if detector_sha256 is not None:
-        faces = {**config_to_dict(config.faces), "detector_sha256": detector_sha256}
+        faces = {**config_to_dict(config.faces), "detector_sha256": detector_sha256, "warp": warp()}
     # A recipe without a stream is of the one that `choose_track` chooses.
     stream: dict[str, Json] = {} if config.stream == "auto" else {"stream": config.stream}
     return Recipe(
@@ -52,6 +53,11 @@ def make_recipe(
 def decoder() -> str:
     """What decodes here."""
     return f"pyav, libavcodec {av.library_versions['libavcodec'][0]}"
+
+
+def warp() -> str:
+    """What cuts faces out here. OpenCV 4 interpolates in fixed point and 5 does not, and features tell them apart."""
+    return f"opencv {cv2.__version__.partition('.')[0]}"
 
 
 def imported_from(recipe: Recipe) -> str:

@@ -5,8 +5,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 
+from affect.cache.opening import spell_differences
 from affect.cache.records import Recipe
 from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.stages.features import known
@@ -54,8 +56,21 @@ def test_another_setting_does_not_make_it(change: str, recipe: Recipe) -> None:
 def test_a_recipe_that_differs_in_what_no_setting_says_is_not_made(field: str, recipe: Recipe) -> None:
     assert not surely_makes(USUAL, Recipe({**recipe.fields, field: "another"}))
     assert not surely_makes(USUAL, Recipe({name: value for name, value in recipe.fields.items() if name != field}))
-    faces = {**recipe.fields["faces"], "detector_sha256": "another"}
-    assert not surely_makes(USUAL, Recipe({**recipe.fields, "faces": faces}))
+    for name in ("detector_sha256", "warp"):
+        faces = recipe.fields["faces"]
+        assert not surely_makes(USUAL, Recipe({**recipe.fields, "faces": {**faces, name: "another"}}))
+        less = {key: value for key, value in faces.items() if key != name}
+        assert not surely_makes(USUAL, Recipe({**recipe.fields, "faces": less}))
+
+
+def test_another_opencv_does_not_make_it(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "__version__", "4.14.0")
+    assert not surely_makes(USUAL, recipe)
+    theirs = FeatureExtractor(USUAL).recipe
+    (said,) = recipe.differences(theirs).items()
+    assert said[0] == "faces" and "faces.warp" in spell_differences(dict([said]))
+    whole = replace(USUAL, faces=replace(USUAL.faces, detector="none"))
+    assert "warp" not in str(FeatureExtractor(whole).recipe.fields), "whole frames are not warped"
 
 
 def test_weights_that_changed_under_the_same_name_do_not_make_it(recipe: Recipe, tmp_path: Path) -> None:

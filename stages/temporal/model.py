@@ -99,7 +99,8 @@ class TemporalModel(nn.Module):
     def reduce(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
         """(M, T, W): relu(W x + b) of the standardised features, zero features where a frame is missing."""
         # Frames are many times as large as the weights, so they are copied once, and the weights are divided.
-        frames = _cleared(frames.to(self.feature_mean.dtype, copy=True), ~frame_mask)
+        copied = frames.to(self.feature_mean.dtype, copy=True, memory_format=torch.contiguous_format)
+        frames = _cleared(copied, ~frame_mask)
         weight = self.reduction.weight / self.feature_scale
         return torch.relu(functional.linear(frames.sub_(self.feature_mean), weight, self.reduction.bias))
 

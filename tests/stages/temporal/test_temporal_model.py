@@ -58,6 +58,8 @@ def test_features_are_standardised_and_those_given_stay_as_they_are() -> None:
     standardised = (torch.where(mask.unsqueeze(-1), x, 0) - model.feature_mean) / model.feature_scale
     expected = torch.relu(model.reduction(standardised))
     torch.testing.assert_close(model.reduce(x, mask), expected, rtol=0, atol=1e-12)
+    laid_otherwise = x.transpose(0, 1).contiguous().transpose(0, 1)
+    torch.testing.assert_close(model.reduce(laid_otherwise, mask), expected, rtol=0, atol=1e-12)
     assert torch.equal(x, given)
     wanted = torch.autograd.grad(expected.square().sum(), list(model.reduction.parameters()))
     found = torch.autograd.grad(model.reduce(x, mask).square().sum(), list(model.reduction.parameters()))

@@ -88,21 +88,22 @@ class FolderStore(Store):
 
     def verify(self, entry_id: str) -> list[str]:
         check_id(entry_id)
-        key = self.key(entry_id)
-        try:
-            with self.blobs.hold(key) as held:
-                head = self._head(self._format.head(held))
-                with self._format.reader(held, head) as reader:
-                    return reader.damaged_metadata() or damaged_arrays(reader, head)
-        except FileNotFoundError:
-            if not self.stands(entry_id):
-                raise self._missing(entry_id) from None
-            return [f"{self.location}/{key} is damaged: {self._format.root_file} is missing"]
-        except TROUBLE as error:
-            told = self._told(entry_id, error)
-            if isinstance(told, UnreadableError):
-                raise told from error
-            return [told.message]
+        missing = 0
+        while True:
+            try:
+                with self.blobs.hold(self.key(entry_id)) as held:
+                    head = self._head(self._format.head(held))
+                    with self._format.reader(held, head) as reader:
+                        return reader.damaged_metadata() or damaged_arrays(reader, head)
+            except FileNotFoundError:
+                missing += 1
+                if not self._may_come_back(entry_id, missing):
+                    return [self._rootless(entry_id).message]
+            except TROUBLE as error:
+                told = self._told(entry_id, error)
+                if isinstance(told, UnreadableError):
+                    raise told from error
+                return [told.message]
 
     def stands(self, entry_id: str) -> bool:
         """Whether an entry is there, sound or damaged. Errors: UnreadableError."""
@@ -203,13 +204,21 @@ class FolderStore(Store):
                     return found
             except FileNotFoundError:
                 missing += 1
-                if missing >= TRIES and not self.stands(entry_id):
-                    raise self._missing(entry_id) from None
-                if missing == MOST_TRIES:
-                    raise self._damaged(entry_id, f"{self._format.root_file or 'the file'} is missing") from None
-                time.sleep(AGAIN_S)
+                if not self._may_come_back(entry_id, missing):
+                    raise self._rootless(entry_id) from None
             except TROUBLE as error:
                 raise self._told(entry_id, error) from error
+
+    def _may_come_back(self, entry_id: str, missing: int) -> bool:
+        """Whether to try again, after a while, for an entry that was away so often. Errors: EntryError for none."""
+        if missing >= TRIES and not self.stands(entry_id):
+            raise self._missing(entry_id) from None
+        if missing < MOST_TRIES:
+            time.sleep(AGAIN_S)
+        return missing < MOST_TRIES
+
+    def _rootless(self, entry_id: str) -> EntryError:
+        return self._damaged(entry_id, f"{self._format.root_file or 'the file'} is missing")
 
     def _try_entry(self, entry_id: str, wanted: Mapping[str, tuple[int, int] | None]) -> Entry | None:
         """As `_entry`; None where another run replaced the entry meanwhile. Errors: FileNotFoundError, DamageError."""

@@ -305,8 +305,9 @@ class TestMemory(StoreContract):
 class InFolders(StoreContract):
     """Stores that another process may change."""
 
+    @pytest.mark.parametrize("verified", [False, True])
     def test_an_entry_that_was_away_whenever_it_was_read_is_read_once_it_is_there(
-        self, store: Store, draw: Any, info: VideoInfo, monkeypatch: pytest.MonkeyPatch
+        self, store: Store, draw: Any, info: VideoInfo, monkeypatch: pytest.MonkeyPatch, verified: bool
     ) -> None:
         wanted, away = fill(store, "a.mp4", [draw(5, 5)], info), iter(range(5))
         assert isinstance(store, FolderStore)
@@ -318,7 +319,10 @@ class InFolders(StoreContract):
             return head(held)
 
         monkeypatch.setattr(store._format, "head", head_of_what_moves)
-        assert_same(store.read("a.mp4"), wanted)
+        if verified:
+            assert store.verify("a.mp4") == []
+        else:
+            assert_same(store.read("a.mp4"), wanted)
         assert next(away, None) is None
 
 

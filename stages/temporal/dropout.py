@@ -25,9 +25,7 @@ class Dropout(nn.Dropout):
 
 
 def quick_dropout(layer: nn.Module) -> None:
-    """Give a module of torch's, such as a Transformer layer, this dropout in place of its own."""
+    """Give a Transformer layer of torch's this dropout in place of its own."""
     for name, part in layer.named_children():
         if type(part) is nn.Dropout:
             setattr(layer, name, Dropout(part.p))
-        else:
-            quick_dropout(part)

@@ -25,6 +25,7 @@ from joblib import Memory, Parallel, delayed
 
 from affect.benchmarks.ablation import interval
 from affect.benchmarks.hardware import hardware, write_result
+from affect.benchmarks.reduced_once import reduced_once
 from affect.benchmarks.relational_page import RIDGE
 from affect.cache import open_store
 from affect.cache.manifest import match_videos
@@ -124,11 +125,12 @@ def fold_scores(data: TrainingSet, fold: Fold, config: Config, seed: int) -> Sco
     spec = ModelSpec(
         clips.table.feature_size, data.manifest.target_names, clips.clip_length, clips.context, config.model
     )
-    labelled = LabelledClips(clips, data.scaling.to_training(data.labels), sides["train"], sides["validation"])
-    fit = Fit(build_model(spec, seed + 1000 * fold.number, "cpu"), labelled, config.training, config.loss, seed)
+    model, numbered = reduced_once(build_model(spec, seed + 1000 * fold.number, "cpu"), clips, sides["train"])
+    labelled = LabelledClips(numbered, data.scaling.to_training(data.labels), sides["train"], sides["validation"])
+    fit = Fit(model, labelled, replace(config.training, standardise=False), config.loss, seed)
     for _ in fit.epochs():
         pass
-    score = data.scaling.to_units(score_clips([Ensemble([fit.model]).eval()], clips, sides["test"]).mean)
+    score = data.scaling.to_units(score_clips([Ensemble([model]).eval()], numbered, sides["test"]).mean)
     spans, means = span_means(clips, sides["test"], score)
     features = {name: span_features(clips, rows) for name, rows in sides.items()}
     known = {name: data.manifest.labels[found[0]] for name, found in features.items()}
@@ -205,6 +207,8 @@ def main() -> None:
     machine, begun = hardware(), time.monotonic()
     kept = Memory(args.folder, verbose=0).cache(scored)
     rows = [row for row in ROWS[args.table] if args.rows is None or row.name in args.rows]
+    if unknown := set(args.rows or ()) - {row.name for row in rows}:
+        parser.error(f"no row {min(unknown)!r}; expected some of {', '.join(row.name for row in ROWS[args.table])}")
     tasks = [(row, seed) for seed in range(args.seeds) for row in rows]
     done: list[Scored | None] = []
     while len(done) < len(tasks):

@@ -91,10 +91,8 @@ class FolderStore(Store):
         missing = 0
         while True:
             try:
-                with self.blobs.hold(self.key(entry_id)) as held:
-                    head = self._head(self._format.head(held))
-                    with self._format.reader(held, head) as reader:
-                        return reader.damaged_metadata() or damaged_arrays(reader, head)
+                if (found := self._try_verify(entry_id)) is not None:
+                    return found
             except FileNotFoundError:
                 missing += 1
                 if not self._may_come_back(entry_id, missing):
@@ -246,6 +244,20 @@ class FolderStore(Store):
         if found := contradictions(arrays, head.frames):
             raise DamageError(found[0])
         return Entry(entry_id, head.info, head.frames, arrays)
+
+    def _try_verify(self, entry_id: str) -> list[str] | None:
+        """As `verify`; None where another run replaced the entry meanwhile. Errors: as `_try_entry`."""
+        with self.blobs.hold(self.key(entry_id)) as held:
+            data = self._format.head(held)
+            head = self._head(data)
+            try:
+                with self._format.reader(held, head) as reader:
+                    found = reader.damaged_metadata() or damaged_arrays(reader, head)
+            except DamageError:
+                if self._is_still(entry_id, data):
+                    raise
+                return None
+        return found if self._is_still(entry_id, data) else None
 
     def _is_still(self, entry_id: str, head: bytes) -> bool:
         try:

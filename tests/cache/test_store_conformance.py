@@ -235,7 +235,7 @@ class StoreContract:
             writer.commit(info)
         assert store.ids() == ["a.mp4"]
 
-    def test_a_reader_never_sees_a_mixture_while_an_entry_is_replaced(
+    def test_neither_reading_nor_verifying_sees_a_mixture_while_an_entry_is_replaced(
         self, store: Store, draw: Any, info: VideoInfo
     ) -> None:
         versions = [draw(60, 60, size=512, seed=1), draw(60, 60, size=512, seed=2)]
@@ -256,6 +256,7 @@ class StoreContract:
             try:
                 found = reader.read("a.mp4")
                 assert (found.values.tobytes(), found.score.tobytes()) in wanted
+                failures += reader.verify("a.mp4")
             except EntryError as error:
                 failures.append(error.message)
         thread.join()

@@ -15,6 +15,8 @@ from sphinx.cmd.build import build_main
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)(?=[)#])")
 PICTURES = (".jpg", ".png", ".svg")
+CODE = re.compile(r'(?<=<span class="pre">)[^<]+')
+PARTS = re.compile(r"(?<=[A-Za-z0-9])([._/])(?=[A-Za-z0-9])")  # of a long name: a line may end behind each
 # What the theme leaves out for who uses a keyboard or a screen reader.
 REACHABLE = {
     '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
@@ -74,6 +76,7 @@ def build(folder: Path) -> int:
         text = page.read_text("utf-8")
         for theirs, ours in REACHABLE.items():
             text = text.replace(theirs, ours)
+        text = CODE.sub(lambda name: PARTS.sub(r"\1<wbr>", name[0]), text)
         page.write_text(text, "utf-8")
     return 0
 

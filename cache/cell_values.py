@@ -1,6 +1,7 @@
 """Numbers and times out of the cells of a table: each a number or missing, or an error that names line and column."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from ..errors import ManifestError, shown
 from .records import Array
 from .tables import Table
+from .workbook import MERGED, NO_RESULT
 
 TimeUnit = Literal["auto", "s", "ms", "hms", "frame"]
 MISSING_WORDS = (
@@ -35,6 +37,9 @@ MOST_WORDS = 4  # kinds of missing words that are named
 CLOCK = r"^(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2}(?:[.,]\d{1,9})?)$"
 INFINITE = r"(?i:inf|infinity)"
 GROUPED = r"^[+-]?\d{1,3}([.,' \x{a0}\x{2009}\x{202f}]\d{3})+([.,]\d+)?$"
+CELL_ERROR = r"^#(N/A|NV|[A-Z\x{c0}-\x{dc}][^ ]*[!?])$"  # what a spreadsheet shows in place of a value; #12 is a name
+THOUSANDS = r"^[+-]?\d{1,3}[.,]\d{3}$|^[+-]?\d{1,3}([.,]\d{3})+$"
+LATE = r"^(2[4-9]|[3-9]\d|\d{3,}):\d\d:00$"
 TIMES_HINT = "hh:mm:ss and mm:ss are read; 1,6 is read where columns are separated by ; or tab"
 
 
@@ -60,6 +65,36 @@ def decimal_sign(table: Table, names: Sequence[str]) -> str:
             hint="write 1234,5 or 1234.5 throughout, and nothing between thousands",
         )
     return "," if "," in first else "."
+
+
+def check_thousands(table: Table, names: Sequence[str]) -> None:
+    """Errors: ManifestError for columns of milliseconds in which every sign may as well set thousands apart."""
+    signed, plain = [], False
+    for name in names:
+        there = pc.match_substring_regex(table.cells[name], "[.,]")
+        if (row := _first(there)) is not None:
+            signed.append((row, name))
+        if _first(pc.and_(there, pc.invert(_matches(table, name, THOUSANDS)))) is not None:
+            return
+        plain = plain or _first(_matches(table, name, r"^\d{4,}$")) is not None
+    if signed and not plain:
+        row, name = signed[0]
+        raise ManifestError(
+            f"{table.where(row)}: column {name!r} is {_cell(table, name, row)}, and no time has a sign elsewhere; "
+            "expected to know whether it stands before decimals or between thousands",
+            hint="write nothing between thousands: 1000, not 1.000",
+        )
+
+
+def cell_error(cell: str) -> str:
+    """What helps with a cell in which a spreadsheet shows an error, or that has no value of its own; else empty."""
+    if cell == NO_RESULT:
+        return "a formula without a result: open the workbook in Excel or LibreOffice and save it, or paste the values"
+    if cell == MERGED:
+        return "the cell is merged with one above: unmerge them, and write the value into each row"
+    if pc.match_substring_regex(cell, CELL_ERROR).as_py():
+        return "a formula failed in the spreadsheet: mend it, or leave the cell empty"
+    return ""
 
 
 def numbers(table: Table, name: str, sign: str, *, of_words: str = "", hint: str = "") -> Array:
@@ -95,6 +130,8 @@ def times(table: Table, names: Sequence[str], unit: TimeUnit, sign: str) -> tupl
     if unit in ("s", "ms", "frame") or (unit == "auto" and not clocks):
         hint = "--set labels.time_unit=hms, or --time-unit hms of prepare-labels" if clocks else TIMES_HINT
         return [numbers(table, name, sign, hint=hint) for name in names], "number"
+    if table.sheet and "mm:ss" in _clock_words(table, names).split(" and "):
+        table = _as_typed(table, names)
     return [_clock_s(table, name) for name in names], _clock_words(table, names)
 
 
@@ -107,6 +144,17 @@ def missing_words(table: Table, names: Sequence[str]) -> str:
             counts[item["values"]] = counts.get(item["values"], 0) + item["counts"]
     few = sorted(counts.items(), key=lambda item: -item[1])[:MOST_WORDS]
     return f"missing: {', '.join(f'{count} {word!r}' for word, count in few)}" if few else ""
+
+
+def _as_typed(table: Table, names: Sequence[str]) -> Table:
+    """A sheet's times where 23:50 stands for mm:ss: then 24:10:00 is what Excel made of 24:10."""
+    late = {
+        name: pc.if_else(
+            _matches(table, name, LATE), pc.utf8_slice_codeunits(table.cells[name], 0, -3), table.cells[name]
+        )
+        for name in names
+    }
+    return replace(table, cells={**table.cells, **late})
 
 
 def _clock_s(table: Table, name: str) -> Array:
@@ -142,10 +190,10 @@ def _advice(table: Table, name: str, row: int, of_words: str, hint: str) -> str:
     """What helps with a cell that is no number."""
     cell, cells = table.cells[name][row].as_py(), table.cells[name]
     comma = pc.match_substring_regex(cell, _number(",")).as_py()
-    if cell.startswith("#"):
-        return "a formula failed in the spreadsheet: mend it, or leave the cell empty"
-    if not comma and pc.match_substring_regex(cell, GROUPED).as_py():
-        return "write nothing between thousands: 1234.5"
+    if known := cell_error(cell):
+        return known
+    if pc.match_substring_regex(cell, GROUPED).as_py() and (not comma or table.points_only):
+        return "write nothing between thousands, and a point before decimals: 1234.5"
     if hint:
         return hint
     if comma:
@@ -154,6 +202,12 @@ def _advice(table: Table, name: str, row: int, of_words: str, hint: str) -> str:
         return "write a hyphen for minus: -0.5"
     if cell.lower() in TRUTHS:
         return "write 1 and 0 for TRUE and FALSE"
+    if cell.endswith("%"):
+        return "write the number alone, in one unit throughout: 10, or 0.1"
+    if pc.match_substring_regex(cell, r"^\d{4}-\d\d-\d\d").as_py():
+        return "a spreadsheet made a date of it: format the column as text, and type the values again"
+    if not cell.isascii() and any(letter.isdigit() for letter in cell):
+        return "write it with the digits 0 to 9, a point and nothing else"
     other = pc.or_(_matches(table, name, r"\d"), _missing(table, name))
     many = pc.sum(pc.invert(other)).as_py() * 2 > len(cells)
     return of_words if many and of_words else "leave the cell empty where there is no value"

@@ -1,10 +1,13 @@
 """The label table: which span of which video, whose face, in which split, with which target values."""
 
 import difflib
+import os
 import posixpath
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pandas as pd
@@ -124,7 +127,7 @@ def read_manifest(
         layout=tuple(filter(None, layout)),
     )
     _check_values(manifest)
-    _check_duplicates(manifest)
+    check_duplicates(manifest, manifest.videos, manifest.subjects)
     return manifest
 
 
@@ -231,10 +234,12 @@ def _check_values(manifest: Manifest) -> None:
             )
 
 
-def _check_duplicates(manifest: Manifest) -> None:
-    keys = pd.DataFrame(
-        {"video": manifest.videos, "subject": manifest.subjects, "start": manifest.start_s, "end": manifest.end_s}
-    )
+def check_duplicates(manifest: Manifest, videos: Sequence[str], people: Sequence[object]) -> None:
+    """Refuse a span that stands twice. videos, people: (M,), whose and who it is, however they are spelled.
+
+    Errors: ManifestError.
+    """
+    keys = pd.DataFrame({"video": videos, "person": people, "start": manifest.start_s, "end": manifest.end_s})
     again = keys.duplicated().to_numpy()
     if again.any():
         row = int(again.argmax())
@@ -255,8 +260,9 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     known = set(ids)
     by_name: dict[str, list[str]] = {}
     by_bare_name: dict[str, list[str]] = {}
-    for store_id in ids:
-        name = store_id.rpartition("/")[2]
+    composed = {store_id: _composed(store_id) for store_id in ids}
+    for store_id, path in composed.items():
+        name = path.rpartition("/")[2]
         by_name.setdefault(name, []).append(store_id)
         by_bare_name.setdefault(without_video_suffix(name), []).append(store_id)
     first_row: dict[str, int] = {}
@@ -267,12 +273,14 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
     for video, row in first_row.items():
         path = entry_id(posixpath.normpath(video.replace("\\", "/")).lstrip("/"))
         candidates = [name for name in (video, entry_id(video), path) if name in known][:1]
+        path = _composed(path)
         if not candidates:
-            candidates = [name for name in by_name.get(path.rpartition("/")[2], []) if _same_ending(name, path)]
+            same = by_name.get(path.rpartition("/")[2], [])
+            candidates = [name for name in same if _same_ending(composed[name], path)]
         if not candidates:
             bare = without_video_suffix(path)
             same = by_bare_name.get(bare.rpartition("/")[2], [])
-            candidates = [name for name in same if _same_ending(without_video_suffix(name), bare)]
+            candidates = [name for name in same if _same_ending(without_video_suffix(composed[name]), bare)]
         if len(candidates) != 1:
             raise _no_match(manifest, row, candidates, ids)
         found[video] = candidates[0]
@@ -284,6 +292,16 @@ def match_videos(manifest: Manifest, ids: Sequence[str]) -> list[str]:
                 hint="extract both, or write the store's ids into the manifest",
             )
     return [found[video] for video in manifest.videos]
+
+
+def _composed(store_id: str) -> str:
+    """An id with its letters in one form of Unicode: macOS keeps `ü` as `u` and two dots, a spreadsheet as one letter.
+
+    The hash of a long id stays as it is.
+    """
+    if "%" not in store_id or "%~" in store_id:
+        return store_id
+    return entry_id(unicodedata.normalize("NFC", os.fsdecode(unquote_to_bytes(store_id))))
 
 
 def _same_ending(first: str, second: str) -> bool:
@@ -299,6 +317,7 @@ def _no_match(manifest: Manifest, row: int, candidates: Sequence[str], ids: Sequ
             f"{manifest.where(row)}: video {video!r} may be {' or '.join(map(repr, sorted(candidates)[:4]))}",
             hint="write more of the path, or the store's id, into the manifest",
         )
-    near = difflib.get_close_matches(video, ids, n=1, cutoff=0.3)
+    alike = {name.casefold(): name for name in reversed(ids)}
+    near = [alike[name] for name in difflib.get_close_matches(video.casefold(), alike, n=1, cutoff=0.3)]
     hint = f"did you mean {near[0]}?" if near else "affect inspect-cache STORE lists what it holds"
     return ManifestError(f"{manifest.where(row)}: video {video!r} is not in the store ({len(ids)} videos)", hint=hint)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ..configs.plain_text import from_cell
-from ..errors import ManifestError
-from .cell_values import TimeUnit, numbers, times
+from ..configs.schema import MOST_LABEL
+from ..errors import ManifestError, shown
+from .cell_values import MISSING_WORDS, TimeUnit, cell_error, check_thousands, numbers, times
 from .records import Array
 from .tables import Table, few, read_header
 
@@ -17,6 +20,7 @@ REQUIRED = ("video", "subject", "start_s", "end_s")
 IN_MS = {"start_s": "start_ms", "end_s": "end_ms"}  # names that say milliseconds
 OWN_COLUMNS = (*REQUIRED, *IN_MS.values(), "split")
 SPLITS = ("train", "validation", "test")
+OTHER_UNITS = ("ms", "msec", "frame", "frames")  # than seconds, at the end of a column's name
 FIRST_LINE = 2  # line 1 holds the column names
 MOST_CELL = 4096  # characters of a cell of text: the longest path there is
 NO_TARGET = (
@@ -41,9 +45,12 @@ def check_required(names: Sequence[str], place: str, line: int) -> None:
     """Errors: ManifestError where one of REQUIRED is missing."""
     if is_manifest(names):
         return
-    missing = [name for name in REQUIRED if name not in names]
+    own = tuple(IN_MS.values()) if set(IN_MS.values()) & set(names) and not set(IN_MS) & set(names) else tuple(IN_MS)
+    missing = [name for name in (*REQUIRED[:2], *own) if name not in names]
     near = difflib.get_close_matches(missing[0], names, n=1)
     hint = f"rename {near[0]!r} to {missing[0]!r}?" if near else f"first line: {','.join(REQUIRED)},TARGET,..."
+    if near and missing[0] in IN_MS and near[0].endswith(OTHER_UNITS):
+        hint = "both times in seconds, or both in ms: affect prepare-labels spans FOLDER makes seconds of other units"
     raise ManifestError(
         f"{place}, line {line}: no column {', '.join(map(repr, missing))}; the columns are {few(names)}", hint=hint
     )
@@ -53,6 +60,9 @@ def choose_targets(table: Table, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The wanted target columns; with none wanted, every column that is not one of OWN_COLUMNS."""
     others = tuple(name for name in table.names if name not in OWN_COLUMNS)
     where = f"{table.place}, line {table.header_line}"
+    for name in others:
+        if name not in wanted and name.casefold() in OWN_COLUMNS:
+            raise ManifestError(f"{where}: column {name!r} is no target", hint=f"rename it to {name.casefold()!r}")
     for name in wanted:
         if name not in others:
             near = difflib.get_close_matches(name, others, n=1)
@@ -77,6 +87,11 @@ def read_words(table: Table, name: str) -> list[str]:
             f"{table.where(words.index(''))}: column {name!r} is empty; expected a {name}",
             hint=f"write a {name}, or take the row out",
         )
+    for word in plain:
+        if advice := cell_error(word):
+            raise ManifestError(
+                f"{table.where(words.index(word))}: column {name!r} is {shown(word)}; expected a {name}", hint=advice
+            )
     _check_lengths(words, name, table)
     return [plain[word] for word in words]
 
@@ -95,23 +110,25 @@ def read_labels(table: Table, names: Sequence[str], sign: str) -> Array:
     columns = []
     for name in names:
         values = numbers(table, name, sign, of_words=NO_TARGET)
-        _check_finite(table, name, values)
+        _check_size(table, name, values)
         columns.append(values)
     return np.column_stack(columns)
 
 
-def _check_finite(table: Table, name: str, values: Array) -> None:
-    infinite = np.isinf(values)
-    if infinite.any():
+def _check_size(table: Table, name: str, values: Array) -> None:
+    large = np.abs(values) > MOST_LABEL
+    if large.any():
+        row = int(large.argmax())
         raise ManifestError(
-            f"{table.where(int(infinite.argmax()))}: column {name!r} is infinite; expected a finite number",
+            f"{table.where(row)}: column {name!r} is {'infinite' if np.isinf(values[row]) else f'{values[row]:g}'}; "
+            f"expected a number of at most {MOST_LABEL:g}",
             hint="leave the cell empty where there is no value",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Starts and ends, each (M,) float64; an empty start is 0, an empty end infinite."""
+    """Starts and ends, each (M,) float64; an empty end is infinite, and 0 the start where both are empty."""
 
     start_s: Array
     end_s: Array
@@ -125,9 +142,11 @@ def read_spans(table: Table, unit: TimeUnit, sign: str) -> Spans:
     columns = tuple(IN_MS.values()) if in_ms else tuple(IN_MS)
     if in_ms and unit == "auto":
         unit = "ms"
+    if unit == "ms":
+        check_thousands(table, columns)
     (start, end), written = times(table, columns, unit, sign)
-    start, end = np.nan_to_num(start, nan=0.0), np.where(np.isnan(end), np.inf, end)
-    _check_finite(table, columns[0], start)
+    _check_missing(table, columns, start, end)
+    start, end = np.where(np.isnan(start), 0.0, start), np.where(np.isnan(end), np.inf, end)
     for name, values in zip(columns, (start, end), strict=True):
         if (values < 0).any():
             row = int((values < 0).argmax())
@@ -146,9 +165,28 @@ def read_spans(table: Table, unit: TimeUnit, sign: str) -> Spans:
     return Spans(start, end, unit, "seconds")
 
 
+def _check_missing(table: Table, columns: Sequence[str], start: Array, end: Array) -> None:
+    """Errors: ManifestError for a time that is missing in a word, for an infinite start, and one without its end."""
+    for name in columns:
+        said = np.asarray(pc.is_in(table.cells[name], pa.array(MISSING_WORDS)))
+        said |= np.isinf(start) if name == columns[0] else False
+        if said.any():
+            row = int(said.argmax())
+            raise ManifestError(
+                f"{table.where(row)}: {name} is {shown(table.cells[name][row].as_py())}; expected a time",
+                hint="take the row out if its time is not known; an empty end is the video's end",
+            )
+    alone = np.isnan(start) & ~np.isnan(end)
+    if alone.any():
+        raise ManifestError(
+            f"{table.where(int(alone.argmax()))}: {columns[0]} is empty, and {columns[1]} is not; expected a time",
+            hint="write 0 for the video's start; both empty are the whole video",
+        )
+
+
 def read_splits(table: Table) -> list[str] | None:
     """A word of SPLITS for each row; None without the column, or where all of it is empty."""
-    words = table.texts("split") if "split" in table.names else []
+    words = [word.lower() for word in table.texts("split")] if "split" in table.names else []
     if not any(words):
         return None
     _check_lengths(words, "split", table)

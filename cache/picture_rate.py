@@ -54,18 +54,23 @@ def picture_rate(word: str | float | None) -> PictureRate:
 
     table = read_table(path, {"video", "fps"}.issubset)
     if not {"video", "fps"} <= set(table.names):
-        raise InputError(f"{table.place} has the columns {', '.join(table.names)}; expected video and fps")
+        raise InputError(
+            f"{table.place} has the columns {', '.join(table.names)}; expected video and fps",
+            hint="first line: video,fps",
+        )
     rates = numbers(table, "fps", decimal_sign(table, ["fps"])).tolist()
-    return PictureRate(
-        None,
-        {
-            name: _rate(rate, table.where(row))
-            for row, (name, rate) in enumerate(zip(table.texts("video"), rates, strict=True))
-        },
-    )
+    found: dict[str, float] = {}
+    for row, (name, rate) in enumerate(zip(table.texts("video"), rates, strict=True)):
+        if not name or name in found:
+            what = f"{name!r} stands twice" if name else "column 'video' is empty"
+            raise InputError(f"{table.where(row)}: {what}; expected a recording in each row", hint="take the row out")
+        found[name] = _rate(rate, table.where(row))
+    return PictureRate(None, found)
 
 
 def _rate(fps: float, where: str) -> float:
     if not 0 < fps <= MOST_FPS:
-        raise InputError(f"{where}: {fps:g} pictures a second; expected more than 0, at most {MOST_FPS:g}")
+        raise InputError(
+            f"{where}: {fps:g} pictures a second; expected more than 0, at most {MOST_FPS:g}", hint="such as 25"
+        )
     return fps

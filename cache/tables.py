@@ -220,7 +220,9 @@ def _header(rows: Iterator[Row], fits: Fits | None, place: str) -> tuple[int, li
     names = [_words(cells) for _, cells in head]
     filled = [number for number, words in enumerate(names) if any(words)]
     if not filled:
-        raise ManifestError(f"{place} is empty; expected the names of columns in its first row")
+        raise ManifestError(
+            f"{place} is empty; expected the names of columns in its first row", hint="is it the right file?"
+        )
     meant = [number for number in filled if _meant([head[number]], fits)]
     wide = [number for number in filled if sum(map(bool, names[number])) > 1]  # a title is one cell
     chosen = (meant or wide or filled)[0]
@@ -301,9 +303,11 @@ def _check_width(
     hint = f"every row needs the {len(header)} columns of line {header_line}; an empty cell needs its separator too"
     more = next((number for number, cell in enumerate(row) if number >= len(header) and cell.strip()), None)
     if more is not None:
+        comma = f"{hint}; a decimal comma needs ; or a tab between the columns"
+        above = f"the names of columns are looked for in the first {HEAD_ROWS} rows: take out what stands above them"
         raise ManifestError(
             f"{where}: {len(row)} cells for {len(header)} columns; cell {more + 1}, {shown(row[more])}, is in none",
-            hint=f"{hint}; a decimal comma needs ; or a tab between the columns",
+            hint=comma if len(named) > 1 else above,
         )
     missing = next((name for name, number in named.items() if number >= len(row)), None)
     if missing is not None:

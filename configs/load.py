@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError, shown
 from .plain_text import shortened
-from .plain_yaml import NotPlainYamlError, load_plain_yaml, read_plain_yaml
+from .plain_yaml import NotPlainYamlError, Switch, WrittenInt, load_plain_yaml, read_plain_yaml
 from .schema import BY_SIZE, Config
 from .trust import RANDOM, Received, allowed, beside
 
@@ -49,10 +49,7 @@ def load_config(source: str | None = None, overrides: Iterable[str] = ()) -> Con
         if not separator or not key:
             raise ConfigError(f"--set {shown(word)} is not KEY=VALUE", hint="--set training.epochs=20")
         path = ["clips", EDGES] if key == f"model.{EDGES}" else key.split(".")
-        value = parse_yaml(text, shortened(word, 100))
-        if key == "features.taps" and not isinstance(value, str):
-            value = text  # YAML reads 1:4 as 64
-        _assign(tree, path, value)
+        _assign(tree, path, parse_yaml(text, shortened(word, 100)))
     tree.setdefault("by_size", _left_open(tree))
     config = config_from_dict(tree)
     features = config.features
@@ -226,7 +223,7 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
                 continue
     elif origin is typing.Literal:
         if value in arguments:
-            return value
+            return arguments[arguments.index(value)]
     elif kind is type(None):
         if value is None:
             return None
@@ -245,7 +242,11 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
         except (ValueError, OverflowError):
             pass
     elif kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
-        return value if isinstance(value, str) else _key(value)
+        return _key(value)
+    elif kind is bool and isinstance(value, Switch):
+        return value.on
+    elif kind is int and isinstance(value, WrittenInt):
+        return int(value)
     elif isinstance(kind, type) and type(value) is kind:
         return value
     raise ConfigError(f"{name} is {shown(value)}; expected {_describe(kind)}", hint=f"--set {name}=VALUE")
@@ -253,8 +254,10 @@ def _convert(value: Any, kind: Any, name: str) -> Any:
 
 def _key(key: Any) -> str:
     """A key, or a number that is meant as text, as it is written; one of thousands of digits cannot be."""
+    if isinstance(key, Received):
+        return key
     try:
-        return str(key)
+        return str(getattr(key, "text", key))
     except ValueError:
         return shown(key)
 

@@ -14,6 +14,27 @@ MOST_CHARACTERS = 1 << 20  # a run's configuration with the ranges of 4,000 targ
 MOST_DEPTH = 32  # sections and lists within each other; a configuration has four
 
 
+class WrittenInt(int):
+    """A whole number, and how it is written: 010 is 8 to YAML, and a person's name to who wrote it."""
+
+    text: str
+
+
+class WrittenFloat(float):
+    """A number, and how it is written."""
+
+    text: str
+
+
+class Switch(str):
+    """`yes`, `no`, `on` or `off`: a word, or true and false where a setting asks for that."""
+
+    @property
+    def on(self) -> bool:
+        """What it stands for."""
+        return self.lower() in ("yes", "on")
+
+
 class NotPlainYamlError(ValueError):
     """Text that is not such YAML: what, in one line, with its line and column."""
 
@@ -35,7 +56,10 @@ def read_plain_yaml(path: Path) -> Any:
 
 
 def load_plain_yaml(text: str) -> Any:
-    """The value of a YAML text. Errors: NotPlainYamlError."""
+    """The value of a YAML text; numbers are `WrittenInt` and `WrittenFloat`, and dates are text.
+
+    Errors: NotPlainYamlError.
+    """
     if len(text) > MOST_CHARACTERS:
         raise NotPlainYamlError(f"it has more than {MOST_CHARACTERS} characters")
     try:
@@ -68,6 +92,33 @@ class _PlainLoader(yaml.SafeLoader):
             return super().compose_node(parent, index)
         finally:
             self.depth -= 1
+
+    def written_int(self, node: Any) -> WrittenInt:
+        """A number that knows its text."""
+        found = WrittenInt(self.construct_yaml_int(node))
+        found.text = str(node.value)
+        return found
+
+    def written_float(self, node: Any) -> WrittenFloat:
+        """The same for one with a point."""
+        found = WrittenFloat(self.construct_yaml_float(node))
+        found.text = str(node.value)
+        return found
+
+    def switch(self, node: Any) -> "bool | Switch":
+        """true and false, or another word for them."""
+        word = node.value.lower()
+        value = bool(self.bool_values[word])
+        return value if word in ("true", "false") else Switch(node.value)
+
+
+for _tag, _act in (
+    ("int", _PlainLoader.written_int),
+    ("float", _PlainLoader.written_float),
+    ("bool", _PlainLoader.switch),
+    ("timestamp", yaml.SafeLoader.construct_yaml_str),
+):
+    _PlainLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _act)
 
 
 def _place(mark: Any) -> str:

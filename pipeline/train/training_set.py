@@ -1,5 +1,6 @@
 """A store and a label table joined: the clips a run trains and is judged on, and what could not be used."""
 
+import difflib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...cache import open_store
-from ...cache.manifest import Manifest, check_targets_vary, match_videos, read_manifest
+from ...cache.manifest import Manifest, check_duplicates, check_targets_vary, match_videos, read_manifest
 from ...cache.manifest_sidecar import sidecar_path
 from ...cache.records import Array, Recipe, Target
 from ...cache.store import Store
@@ -20,7 +21,7 @@ from ...stages.temporal.clips import ClipTable, FeatureTable, index_clips
 from ...stages.temporal.pauses import mixed_lengths
 from ...stages.temporal.scaling import LabelScaling
 from ...stages.temporal.splits import people_by_row
-from ...stages.temporal.time_units import in_fitting_unit
+from ...stages.temporal.time_units import ends_beyond, in_fitting_unit
 
 LEVELS_LOST = (
     "clips.centre=person takes each person's mean feature away: scores tell of changes within a recording, not of "
@@ -86,8 +87,10 @@ def build_training_set(
     manifest = read_manifest(labels, said.targets, said.ranges, time_unit=said.time_unit, sheet=said.sheet)
     check_targets_vary(manifest, np.ones(len(manifest), bool), "labelled")
     manifest, warnings = _with_ranges(manifest)
+    warnings += _misnamed(manifest, said.ranges)
     store = open_store(store_location)
     ids = match_videos(manifest, store.ids())
+    check_duplicates(manifest, ids, people_by_row(manifest.subjects).tolist())
     subject = Subject.parse(config.clips.subject)
     centre = config.clips.centre
     table = FeatureTable.from_store(store, sorted(set(ids)), subject, device, skip_unread=True, centre=centre)
@@ -96,6 +99,7 @@ def build_training_set(
         _check_levels_remain(np.array(ids)[labelled])
         warnings += (LEVELS_LOST,)
     manifest = in_fitting_unit(manifest, table, ids, lambda name: store.info(name).decoded_frames)
+    warnings += ends_beyond(manifest, table, ids)
     clips = index_clips(table, ids, manifest.start_s, manifest.end_s, config.clips)
     skipped = _skipped(manifest, clips, labelled, {row: table.unread.get(name, "") for row, name in enumerate(ids)})
     left_out = tuple(f"{name} is left out: {why.splitlines()[0]}" for name, why in table.unread.items())
@@ -172,6 +176,19 @@ def _with_ranges(manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
         for (low, high), names in guessed.items()
     )
     return replace(manifest, targets=tuple(targets)), warnings
+
+
+def _misnamed(manifest: Manifest, ranges: Mapping[str, object]) -> tuple[str, ...]:
+    """A sentence for each range of a name that no target has, if one without a range has nearly that name."""
+    known = manifest.target_names
+    near = {
+        name: difflib.get_close_matches(name, set(known) - ranges.keys(), n=1) for name in ranges.keys() - set(known)
+    }
+    return tuple(
+        f"labels.ranges.{shown(name)} is the range of no target; did you mean {found[0]}?"
+        for name, found in sorted(near.items())
+        if found
+    )
 
 
 def _skipped(

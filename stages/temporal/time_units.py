@@ -13,6 +13,7 @@ from .feature_table import FeatureTable
 
 FITS = 0.9  # least share of the spans that lie in their videos, in a unit that is to be theirs
 MISSES = 0.1  # most of them that lie there in seconds, if it is to be another
+BEYOND_S = 1.0  # behind a video's last frame a span may end without a word
 SAYS = "--set labels.time_unit=s, or =ms"
 
 
@@ -61,6 +62,19 @@ def in_fitting_unit(
         end_s=manifest.end_s / 1000,
         time_unit="ms",
         times=f"milliseconds, the only unit in which they fit the videos ({SAYS} says it)",
+    )
+
+
+def ends_beyond(manifest: Manifest, table: FeatureTable, ids: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where spans begin in their video and end far behind its end: a slip, or another unit."""
+    length_s = _length_s(table)[table.number(ids)]
+    beyond = np.isfinite(manifest.end_s) & (manifest.start_s < length_s) & (manifest.end_s > length_s + BEYOND_S)
+    if not beyond.any():
+        return ()
+    row = int(beyond.argmax())
+    return (
+        f"spans that end more than a second behind the end of their video: {int(beyond.sum())}, cut there; the first "
+        f"stands in line {manifest.line(row)} (to {manifest.end_s[row]:g} s of {length_s[row]:.1f})",
     )
 
 

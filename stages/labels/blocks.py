@@ -1,15 +1,14 @@
 """Tables and ELAN documents as blocks: the labels in time of one video and one person, before they become spans."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pyarrow.compute as pc
 
-from ...cache.cell_values import TimeUnit, decimal_sign, is_numeric, missing_words, numbers, times
+from ...cache.cell_values import TimeUnit, decimal_sign, missing_words, numbers, times
 from ...cache.manifest_csv import SPLITS
 from ...cache.records import Array, Target
 from ...cache.tables import Table, few, read_table
@@ -18,9 +17,11 @@ from .columns import Roles, fits, roles_of
 from .elan import COLUMNS, Tier, read_eaf
 from .registry import ReaderInput
 from .tables import SPLIT_WORDS, Problem, VideoFiles, video_named
+from .values import Source, of_numbers, values_of
 
-MOST_CATEGORIES = 20  # words of a column that become a target each
 NO_SUBJECT = "no column for the subject: each video counts as a person"
+NO_VIDEO = "write the video's name in each row; or take the column out, and name the table after its video, as S01.csv"
+NO_PERSON = "write in each row who it is; or take the column out, and each video counts as a person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Block:
     origin_s: float  # the time of the first frame on the table's clock
     targets: tuple[Target, ...]  # (K,)
     values: Array  # (n, K) float64, NaN where missing
-    clock: str  # how the times are written, as mm:ss; empty where they are numbers
-    words: Array  # (K,) bool, whether a target is a word that a label is, or is not
+    written: str  # how the times are written, as mm:ss; empty where they are numbers of one unit
+    sources: tuple[Source, ...]  # (K,) what each target was made of
 
 
 def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list[Block]:
@@ -54,9 +55,9 @@ def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list
             f"{few(table.names)}",
             hint="time,TARGET,... or start,end,TARGET,... or video,time,TARGET,...",
         )
-    sign = decimal_sign(table, [*roles.time, *(name for name in roles.values if is_numeric(table, name))])
-    start, end, unit, clock = _edges(table, roles, data.reading.time_unit, sign)
-    targets, values, words = _values(table, roles.values, sign, problems)
+    sign = decimal_sign(table, [*roles.time, *(name for name in roles.values if of_numbers(table, name))])
+    start, end, unit, written = _edges(table, roles, data.reading.time_unit, sign)
+    targets, values, sources = values_of(table, roles.values, sign, problems)
     form = "; ".join(filter(None, (
         f"columns {few(table.names)}", *table.layout, "decimal comma" if sign == "," else "",
         "" if roles.subject else NO_SUBJECT, missing_words(table, roles.values),
@@ -71,8 +72,8 @@ def table_blocks(path: Path, data: ReaderInput, problems: list[Problem]) -> list
         if video is not None and len(kept):
             blocks.append(Block(
                 path, form, video, subject or PurePosixPath(video).stem, split, table.lines[kept], start[kept],
-                None if end is None else end[kept], unit, asked or bool(clock), 0.0, targets, values[kept],
-                clock, words,
+                None if end is None else end[kept], unit, asked or bool(written), 0.0, targets, values[kept],
+                written, sources,
             ))  # fmt: skip
     return blocks
 
@@ -102,14 +103,15 @@ def _tier_block(
     path: Path, tier: Tier, *, video: str, subject: str, offset_s: float, problems: list[Problem]
 ) -> Iterator[Block]:
     table = tier.table
-    sign = decimal_sign(table, [COLUMNS[2]]) if is_numeric(table, COLUMNS[2]) else "."
+    sign = decimal_sign(table, [COLUMNS[2]]) if of_numbers(table, COLUMNS[2]) else "."
     start, end = (numbers(table, name, ".") for name in COLUMNS[:2])
     _check_order(table, start, end)
-    targets, values, words = _values(table, COLUMNS[2:], sign, problems, name=tier.name)
+    targets, values, sources = values_of(table, COLUMNS[2:], sign, problems, name=tier.name)
     if targets:
+        form = "; ".join(filter(None, ("an ELAN document", missing_words(table, COLUMNS[2:]))))
         yield Block(
-            path, "an ELAN document", video, subject, None, table.lines, start, end, "ms", True, offset_s, targets,
-            values, "", words,
+            path, form, video, subject, None, table.lines, start, end, "ms", True, offset_s, targets, values, "",
+            sources,
         )  # fmt: skip
 
 
@@ -162,47 +164,6 @@ def _check_order(table: Table, start: Array, end: Array) -> None:
         raise ManifestError(f"{table.where(row)}: from {start[row]:g} to {end[row]:g}; expected an end after the start")
 
 
-def _values(
-    table: Table, names: Sequence[str], sign: str, problems: list[Problem], name: str = ""
-) -> tuple[tuple[Target, ...], Array, Array]:
-    """K targets, their values (R, K), and which of them are words (K,). name: of the one column, in place of its own.
-
-    Errors: ManifestError for a cell that is no number where most are.
-    """
-    targets: list[Target] = []
-    columns: list[Array] = []
-    for column in names:
-        cells = table.cells[column]
-        words = sorted(set(pc.unique(cells).to_pylist()) - {""})
-        digits = pc.sum(pc.match_substring_regex(cells, r"^[+-]?[\d.,]+([eE][+-]?\d+)?$")).as_py() or 0
-        if is_numeric(table, column) or 2 * digits > len(table):
-            values = numbers(table, column, sign)
-            if np.isnan(values).all():
-                problems.append(Problem("column is no target", name or column, "it has no value"))
-                continue
-            if np.isinf(values).any():
-                row = int(np.isinf(values).argmax())
-                raise ManifestError(f"{table.where(row)}: column {column!r} is infinite; expected a finite number")
-            targets.append(Target(name or column))
-            columns.append(values)
-        elif len(words) > MOST_CATEGORIES:
-            detail = f"it has {len(words)} different words; up to {MOST_CATEGORIES} become a target each"
-            problems.append(Problem("column is no target", name or column, detail))
-        else:
-            named = {word: _slug(word) for word in words}
-            typed = table.texts(column)
-            for slug in dict.fromkeys(named.values()):
-                targets.append(Target(f"{name or column}_{slug}", 0, 1))
-                columns.append(np.array([float(named[word] == slug) if word else np.nan for word in typed]))
-    values = np.column_stack(columns) if columns else np.zeros((len(table), 0))
-    return tuple(targets), values, np.array([target.bounded for target in targets], bool)
-
-
-def _slug(word: str) -> str:
-    """A word as the end of a column's name."""
-    return re.sub(r"\W+", "_", word.lower()).strip("_") or "other"
-
-
 def _by_video(table: Table, roles: Roles) -> dict[tuple[str, str, str | None], Array]:
     """(video, subject, split) -> rows, the first two empty where the table does not say them."""
     rows = np.arange(len(table))
@@ -217,7 +178,10 @@ def _by_video(table: Table, roles: Roles) -> dict[tuple[str, str, str | None], A
         member = np.array(list(group))
         for name, word in zip((roles.video, roles.subject), key, strict=False):
             if name and not word:
-                raise ManifestError(f"{table.where(int(member[0]))}: column {name!r} is empty")
+                raise ManifestError(
+                    f"{table.where(int(member[0]))}: column {name!r} is empty; expected a name in every row",
+                    hint=NO_VIDEO if name == roles.video else NO_PERSON,
+                )
         found[key[0], key[1], key[2] or None] = member
     return found
 
@@ -228,5 +192,8 @@ def _split(word: str, table: Table, row: int) -> str | None:
     known = next((split for start, split in SPLIT_WORDS.items() if word.lower().startswith(start[:3])), None)
     known = "validation" if word.lower().startswith("dev") else known
     if known is None:
-        raise ManifestError(f"{table.where(row)}: split is {shown(word)}; expected {', '.join(SPLITS)}")
+        raise ManifestError(
+            f"{table.where(row)}: split is {shown(word)}; expected {', '.join(SPLITS)}",
+            hint="write one of these; without the column, --set evaluation.protocol chooses who is tested",
+        )
     return known

@@ -22,6 +22,7 @@ from .columns import fits, roles_of
 from .registry import SPAN_S, Reader, ReaderInput
 from .tables import LabelRow, Prepared, Problem, VideoFiles, header
 from .units import WORDS, Times, choose_unit
+from .values import check_apart
 from .windows import reduced, window_starts
 
 EAF = ".eaf"
@@ -61,6 +62,7 @@ def read(data: ReaderInput) -> list[Prepared]:
         lines.append(_understood(alike, words))
         blocks += more
     blocks = _told_apart(blocks)
+    check_apart(pair for block in blocks for pair in zip(block.targets, block.sources, strict=True))
     targets = {target.name: target for block in blocks for target in block.targets}
     rows: dict[Key, dict[str, float]] = {}
     for block in blocks:
@@ -86,7 +88,7 @@ def _alike(blocks: Sequence[Block]) -> list[list[Block]]:
     """Blocks of tables that were read in the same way, so that their times are in one unit."""
     groups: dict[tuple[str, TimeUnit, str, bool], list[Block]] = {}
     for block in blocks:
-        groups.setdefault((block.form, block.unit, block.clock, block.end is None), []).append(block)
+        groups.setdefault((block.form, block.unit, block.written, block.end is None), []).append(block)
     return list(groups.values())
 
 
@@ -117,7 +119,7 @@ def _in_seconds(blocks: Sequence[Block], data: ReaderInput) -> tuple[list[Block]
                 end=None if block.end is None else block.end / scale - block.origin_s,
             )
             for block in blocks
-        ], f"{blocks[0].clock or WORDS[unit]}{why}"
+        ], f"{blocks[0].written or WORDS[unit]}{why}"
     base = int(min(block.start.min() for block in blocks) == 1)
     return [
         replace(
@@ -169,7 +171,7 @@ def _prefixed(block: Block, by_folder: bool) -> Block:
     prefix = block.path.parent.name if by_folder else rest.strip(" _-.")
     if not prefix:
         return block
-    one = len(block.targets) == 1
+    one = len(block.targets) == 1 and not block.sources[0].word  # of a word, the name has to say which
     return replace(
         block,
         targets=tuple(replace(item, name=prefix if one else f"{prefix}_{item.name}") for item in block.targets),
@@ -212,7 +214,7 @@ def _on_frames(block: Block, start: Array, end: Array, values: Array, data: Read
     labels = np.full((len(time_s), values.shape[1]), np.nan)
     first, behind = (np.searchsorted(time_s, edge - 1e-6) for edge in (start, end))
     if len(start):  # from the first span to the last, no word is said where there is none
-        labels[first.min() : behind.max()] = np.where(block.words, 0.0, np.nan)
+        labels[first.min() : behind.max()] = np.where([bool(source.word) for source in block.sources], 0.0, np.nan)
     for number in range(len(start)):
         labels[first[number] : behind[number]] = values[number]
     return time_s, labels

@@ -35,6 +35,16 @@ Kind = Literal[
     "column is no target",
     "name is ambiguous",
 ]
+NOTHING_LEFT: Mapping[Kind, str] = {  # what helps where this kept every label out
+    "labels without a video": "--videos DIR names the folder of the recordings; a table, or its column for the video, "
+    "has to have the names of the files there",
+    "name is ambiguous": "call each recording as it is called in the labels, or write the whole file name there",
+    "does not fit the video": "--videos DIR, if these are the wrong recordings",
+    "column is no target": "a target is a column of numbers, or of a few words that come again",
+    "value is no number": "write numbers, with a point before the decimals, and nothing else in their cells",
+    "value outside its scale": "mend these values; or name the table that is meant with --table",
+    "video cannot be read": "affect check-videos says what is wrong with a recording",
+}
 PANDAS_WORDS = ("NaN", "<NA>", "#NA", "#N/A N/A", "-NaN", "-nan", "1.#QNAN", "1.#IND", "-1.#QNAN", "-1.#IND")
 SPLIT_WORDS = {"train": "train", "valid": "validation", "test": "test"}  # as data sets say them -> as manifests do
 
@@ -75,7 +85,11 @@ class Prepared:
         if not self.rows:
             first = "; ".join(f"{p.kind}: {p.name} {p.detail}".strip() for p in self.problems[:3])
             what = f"label of {self.part}" if self.part else "label"
-            raise ManifestError(f"no {what} is left to write ({first or 'the tables are empty'})")
+            hints = [NOTHING_LEFT[p.kind] for p in self.problems if p.kind in NOTHING_LEFT]
+            raise ManifestError(
+                f"no {what} is left to write ({first or 'the tables are empty'})",
+                hint=hints[0] if hints else "a row needs a video, and a number in one of its labels",
+            )
         splits = [row.split for row in self.rows if row.split is not None]
         if len(splits) not in (0, len(self.rows)):
             lone = next(row for row in self.rows if row.split is None)

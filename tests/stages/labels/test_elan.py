@@ -80,6 +80,21 @@ def test_annotations_become_spans_of_numbers_and_of_words(place: Path) -> None:
     np.testing.assert_array_equal(manifest.labels, [[0.5, 1, 0], [-1, none, none], [none, 1, 0], [none, 0, 1]])
 
 
+def test_a_missing_word_of_a_tier_is_missing_and_said(place: Path) -> None:
+    tiers = tier("mood", [("a", "b", "happy"), ("b", "d", "n/a"), ("d", "e", "sad")]) + tier("v", [("b", "d", "1")])
+    (place / "x.eaf").write_text(document("S01.mp4", SLOTS, tiers), "utf-8")
+    summary = prepare_labels("spans", place, place / "out.csv")
+    manifest, none = read_manifest(place / "out.csv"), np.nan
+    assert manifest.target_names == ("mood_happy", "mood_sad", "v")
+    np.testing.assert_array_equal(manifest.labels, [[1, 0, none], [none, none, 1], [0, 1, none]])
+    assert "x.eaf: 3 spans in 1 video; an ELAN document; missing: 1 'n/a'; times milliseconds" in summary.understood
+
+
+def test_words_of_a_tier_that_would_become_one_target_are_refused(place: Path) -> None:
+    with pytest.raises(ManifestError, match=r"line 6: column 'mood' is ':\)', and column 'mood' is ':\(' in .* line 7"):
+        made(place, document("S01.mp4", SLOTS, tier("mood", [("a", "b", ":)"), ("b", "d", ":(")])))
+
+
 def test_windows_hold_the_share_of_each_word_and_the_mean_of_numbers(place: Path) -> None:
     tiers = tier("v", [("a", "b", "1"), ("b", "d", "3")]) + tier("laughs", [("b", "c", "yes"), ("d", "e", "yes")])
     manifest = made(place, document("S01.mp4", SLOTS, tiers), span_s=4.0)

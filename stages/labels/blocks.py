@@ -1,7 +1,7 @@
 """Tables and ELAN documents as blocks: the labels in time of one video and one person, before they become spans."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from .columns import Roles, fits, roles_of
 from .elan import COLUMNS, Tier, read_eaf
 from .registry import ReaderInput
 from .tables import SPLIT_WORDS, Problem, VideoFiles, video_named
+from .units import WORDS
 from .values import Source, of_numbers, values_of
 
 NO_SUBJECT = "no column for the subject: each video counts as a person"
@@ -105,7 +106,7 @@ def _tier_block(
     table = tier.table
     sign = decimal_sign(table, [COLUMNS[2]]) if of_numbers(table, COLUMNS[2]) else "."
     start, end = (numbers(table, name, ".") for name in COLUMNS[:2])
-    _check_order(table, start, end)
+    _check_order(table, start, end, "mend the annotation in ELAN, or delete it")
     targets, values, sources = values_of(table, COLUMNS[2:], sign, problems, name=tier.name)
     if targets:
         form = "; ".join(filter(None, ("an ELAN document", missing_words(table, COLUMNS[2:]))))
@@ -135,33 +136,66 @@ def _video_of(path: Path, name: str | None, videos: VideoFiles, problems: list[P
 
 
 def _edges(table: Table, roles: Roles, asked: TimeUnit, sign: str) -> tuple[Array, Array | None, TimeUnit, str]:
-    """Starts, ends (None for points), their unit and, where they are a clock's, how they are written.
+    """Starts, ends (None for points), their unit and how they are written, where they are not numbers of one unit.
 
     Errors: ManifestError for a time that cannot be.
     """
-    wanted = asked if asked != "auto" else "hms" if roles.unit == "hms" else "auto"
-    columns, written = times(table, roles.time, wanted, sign)
-    clock = "" if written == "number" else written
-    unit = "hms" if clock else roles.unit if asked == "auto" else asked
-    start = columns[0]
-    negative = start < 0
+    units = roles.units if asked == "auto" else (asked,) * len(roles.time)
+    if set(units) not in ({units[0]}, {"s", "ms"}):
+        one, other = (f"column {name!r} holds {WORDS[unit]}" for name, unit in zip(roles.time, units, strict=True))
+        raise ManifestError(
+            f"{table.place}, line {table.header_line}: {one}, and {other}, by their names; expected one unit, or "
+            "seconds and milliseconds",
+            hint="write both in one unit; where a name is wrong, --time-unit s, ms, hms or frame says it for both",
+        )
+    columns, written = times(table, roles.time, "hms" if units[0] == "hms" else asked, sign)
+    _check_times(table, roles.time, columns, units[0] if written == "number" else "hms")
+    unit = units[0]
+    if written != "number":
+        unit = "hms"
+    elif len(set(units)) == 1:
+        written = ""
+    else:
+        columns = [column / 1000 if own == "ms" else column for column, own in zip(columns, units, strict=True)]
+        written = ", ".join(f"{name!r} {WORDS[own]}" for name, own in zip(roles.time, units, strict=True))
+        unit = "s"
+    if not roles.spans:
+        return columns[0], None, unit, written
+    start, second = columns
+    end = start + second if roles.duration else second
+    _check_order(
+        table, start, end, "a duration is above 0: mend it, or take the row out" if roles.duration else
+        f"swap them, or take the row out; if {roles.time[1]!r} is no end of a span, give the column another name",
+    )  # fmt: skip
+    return start, end, unit, written
+
+
+def _check_times(table: Table, names: Sequence[str], columns: Sequence[Array], unit: TimeUnit) -> None:
+    """Refuse a start before the video, and parts of frames. A missing time is neither."""
+    negative = columns[0] < 0
     if negative.any():
         row = int(negative.argmax())
-        raise ManifestError(f"{table.where(row)}: column {roles.time[0]!r} is {start[row]:g}; expected at least 0")
-    if unit == "frame" and any((column != np.round(column)).any() for column in columns if not np.isnan(column).any()):
-        raise ManifestError(f"{table.place}: column {roles.time[0]!r} has numbers of frames that are not whole")
-    if not roles.spans:
-        return start, None, unit, clock
-    end = start + columns[1] if roles.duration else columns[1]
-    _check_order(table, start, end)
-    return start, end, unit, clock
+        raise ManifestError(
+            f"{table.where(row)}: column {names[0]!r} is {columns[0][row]:g}; expected at least 0",
+            hint="times count from the video's first frame: shift them all by one amount, or take the row out",
+        )
+    for name, column in zip(names, columns, strict=True):
+        parts = ~np.isnan(column) & (column != np.round(column))
+        if unit == "frame" and parts.any():
+            row = int(parts.argmax())
+            raise ManifestError(
+                f"{table.where(row)}: column {name!r} is {column[row]:g}; expected a whole number of a frame",
+                hint="--time-unit s or ms, if these are times",
+            )
 
 
-def _check_order(table: Table, start: Array, end: Array) -> None:
+def _check_order(table: Table, start: Array, end: Array, hint: str) -> None:
     wrong = end <= start
     if wrong.any():
         row = int(wrong.argmax())
-        raise ManifestError(f"{table.where(row)}: from {start[row]:g} to {end[row]:g}; expected an end after the start")
+        raise ManifestError(
+            f"{table.where(row)}: from {start[row]:g} to {end[row]:g}; expected an end after the start", hint=hint
+        )
 
 
 def _by_video(table: Table, roles: Roles) -> dict[tuple[str, str, str | None], Array]:

@@ -10,6 +10,7 @@ from .tables import plain
 VIDEO = ("video", "file", "filename", "interview", "recording", "clip", "media", "videoid", "videoname", "videofile")
 SUBJECT = ("subject", "patient", "participant", "person", "subjectid", "patientid", "participantid", "speaker")
 SPLIT = ("split", "partition")
+Timing = tuple[str, TimeUnit]  # a column of times, and the unit that its name says
 _UNITS: Mapping[str, TimeUnit] = {  # endings of a name; those of three words as ELAN exports them
     "": "auto", "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "ssmsec": "s",
     "ms": "ms", "msec": "ms", "millis": "ms", "millisecond": "ms", "milliseconds": "ms",
@@ -37,7 +38,7 @@ class Roles:
     """Columns of a table by what they hold."""
 
     time: tuple[str, ...]  # one for points in time; start and end, or start and duration, for spans
-    unit: TimeUnit  # as the names of these say
+    units: tuple[TimeUnit, ...]  # of each of these, as its name says; where one name says none, the other's
     duration: bool  # whether the second of these is a length
     video: str | None
     subject: str | None
@@ -53,12 +54,11 @@ class Roles:
 def roles_of(names: Sequence[str]) -> Roles | None:
     """The roles of a table's columns; None where it has no times, or no values."""
     known = {plain(name): name for name in reversed(names)}
-    start, end, duration, time = (
-        next(((known[word], unit) for word, unit in words.items() if word in known), None)
-        for words in (START, END, DURATION, TIME)
+    starts, ends, durations, times = (
+        [(known[word], unit) for word, unit in words.items() if word in known] for words in (START, END, DURATION, TIME)
     )
-    second = end or duration
-    chosen = (start, second) if start and second else (time,) if time else ()
+    # A time beside an end or a duration is where its span starts.
+    chosen = _one_unit(starts or times, [*ends, *durations]) or times[:1]
     if not chosen:
         return None
     video, subject, split = (
@@ -66,16 +66,23 @@ def roles_of(names: Sequence[str]) -> Roles | None:
     )
     timing = {*START, *END, *DURATION, *TIME}
     values = tuple(name for name in names if name not in (video, subject, split) and plain(name) not in timing)
-    found = [part for part in chosen if part]
+    units = [unit for _, unit in chosen]
+    said: TimeUnit = next((unit for unit in units if unit != "auto"), "auto")
     return Roles(
-        time=tuple(name for name, _ in found),
-        unit=found[0][1],
-        duration=start is not None and end is None and duration is not None,
+        time=tuple(name for name, _ in chosen),
+        units=tuple(said if unit == "auto" else unit for unit in units),
+        duration=len(chosen) > 1 and chosen[1] in durations,
         video=video,
         subject=subject,
         split=split,
         values=tuple(name for name in values if name),
     ) if values else None  # fmt: skip
+
+
+def _one_unit(starts: Sequence[Timing], seconds: Sequence[Timing]) -> list[Timing]:
+    """The first start and end whose names say the same unit; where none do, the first of each, if there are both."""
+    pairs = [[start, second] for start in starts for second in seconds]
+    return next((pair for pair in pairs if pair[0][1] == pair[1][1]), pairs[0] if pairs else [])
 
 
 def fits(names: Sequence[str]) -> bool:

@@ -224,7 +224,7 @@ def test_the_columns_are_known_by_many_names() -> None:
     }
     for names, (columns, unit) in known.items():
         roles = roles_of(names)
-        assert roles is not None and (len(roles.time), roles.unit) == (columns, unit), names
+        assert roles is not None and roles.units == (unit,) * columns, names
         assert roles.values == names[-1:]
     assert roles_of(["valence", "arousal"]) is None and roles_of(["time"]) is None
 

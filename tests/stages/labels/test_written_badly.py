@@ -1,4 +1,4 @@
-"""Cells of one's own labels that are no number and no word, and what is said of each."""
+"""Cells of one's own labels that are no number and no word, units that differ, and what is said of each."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,9 +40,69 @@ def refused(place: Path, text: str, *words: str) -> str:
     return " ".join(result.output.split())
 
 
+def edges(manifest: Manifest) -> list[tuple[float, float]]:
+    return list(zip(manifest.start_s.tolist(), manifest.end_s.tolist(), strict=True))
+
+
 def column(name: str, cells: Sequence[str]) -> str:
     """A table of spans of a second with one column of labels."""
     return f"start_s;end_s;{name}\n" + "".join(f"{n};{n + 1};{cell}\n" for n, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize(
+    ("table", "expected", "said"),
+    [
+        ("start_ms,duration_s,v\n0,1.5,0.1\n2000,1.5,0.3\n", [(0, 1.5), (2, 3.5)], "'start_ms' milliseconds"),
+        ("start_s,duration_ms,v\n0.5,10,1\n", [(0.5, 0.51)], "'start_s' seconds, 'duration_ms' milliseconds"),
+        ("onset_s,offset_ms,v\n0.5,900,1\n", [(0.5, 0.9)], "'onset_s' seconds, 'offset_ms' milliseconds"),
+        ("start,duration_ms,v\n500,900,1\n", [(0.5, 1.4)], "times milliseconds"),
+        ("start_ms,end,v\n500,900,1\n", [(0.5, 0.9)], "times milliseconds"),
+        ("start_s,start_frame,end_frame,v\n9,25,50,1\n", [(1, 2)], "times numbers of frames"),
+        ("onset_s,offset_frame,duration_s,v\n1,50,2,1\n", [(1, 3)], "times seconds"),
+    ],
+)
+def test_a_column_of_times_is_in_the_unit_that_its_own_name_says(
+    place: Path, table: str, expected: list[tuple[float, float]], said: str
+) -> None:
+    assert said in " ".join(spans(place, table).output.split())
+    assert edges(made(place, table)) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "units"),
+    [
+        ("start_frame,duration_s", ("numbers of frames", "seconds")),
+        ("start_ms,end_frame", ("milliseconds", "numbers of frames")),
+        ("start_hms,end_s", ("hh:mm:ss", "seconds")),
+        ("frame,duration_s", ("numbers of frames", "seconds")),
+    ],
+)
+def test_units_that_do_not_go_together_are_refused_with_both_columns(
+    place: Path, header: str, units: tuple[str, str]
+) -> None:
+    said = refused(place, f"{header},v\n1,2,3\n")
+    for name, unit in zip(header.split(","), units, strict=True):
+        assert f"column '{name}' holds {unit}" in said
+    assert "S01.csv, line 1: " in said and "--time-unit s, ms, hms or frame says it for both" in said
+
+
+def test_a_unit_that_is_asked_for_holds_for_all_columns(place: Path) -> None:
+    assert edges(made(place, "start_frame,end_s,v\n1000,2000,1\n", "--time-unit", "ms")) == [(1, 2)]
+
+
+def test_a_clock_stands_whatever_units_the_names_say(place: Path) -> None:
+    assert edges(made(place, "start_ms,end_s,v\n0:01,0:02.5,1\n")) == [(1, 2.5)]
+    assert edges(made(place, "start_frame,end_frame,v\n0:01,0:02.5,1\n")) == [(1, 2.5)]
+
+
+@pytest.mark.parametrize("header", ["time,duration", "duration,time", "timestamp_s,dur_s", "time,end", "t,duration"])
+def test_a_time_with_a_duration_or_an_end_is_a_span(place: Path, header: str) -> None:
+    cells = ("1", "2") if header[0] != "d" else ("2", "1")
+    end = 2 if "end" in header else 3
+    result = spans(place, f"{header},label\n{','.join(cells)},happy\n")
+    assert "1 spans in 1 video" in result.output, result.output
+    manifest = read_manifest(place / "out.csv")
+    assert edges(manifest) == [(1, end)] and manifest.target_names == ("label_happy",)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +219,10 @@ def test_a_label_beyond_what_training_computes_with_is_refused(place: Path, valu
 @pytest.mark.parametrize(
     ("table", "hint"),
     [
+        ("start_s,end_s,v\n0,1,1\n2,1,1\n", "swap them, or take the row out"),
+        ("start_s,duration_s,v\n0,1,1\n2,0,1\n", "a duration is above 0"),
+        ("time_s,v\n0,1\n-0.1,2\n", "times count from the video's first frame"),
+        ("frame,v\n0,1\n0.5,2\n", "--time-unit s or ms, if these are times"),
         ("video,time_s,v\nS01,0,1\n,1,2\n", "write the video's name in each row"),
         ("subject,time_s,v\nS01,0,1\n,1,2\n", "write in each row who it is; or take the column out"),
         ("time_s,split,v\n0,train,1\n1,dunno,2\n", "write one of these; without the column"),

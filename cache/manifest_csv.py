@@ -106,24 +106,25 @@ def _check_lengths(words: Sequence[str], name: str, table: Table) -> None:
 
 
 def read_labels(table: Table, names: Sequence[str], sign: str) -> Array:
-    """Columns of targets as (M, K) float64, NaN where empty. Errors: ManifestError for a cell that is no number."""
-    columns = []
-    for name in names:
-        values = numbers(table, name, sign, of_words=NO_TARGET)
-        _check_size(table, name, values)
-        columns.append(values)
-    return np.column_stack(columns)
+    """Columns of targets as (M, K) float64, NaN where empty. Errors: as `label_values`."""
+    return np.column_stack([label_values(table, name, sign, NO_TARGET) for name in names])
 
 
-def _check_size(table: Table, name: str, values: Array) -> None:
-    large = np.abs(values) > MOST_LABEL
-    if large.any():
-        row = int(large.argmax())
+def label_values(table: Table, name: str, sign: str, of_words: str = "") -> Array:
+    """A column of labels as (R,) float64, NaN where it is missing. of_words: as in `numbers`.
+
+    Errors: ManifestError for a cell that is no number, or beyond what training can compute with.
+    """
+    values = numbers(table, name, sign, of_words=of_words)
+    beyond = np.abs(values) > MOST_LABEL
+    if beyond.any():
+        row = int(beyond.argmax())
+        cell = shown(table.cells[name][row].as_py())
         raise ManifestError(
-            f"{table.where(row)}: column {name!r} is {'infinite' if np.isinf(values[row]) else f'{values[row]:g}'}; "
-            f"expected a number of at most {MOST_LABEL:g}",
+            f"{table.where(row)}: column {name!r} is {cell}; expected a number from {-MOST_LABEL:g} to {MOST_LABEL:g}",
             hint="leave the cell empty where there is no value",
         )
+    return values
 
 
 @dataclass(frozen=True, slots=True)

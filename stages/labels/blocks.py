@@ -8,7 +8,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ...cache.cell_values import TimeUnit, decimal_sign, missing_words, numbers, times
+from ...cache.cell_values import (
+    TimeUnit,
+    cell_error,
+    check_thousands,
+    decimal_sign,
+    missing_words,
+    numbers,
+    times,
+)
 from ...cache.manifest_csv import SPLITS
 from ...cache.records import Array, Target
 from ...cache.tables import Table, few, read_table
@@ -148,6 +156,7 @@ def _edges(table: Table, roles: Roles, asked: TimeUnit, sign: str) -> tuple[Arra
             "seconds and milliseconds",
             hint="write both in one unit; where a name is wrong, --time-unit s, ms, hms or frame says it for both",
         )
+    check_thousands(table, [name for name, unit in zip(roles.time, units, strict=True) if unit == "ms"])
     columns, written = times(table, roles.time, "hms" if units[0] == "hms" else asked, sign)
     _check_times(table, roles.time, columns, units[0] if written == "number" else "hms")
     unit = units[0]
@@ -216,6 +225,8 @@ def _by_video(table: Table, roles: Roles) -> dict[tuple[str, str, str | None], A
                     f"{table.where(int(member[0]))}: column {name!r} is empty; expected a name in every row",
                     hint=NO_VIDEO if name == roles.video else NO_PERSON,
                 )
+            if name and (advice := cell_error(word or "")):
+                raise ManifestError(f"{table.where(int(member[0]))}: column {name!r} is {shown(word)}", hint=advice)
         found[key[0], key[1], key[2] or None] = member
     return found
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...cache.cell_values import GROUPED, MISSING_WORDS, is_numeric, numbers
+from ...cache.manifest_csv import label_values
 from ...cache.records import Array, Target
 from ...cache.tables import Table
-from ...configs.schema import MOST_LABEL
 from ...errors import ManifestError, shown
 from .tables import Problem
 
@@ -64,7 +64,7 @@ def values_of(
     for column in names:
         called = name or column
         if of_numbers(table, column):
-            values = _numbers(table, column, sign)
+            values = label_values(table, column, sign)
             if np.isnan(values).all():
                 problems.append(Problem("column is no target", called, "it has no value"))
                 continue
@@ -102,20 +102,6 @@ def check_apart(targets: Iterable[tuple[Target, Source]]) -> None:
                 hint="names of targets keep letters, digits and _: rename one, as 'A plus' for 'A+'; or write both "
                 "alike, if they mean the same",
             )
-
-
-def _numbers(table: Table, column: str, sign: str) -> Array:
-    """A column of numbers. Errors: ManifestError for a cell that is none, or beyond what training can compute with."""
-    values = numbers(table, column, sign)
-    beyond = np.abs(values) > MOST_LABEL
-    if beyond.any():
-        row = int(beyond.argmax())
-        raise ManifestError(
-            f"{table.where(row)}: column {column!r} is {shown(table.cells[column][row].as_py())}; expected a number "
-            f"from {-MOST_LABEL:g} to {MOST_LABEL:g}",
-            hint="leave the cell empty where there is no value",
-        )
-    return values
 
 
 def _check_formulas(table: Table, column: str) -> None:

@@ -90,7 +90,7 @@ ROW = "a.mp4,A,0,1,train,0,0\n"
         (HEADER + ROW + "a.mp4,A,1,2,train,high,0\n", "line 3: column 'valence' is 'high'; expected a number"),
         (HEADER + ROW + "a.mp4,A,1,2,train,True,0\n", "line 3: column 'valence' is 'True'; expected a number"),
         (HEADER + ROW + 'a.mp4,A,1,2,train,"0,5",0\n', "line 3: column 'valence' is '0,5'; expected a number"),
-        (HEADER + ROW + "a.mp4,A,1,2,train,inf,0\n", "line 3: column 'valence' is infinite"),
+        (HEADER + ROW + "a.mp4,A,1,2,train,inf,0\n", "line 3: column 'valence' is 'inf'"),
         (HEADER + ROW + "a.mp4,A,soon,2,train,0,0\n", "line 3: column 'start_s' is 'soon'"),
         (HEADER + ROW + "a.mp4,A,-1,2,train,0,0\n", "line 3: start_s is -1; expected seconds"),
         (HEADER + ROW + "a.mp4,A,2,2,train,0,0\n", "line 3: end_s is 2 and start_s 2; expected end_s after start_s"),

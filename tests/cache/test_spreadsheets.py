@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import openpyxl
 import pytest
+from openpyxl.styles import PatternFill
 
 from affect.cache.manifest import check_duplicates, match_videos, read_manifest
 from affect.cache.picture_rate import picture_rate
@@ -93,7 +94,7 @@ def test_a_cell_merged_with_one_above_is_no_empty_cell(tmp_path: Path) -> None:
 
 
 def test_a_merged_title_and_a_merged_remark_harm_nothing(tmp_path: Path) -> None:
-    rows = [["All ratings"], [], NAMES, ["a", "p", 0, 1, 0.5], ["b", "p", 0, 1, 0.25]]
+    rows: list[list[Any]] = [["All ratings"], [], NAMES, ["a", "p", 0, 1, 0.5], ["b", "p", 0, 1, 0.25]]
     path = write_excel(tmp_path / "labels.xlsx", rows)
     book = openpyxl.load_workbook(path)
     book.worksheets[0].merge_cells("A1:E2")
@@ -105,7 +106,7 @@ def test_a_merged_title_and_a_merged_remark_harm_nothing(tmp_path: Path) -> None
 def test_a_cell_with_a_colour_alone_far_to_the_right_is_no_column(tmp_path: Path) -> None:
     path = table(tmp_path, ["a", "p", 0, 1, 0.5])
     book = openpyxl.load_workbook(path)
-    book.worksheets[0]["XFD2"].fill = openpyxl.styles.PatternFill("solid", fgColor="FFFF00")
+    book.worksheets[0]["XFD2"].fill = PatternFill("solid", fgColor="FFFF00")
     book.save(path)
     assert read_manifest(path).labels.tolist() == [[0.5]]
 

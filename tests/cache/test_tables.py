@@ -125,7 +125,7 @@ def test_separators_inside_quotes_belong_to_the_cell(tmp_path: Path) -> None:
         ("a,1,00:00:01:12,00:00:02:00,0\n", r"is '00:00:01:12'; expected a number\n.*hh:mm:ss and mm:ss are read"),
         ("a,1,1_0,20,0\n", "column 'start_s' is '1_0'"),
         ("a,1,0,1,0x1F\n", "column 'valence' is '0x1F'"),
-        ("a,1,0,1,1e400\n", "column 'valence' is infinite"),
+        ("a,1,0,1,1e400\n", "column 'valence' is '1e400'"),
         ("a,1,0,1,0\na,,1,2,0\n", "line 3: column 'subject' is empty"),
     ],
 )  # fmt: skip

@@ -232,3 +232,14 @@ def test_a_label_beyond_what_training_computes_with_is_refused(place: Path, valu
 )
 def test_a_refusal_says_what_helps(place: Path, table: str, hint: str) -> None:
     assert f"Hint: {hint}" in refused(place, table)
+
+
+@pytest.mark.parametrize("named", ["video", "subject"])
+def test_nobody_is_called_as_a_failed_formula(place: Path, named: str) -> None:
+    said = refused(place, f"{named},start_s,end_s,v\nS01,0,1,1\n#REF!,1,2,2\n")
+    assert f"line 3: column '{named}' is '#REF!'" in said and "a formula failed" in said
+
+
+def test_milliseconds_with_thousands_set_apart_are_refused(place: Path) -> None:
+    said = refused(place, "time_ms;v\n0;1\n1.000;2\n2.000;3\n")
+    assert "line 3: column 'time_ms' is '1.000'" in said and "between thousands" in said

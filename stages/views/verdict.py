@@ -13,6 +13,7 @@ IN_WORDS = {
     "ridge": "ridge regression",
 }
 MOST_WORTH = 1200  # characters of it: who sends metrics.json may have written anything into its reasons
+NOTHING_SHOWN = "nothing here is shown to hold for new people."
 MORE_PEOPLE = "a straight line is as good here: more people would help more than a larger network"
 
 
@@ -73,8 +74,11 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
     if metrics.shares_people:
         return "That says nothing about new people."
     spans = metrics.spans
-    if not _holds(spans, best, score):
-        return "That is not told from a guess: nothing here is shown to hold for new people."
+    known = [one for one in (score, _own_mean(spans, best)) if one is not None and one.bounded]
+    if not known:
+        return f"{_no_interval(spans.subjects, score)} Whether that is more than a guess is not known: {NOTHING_SHOWN}"
+    if not any(one.low > 0 for one in known):
+        return f"That is not told from a guess: {NOTHING_SHOWN}"
     if "ridge" not in spans.averages:
         return "There is no ridge regression to hold it against."
     other = best if best != "ridge" else _second(spans)
@@ -83,8 +87,7 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
         return "It cannot be held against ridge regression."
     said = f"{METHODS[other].capitalize()} minus ridge regression {score_text(over.value, signed=True)}"
     if not over.bounded:
-        why = "one person" if spans.subjects == 1 else over.no_interval or "not known"
-        return f"{said}, without an interval ({why}): one person tells no method from another."
+        return f"{said}, without an interval: that tells no method from another."
     said = f"{said} ({metrics.interval} {_between(over)})"
     if over.low > 0:
         return f"{said}: the networks add to a straight line."
@@ -93,10 +96,17 @@ def _meaning(metrics: Metrics, best: str, score: Score) -> str:
     return f"{said}: {MORE_PEOPLE}."
 
 
-def _holds(spans: LevelMetrics, method: str, score: Score) -> bool:
-    """Whether a method is told from a guess: over all rows, or in the mean of what people have alone."""
+def _own_mean(spans: LevelMetrics, method: str) -> Score | None:
+    """The mean CCC of what people have alone: it may be told from a guess where the CCC over all rows is not."""
     own = spans.subject_means.get(method, {}).get(ALL_TARGETS, {}).get("ccc")
-    return any(one.value > 0 and not one.low <= 0 for one in (score, *([own.score] if own else [])))
+    return own.score if own else None
+
+
+def _no_interval(subjects: int, score: Score) -> str:
+    if score.no_interval is None:  # an older version's
+        return "No interval is known."
+    why = "there is one person" if subjects == 1 else "the labels do not vary without one of them"
+    return f"There is no interval, as {why}."
 
 
 def _second(spans: LevelMetrics) -> str:

@@ -78,7 +78,7 @@ def test_where_ridge_is_best_the_better_of_the_others_is_held_against_it(over: S
     assert told(RIDGE_BEST, others) == f"{RIDGE}Blend minus ridge regression \N{MINUS SIGN}0.050 {meaning}"
 
 
-@pytest.mark.parametrize("score", [Score(0.6, -0.1, 0.9), Score(0.6, 0.0, 0.9), Score(-0.2)])
+@pytest.mark.parametrize("score", [Score(0.6, -0.1, 0.9), Score(0.6, 0.0, 0.9), Score(-0.2, -0.5, 0.1)])
 def test_what_may_be_nothing_is_called_a_guess_however_far_it_is_above_ridge(score: Score) -> None:
     ccc = {"blend": score, "model": Score(-0.5, -0.9, 0.1), "ridge": Score(-0.6, -0.9, 0.2)}
     said = told(ccc, {"blend": Score(1.2, 0.9, 1.5)}, own={"blend": Score(0.1, -0.2, 0.4)})
@@ -93,19 +93,38 @@ def test_people_who_are_each_followed_well_tell_it_from_a_guess() -> None:
     assert told(ccc, over, own={"ridge": Score(0.4, 0.1, 0.6)}).endswith(GUESS), "of the best method, and of no other"
 
 
-def test_one_person_tells_no_method_from_another() -> None:
-    ccc = {name: Score(score.value, no_interval=ONE) for name, score in GOOD.items()}
-    assert told(ccc, {"blend": Score(0.1, no_interval=ONE)}, people=1) == (
-        "Held out best on 1 person never seen: blend (mean CCC 0.600). Blend minus ridge regression +0.100, "
-        "without an interval (one person): one person tells no method from another."
+@pytest.mark.parametrize(("people", "reason", "why"), [
+    (1, ONE, "There is no interval, as there is one person."),
+    (3, ONE, "There is no interval, as the labels do not vary without one of them."),
+    (3, HANGS, "There is no interval, as the labels do not vary without one of them."),
+    (3, None, "No interval is known."),
+])  # fmt: skip
+@pytest.mark.parametrize("own", [None, Score(0.9, no_interval=ONE)])
+def test_without_an_interval_it_is_not_known_whether_it_is_a_guess(
+    people: int, reason: str | None, why: str, own: Score | None
+) -> None:
+    """However high the number, and however far above ridge regression."""
+    ccc = {name: Score(score.value, no_interval=reason) for name, score in GOOD.items()}
+    said = told(ccc, {"blend": Score(0.1, 0.05, 0.15)}, own={"blend": own} if own else None, people=people)
+    who = "1 person" if people == 1 else f"{people} people"
+    assert said == (
+        f"Held out best on {who} never seen: blend (mean CCC 0.600). {why} Whether that is more than a guess is not "
+        "known: nothing here is shown to hold for new people."
     )
 
 
-def test_what_hangs_on_one_of_several_people_is_not_said_of_one_person() -> None:
-    ccc = {name: Score(score.value, no_interval=HANGS) for name, score in GOOD.items()}
-    assert told(ccc, {"blend": Score(0.1, no_interval=HANGS)}, people=2) == (
-        "Held out best on 2 people never seen: blend (mean CCC 0.600). Blend minus ridge regression +0.100, "
-        f"without an interval ({HANGS}): one person tells no method from another."
+def test_one_person_alone_does_not_overrule_an_interval_over_all_that_contains_0() -> None:
+    ccc = {"blend": Score(0.2, -0.5, 0.8), "ridge": Score(0.1, -0.4, 0.6)}
+    assert told(ccc, {"blend": Score(0.1, 0.05, 0.15)}, own={"blend": Score(0.9, no_interval=ONE)}).endswith(GUESS)
+
+
+def test_half_an_interval_is_none() -> None:
+    assert "more than a guess is not known" in told({"blend": Score(0.6, 0.4), "ridge": Score(0.5, 0.3, 0.6)})
+
+
+def test_a_difference_without_an_interval_tells_no_method_from_another() -> None:
+    assert told(GOOD, {"blend": Score(0.1, no_interval=HANGS)}) == (
+        f"{BLEND}Blend minus ridge regression +0.100, without an interval: that tells no method from another."
     )
 
 

@@ -54,10 +54,9 @@ def test_what_says_nothing_is_said_in_words_and_not_as_a_number(score: Score) ->
 
 
 def test_one_person_has_no_interval_and_that_is_said() -> None:
-    over = {"blend": Score(0.25, no_interval="one subject: no interval")}
-    spans = replace(level(blend=Score(0.5), ridge=Score(0.25)), subjects=1, over_ridge=over)
-    said = worth(replace(METRICS, spans=spans), "blend")
-    assert "1 person never seen: blend (mean CCC 0.500)." in said and "one person tells no method from another" in said
+    alone = Score(0.5, no_interval="one subject: no interval")
+    said = worth(replace(METRICS, spans=replace(level(blend=alone, ridge=alone), subjects=1)), "blend")
+    assert "1 person never seen: blend (mean CCC 0.500). There is no interval, as there is one person." in said
 
 
 def test_people_who_are_shared_are_not_called_new() -> None:

@@ -30,7 +30,7 @@ LABEL_TOLERANCE = 1e-6
 
 
 def compare(runs: Sequence[str | Path]) -> Comparison:
-    """The runs on their common held-out spans and targets.
+    """The runs on their common held-out spans and targets, each by its own method.
 
     Errors: RunError for fewer than two runs, a folder that is none, nothing in common, or labels that differ.
     """
@@ -49,6 +49,7 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
         compared.append(
             ComparedRun(
                 name=name,
+                method=data[number].method,
                 shares_people=data[number].metrics.shares_people,
                 scores=with_all({name: estimate(*_pair(rows, name), rows["subject"].tolist()) for name in targets}),
                 differences=_differences(rows, tables[0], targets) if number else {},
@@ -74,12 +75,13 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _common_rows(data: Sequence[EvaluatedRun], names: Sequence[str], targets: Sequence[str]) -> list[pd.DataFrame]:
-    """Each run's held-out spans that all runs have, in one order."""
+    """Each run's held-out spans that all runs have, in one order; a target's column is what the run's method says."""
     same = len({str(item.environment.get("labels_sha256")) for item in data}) == 1
     keys = ["subject", "video", "span"] if same else ["subject", "video", "place"]
     # Other label tables number their spans otherwise; then a span is known by its start, to a hundredth of a second.
     tables = [item.level("spans").assign(place=lambda rows: rows["start_s"].round(2)).set_index(keys) for item in data]
     for rows, item in zip(tables, data, strict=True):
+        rows[list(item.targets)] = item.predicted(rows)  # from here on by the run's method, not by the networks
         if not rows.index.is_unique:
             raise RunError(f"{item.path / 'predictions.csv'} holds a span twice; expected each held out once")
     common = tables[0].index
@@ -135,6 +137,13 @@ def _warnings(data: Sequence[EvaluatedRun], names: Sequence[str], spans: int) ->
     """The runs' warnings, those of runs that share people first, and how many spans are left out."""
     order = sorted(range(len(data)), key=lambda number: not data[number].metrics.shares_people)
     said = tuple(together((names[number], words) for number in order for words in data[number].warnings()))
+    said += tuple(
+        f"{name} holds nothing by its method, {item.config.evaluation.method}: it is compared by the networks"
+        for name, item in zip(names, data, strict=True)
+        if item.method != item.config.evaluation.method
+    )
+    if len({item.method for item in data}) > 1:
+        said += ("the runs score by different methods: a difference is one of methods, and not of settings alone",)
     held_out = [len(item.level("spans")) for item in data]
     if max(held_out) > spans:
         counts = ", ".join(f"{name} {rows}" for name, rows in zip(names, held_out, strict=True))

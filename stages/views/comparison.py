@@ -12,6 +12,7 @@ from .charts import bars
 from .forest import IntervalRow, interval_figure, interval_span, reason
 from .html import count, figure, number_cell, page, paragraph, pictures, score_cell, section, table, warning, words_cell
 from .rules import METRICS, PEOPLE_SHARED, escaped
+from .verdict import IN_WORDS
 from .warned import together
 
 OWN = "mean over subjects of their mean CCC"
@@ -23,6 +24,7 @@ class ComparedRun:
     """One run on the spans that all runs held out. Differences are this run's minus the first run's."""
 
     name: str
+    method: str  # whose scores these are: the run's own
     shares_people: bool  # as in its metrics
     scores: Mapping[str, Values]  # target, or all of several -> metric -> score
     differences: Mapping[str, Values]  # the same; empty for the first run
@@ -54,6 +56,7 @@ class Comparison:
             "runs": [
                 {
                     "name": run.name,
+                    "method": run.method,
                     "scores": _plain(run.scores),
                     "differences": _plain(run.differences),
                     "subject_ccc": {k: v if math.isfinite(v) else None for k, v in run.subject_ccc.items()},
@@ -73,7 +76,7 @@ def comparison_html(comparison: Comparison) -> str:
     shared = together((run.name, PEOPLE_SHARED) for run in comparison.runs if run.shares_people)
     words = (
         f"On the {comparison.spans:,} spans of {count(comparison.subjects, 'subject')} that every run held out. "
-        f"Differences are against {first}. {_of_intervals(comparison)}"
+        f"Differences are against {first}. {_by(comparison)} {_of_intervals(comparison)}"
     )
     opening = warning([*shared, *comparison.warnings]) + paragraph(words, "lead")
     return page(
@@ -87,6 +90,14 @@ def comparison_html(comparison: Comparison) -> str:
             "</main>",
         ],
     )
+
+
+def _by(comparison: Comparison) -> str:
+    """Whose scores are compared."""
+    by = {run.name: IN_WORDS.get(run.method, run.method) for run in comparison.runs}
+    if len(set(by.values())) == 1:
+        return f"All scores are by {next(iter(by.values()))}."
+    return f"Scores are by {'; '.join(f'{method} for {name}' for name, method in by.items())}."
 
 
 def _of_intervals(comparison: Comparison) -> str:

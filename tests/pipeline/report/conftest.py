@@ -48,9 +48,10 @@ def write_run(
     targets: tuple[str, ...],
     warnings: tuple[str, ...] = (),
     shares_people: bool = False,
+    settings: tuple[str, ...] = (),
 ) -> Path:
     """A finished run with these held-out clips, as training would have written it."""
-    config = load_config()
+    config = load_config(None, settings)
     folder = RunFolder.create(path, config, {"labels_sha256": "same", "recipe": {"backbone": "none"}}, resume=False)
     levels = levels_of(clips)
     predictions_table(levels).to_csv(path / "predictions.csv", index=False)

@@ -3,14 +3,18 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from affect.cache.metrics import OVER_RIDGE
 from affect.errors import RunError
 from affect.pipeline.report.compare import compare
+from affect.pipeline.report.data import read_evaluated_run
 from affect.pipeline.report.report import compare_runs
 from affect.stages.temporal.metrics import evaluate
 from affect.stages.views.comparison import comparison_html
 from affect.stages.views.rules import PEOPLE_SHARED
+from affect.stages.views.verdict import IN_WORDS
 
 from .conftest import held_out, write_run
 
@@ -37,12 +41,58 @@ def test_the_difference_is_that_of_the_scores_and_its_interval_is_the_pairs(tmp_
     # Both runs err on the same spans: paired, the interval is narrower than those of the two scores apart.
     assert gain.high - gain.low < np.hypot(scores[0].high - scores[0].low, scores[1].high - scores[1].low)
     by_hand = [
-        evaluate(rows["valence"].to_numpy(), rows["valence_label"].to_numpy(), rows["subject"].tolist())["ccc"]
+        evaluate(rows["valence_blend"].to_numpy(), rows["valence_label"].to_numpy(), rows["subject"].tolist())["ccc"]
         for rows in (calm[calm["subject"] == "p3"], noisy[noisy["subject"] == "p3"])
     ]
     gained = found.runs[1].subject_ccc["p3"] - found.runs[0].subject_ccc["p3"]
     assert gained == pytest.approx(by_hand[0].value - by_hand[1].value)
     assert found.runs[1].better == 8
+
+
+def by(method: str) -> tuple[str, ...]:
+    return (f"evaluation.method={method}",)
+
+
+@pytest.mark.parametrize("method", ["blend", "model", "ridge"])
+def test_each_run_is_compared_by_its_own_method_which_is_named(tmp_path: Path, method: str) -> None:
+    """As its report and its metrics have it, down to each subject."""
+    noisy, calm = held_out(4, 20, 0.9), held_out(4, 20, 0.3)
+    runs = [write_run(tmp_path / "a", noisy, VALENCE, settings=by(method)),
+            write_run(tmp_path / "b", calm, VALENCE, settings=by(method))]  # fmt: skip
+    page = compare_runs(runs, tmp_path / "both.html").read_text("utf-8")
+    values, first = json.loads((tmp_path / "both.json").read_text("utf-8")), read_evaluated_run(runs[0]).metrics
+    assert [run["method"] for run in values["runs"]] == [method] * 2 and not values["warnings"]
+    assert f"All scores are by {IN_WORDS[method]}." in page
+    a, b = (run["scores"]["valence"]["ccc"]["value"] for run in values["runs"])
+    assert a == first.spans.scores[method]["valence"]["ccc"].value
+    assert values["runs"][1]["differences"]["valence"]["ccc"]["value"] == pytest.approx(b - a)
+    assert values["runs"][0]["subject_ccc"]["p3"] == first.spans.per_subject["p3"][method]["valence"]["ccc"].value
+    assert values["runs"][1]["better"] == (0 if method == "ridge" else 4), "ridge regression says the same in both"
+
+
+def test_runs_of_different_methods_are_compared_and_this_is_said(tmp_path: Path) -> None:
+    clips = held_out(4, 20, 0.3)
+    runs = [write_run(tmp_path / name, clips, VALENCE, settings=by(name)) for name in ("model", "ridge")]
+    found = compare(runs)
+    assert found.runs[1].differences["valence"]["ccc"].value < 0, "ridge regression is off by half the noise, not .3"
+    assert "by different methods" in found.warnings[-1]
+    page = comparison_html(found)
+    assert f"Scores are by {IN_WORDS['model']} for model; {IN_WORDS['ridge']} for ridge." in page
+    assert found.warnings[-1] in page
+
+
+def test_an_older_run_without_ridge_regression_is_compared_by_its_networks_and_this_is_said(tmp_path: Path) -> None:
+    clips = held_out(4, 20, 0.3)
+    old = write_run(tmp_path / "old", clips, VALENCE)
+    values = json.loads((old / "metrics.json").read_text("utf-8"))
+    for level in ("clips", "spans", "videos"):
+        values[level] = {name: of for name, of in values[level].items() if name not in ("blend", "ridge", OVER_RIDGE)}
+    (old / "metrics.json").write_text(json.dumps(values), "utf-8")
+    table = pd.read_csv(old / "predictions.csv").drop(columns=["valence_blend", "valence_ridge"])
+    table.to_csv(old / "predictions.csv", index=False)
+    found = compare([old, write_run(tmp_path / "new", clips, VALENCE)])
+    assert [run.method for run in found.runs] == ["model", "blend"]
+    assert "old holds nothing by its method, blend: it is compared by the networks" in found.warnings
 
 
 def test_rows_are_paired_by_what_they_are_and_not_by_their_order(tmp_path: Path) -> None:

@@ -102,8 +102,9 @@ def test_what_has_no_meaning_is_said_in_words_and_not_as_a_number(tmp_path: Path
     assert not re.search(r"\bnan\b|\binf\b", words)
     if people > 1:
         assert line[2] == "-" and "0.000" not in words.partition("Metrics Agreement")[0]
-    other = write_run(tmp_path / "other", held_out(people, 8, 0.2).assign(**harm), ("valence",))
-    assert reason in page_words(compare_runs([run, other], tmp_path / "both.html"))
+    clips, networks = held_out(people, 8, 0.2).assign(**harm), ("evaluation.method=model",)
+    runs = [write_run(tmp_path / name, clips, ("valence",), settings=networks) for name in ("one", "other")]
+    assert reason in page_words(compare_runs(runs, tmp_path / "both.html"))
 
 
 def older(run: Path) -> Path:

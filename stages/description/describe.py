@@ -20,6 +20,7 @@ from .synchrony import synchrony
 
 LEAST_SEEN_S = 2.0  # who is seen for less is counted and not described
 LEAST_COVERAGE = 0.5  # of a window, for a number
+TIME_TOLERANCE_S = 1e-6  # a frame this much before a window's start is in it: .6 / .2 is 2.9999999999999996
 GAP_S = 1.0  # a longer one begins another stretch
 GRID_S = 0.2  # of the curves that are compared
 MOST_PAIRED = 6  # people; those seen longest
@@ -107,7 +108,8 @@ class _Windows:
 
     def __init__(self, features: FrameFeatures, window_s: float, duration_s: float) -> None:
         self._features, self._window_s, self._duration_s = features, window_s, duration_s
-        self._numbers, self._of = np.unique((features.time_s / window_s).astype(np.int64), return_inverse=True)
+        numbers = (features.time_s + TIME_TOLERANCE_S) / window_s
+        self._numbers, self._of = np.unique(numbers.astype(np.int64), return_inverse=True)
         self._frames = np.bincount(self._of, minlength=len(self._numbers))
 
     def nobody(self, shown: Sequence[Measure]) -> PersonPrediction:

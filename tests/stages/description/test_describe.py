@@ -1,6 +1,8 @@
 """What is said of a stored video, against people whose places, movements and gaps are known."""
 
+import math
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,23 @@ def test_windows_hold_the_whole_recording_and_say_why_there_is_no_number(tmp_pat
     assert np.isnan(person.clips.mean[[1, 3]]).all() and np.isfinite(person.clips.mean[[0, 2, 4]]).all()
     (facts,) = said.description.people
     assert facts.stretches == 3 and facts.presence == pytest.approx(29 / 50)
+
+
+@pytest.mark.parametrize("fps", [Fraction(5), Fraction(25), Fraction(30000, 1001)])
+@pytest.mark.parametrize("begin_s", [0, 3600])
+def test_every_frame_is_in_its_window_whatever_the_clock(tmp_path: Path, fps: Fraction, begin_s: int) -> None:
+    """Windows of .2 to 2 s, from the start and after an hour, against fractions, which round nothing."""
+    exact = [Fraction(math.ceil(begin_s * fps) + frame) / fps for frame in range(int(10 * fps))]
+    time_s = np.array([float(time) for time in exact])
+    faces = [one_face(0, frame, (100, 100)) for frame in range(0, len(exact), 2)]
+    store = stored(tmp_path / "s", faces, len(exact), time_s=time_s)
+    for tenths in range(2, 21):
+        said = describe(store, "day", tenths / 10, float(time_s[-1]) + 1, pointed=False)
+        (person,) = said.persons
+        of = [math.floor(time / Fraction(tenths, 10)) for time in exact]
+        np.testing.assert_allclose(person.start_s, np.array(sorted(set(of))) * tenths / 10, atol=1e-6)
+        seen = [of[::2].count(number) / of.count(number) for number in sorted(set(of))]
+        np.testing.assert_allclose(person.clips.coverage, seen, atol=1e-6)
 
 
 def test_a_person_is_seen_for_as_long_as_that_takes_whatever_the_steps_between_frames(tmp_path: Path) -> None:

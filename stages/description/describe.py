@@ -65,7 +65,7 @@ def describe(store: Store, entry: str, window_s: float, duration_s: float, *, po
     for person, values in zip(known, changes, strict=True):
         person.series[EXPRESSIVITY] = values
     windows, kinds = _Windows(features, window_s, duration_s), _kinds(features, info)
-    facts = (_facts(features, person, shown, step_s, kinds.get(person.track, "")) for person in known)
+    facts = (_facts(features, person, shown, step_s, duration_s, kinds.get(person.track, "")) for person in known)
     return Described(
         tuple(windows.person(person, shown) for person in known) or (windows.nobody(shown),),
         Description(tuple(facts), tuple(_pairs(features, known, step_s))),
@@ -84,7 +84,9 @@ def _kinds(features: FrameFeatures, info: VideoInfo) -> dict[int, str]:
     return {person.track: person.kind for person in found}
 
 
-def _facts(features: FrameFeatures, person: _Known, shown: Sequence[Measure], step_s: float, kind: str) -> PersonFacts:
+def _facts(
+    features: FrameFeatures, person: _Known, shown: Sequence[Measure], step_s: float, duration_s: float, kind: str
+) -> PersonFacts:
     seen = person.row >= 0
     time_s, box_px = features.time_s[seen], features.box_px[person.row[seen]]
     series = {measure.target.name: person.series[measure.target.name] for measure in shown}
@@ -93,7 +95,7 @@ def _facts(features: FrameFeatures, person: _Known, shown: Sequence[Measure], st
         person.track,
         first_s=float(time_s[0]),
         last_s=float(time_s[-1]),
-        seen_s=float(seen.sum() * step_s),
+        seen_s=min(float(seen.sum() * step_s), duration_s - float(time_s[0])),  # the last step may be cut short
         presence=float(seen.mean()),
         stretches=1 + int((np.diff(time_s) > max(GAP_S, 1.5 * step_s)).sum()),
         kind=kind,

@@ -126,6 +126,15 @@ def test_a_person_is_seen_for_as_long_as_that_takes_whatever_the_steps_between_f
     assert facts.seen_s == pytest.approx(time_s[-1] + 0.2 - 60, rel=0.02) and facts.stretches == 2
 
 
+@pytest.mark.parametrize("first", [0, 10])
+def test_nobody_is_seen_for_longer_than_the_recording_lasts(tmp_path: Path, first: int) -> None:
+    """The last of the kept frames has no whole step behind it."""
+    faces = [one_face(0, frame, (100, 100)) for frame in range(first, 50)]
+    said = describe(stored(tmp_path / "s", faces, 50), "day", 1.0, 9.84, pointed=False)
+    (facts,) = said.description.people
+    assert facts.seen_s == pytest.approx(9.84 - first / FPS)
+
+
 def test_no_movement_is_made_of_a_gap(tmp_path: Path) -> None:
     """Who leaves on the left and comes back on the right did not fly."""
     faces = [one_face(0, frame, (50 if frame < 20 else 500, 100)) for frame in range(50) if not 20 <= frame < 30]

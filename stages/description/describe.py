@@ -65,7 +65,10 @@ def describe(store: Store, entry: str, window_s: float, duration_s: float, *, po
     for person, values in zip(known, changes, strict=True):
         person.series[EXPRESSIVITY] = values
     windows, kinds = _Windows(features, window_s, duration_s), _kinds(features, info)
-    facts = (_facts(features, person, shown, step_s, duration_s, kinds.get(person.track, "")) for person in known)
+    facts = (
+        _facts(features, person, shown, step_s, duration_s=duration_s, kind=kinds.get(person.track, ""))
+        for person in known
+    )
     return Described(
         tuple(windows.person(person, shown) for person in known) or (windows.nobody(shown),),
         Description(tuple(facts), tuple(_pairs(features, known, step_s))),
@@ -85,7 +88,7 @@ def _kinds(features: FrameFeatures, info: VideoInfo) -> dict[int, str]:
 
 
 def _facts(
-    features: FrameFeatures, person: _Known, shown: Sequence[Measure], step_s: float, duration_s: float, kind: str
+    features: FrameFeatures, person: _Known, shown: Sequence[Measure], step_s: float, *, duration_s: float, kind: str
 ) -> PersonFacts:
     seen = person.row >= 0
     time_s, box_px = features.time_s[seen], features.box_px[person.row[seen]]

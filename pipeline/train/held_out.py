@@ -64,12 +64,20 @@ def read_fold_tables(paths: Sequence[Path], targets: Sequence[str]) -> pd.DataFr
 
 
 def levels_of(clips: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Level -> its rows: clips as they are, spans and videos as the means of their clips."""
+    """Level -> its rows: clips as they are, spans and videos as the means of their clips.
+
+    The mean of a target's predictions is over the clips that its label's is over, where there are any.
+    """
     tables = {"clips": clips}
     times = {"start_s": "min", "end_s": "max"}
     for level, keys in KEYS.items():
         values = [name for name in clips.columns if name not in {*keys, "span", *times}]
-        grouped = clips.groupby(keys, sort=False, dropna=False)
+        grouped, alike = clips.groupby(keys, sort=False, dropna=False), clips.copy()
+        for label in (name for name in clips.columns if name.endswith("_label")):
+            left_out = clips[label].isna() & (grouped[label].transform("count") > 0)
+            for name in {column_of(label.removesuffix("_label"), method) for method in METHODS} & {*clips.columns}:
+                alike[name] = clips[name].mask(left_out)
+        grouped = alike.groupby(keys, sort=False, dropna=False)
         tables[level] = grouped.agg(times | dict.fromkeys(values, "mean")).reset_index()
     return tables
 

@@ -4,7 +4,6 @@ A block is a magic line, a JSON header, opaque state bytes, the arrays, and a sh
 of the block before it: one that is torn, or that another writer left, ends the journal there.
 """
 
-import hashlib
 import json
 import math
 import struct
@@ -17,9 +16,9 @@ from . import checked
 from .blobs import Blobs, DamageError
 from .layout import MOST_ROWS, ROW_SHAPES
 from .records import ALL_DTYPES, DTYPES, FRAME_ARRAYS, OPTIONAL, FrameFeatures, Json
+from .sealed import DIGEST_BYTES, is_sealed, sealed
 
 MAGIC = b"affect-journal-1\n"
-DIGEST_BYTES = 32
 MOST_BLOCK_BYTES = 1 << 30  # far more than a block of an extraction has
 MOST_HEADER_BYTES = 1 << 16
 COMMITTED = "committed"  # holds the seal of the entry that the blocks became
@@ -101,8 +100,7 @@ class Journal:
         }  # fmt: skip
         text = json.dumps(header).encode()
         arrays = [np.ascontiguousarray(array).tobytes() for array in block.arrays().values()]
-        data = b"".join([MAGIC, struct.pack("<I", len(text)), text, state, *arrays])
-        return data + hashlib.sha256(data).digest()
+        return sealed(b"".join([MAGIC, struct.pack("<I", len(text)), text, state, *arrays]))
 
     def _read(self, name: str, previous: bytes) -> tuple[FrameFeatures, bytes, bytes]:
         try:
@@ -110,7 +108,7 @@ class Journal:
         except FileNotFoundError:
             raise DamageError(f"{name} is gone") from None
         body, digest = memoryview(data)[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
-        if not data.startswith(MAGIC) or hashlib.sha256(body).digest() != digest:
+        if not data.startswith(MAGIC) or not is_sealed(data):
             raise DamageError(f"{name} is torn")
         try:
             header, start = _header(body)

@@ -20,6 +20,8 @@ from ...cache.manifest import check_targets_vary
 from ...cache.metrics import METHODS
 from ...cache.predictions import ClipScores, RangeCheck, ScoreReason
 from ...cache.records import Array, Json
+from ...cache.regular import read_regular
+from ...cache.sealed import DIGEST_BYTES, is_sealed, sealed
 from ...configs.places import without_places
 from ...configs.schema import Config, Method
 from ...errors import UNNAMED, AffectError, FoldError, named
@@ -152,12 +154,15 @@ def _begun(task: FoldTask, data: TrainingSet, sides: dict[str, Array], state: Pa
     fits = [_new_fit(task, data, sides, number) for number in range(task.config.training.seeds)]
     if state.exists():
         try:
-            saved = torch.load(state, map_location=task.device, weights_only=True)
+            found = read_regular(state)
+            if not is_sealed(found):  # torch.load takes damaged numbers for sound ones
+                raise ValueError("it is damaged, or of an earlier version")
+            saved = torch.load(io.BytesIO(found[:-DIGEST_BYTES]), map_location=task.device, weights_only=True)
             for fit, values in zip(fits, saved["fits"], strict=True):
                 fit.load_state(values)
         except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
             raise FoldError(
-                f"{state} is no state of this fold: {error}", hint=f"delete {state} to begin again"
+                f"{state} is no state of this fold: {error}; delete it to begin again", hint=f"delete {state}"
             ) from error
     return fits
 
@@ -202,7 +207,7 @@ def _epochs(fits: Sequence[Fit]) -> int:
 def _save_state(fits: Sequence[Fit], task: FoldTask) -> None:
     buffer = io.BytesIO()
     torch.save({"fits": [fit.state() for fit in fits]}, buffer)
-    task.write(UNFINISHED, buffer.getvalue())
+    task.write(UNFINISHED, sealed(buffer.getvalue()))
     _write_log(fits, task)
 
 

@@ -10,6 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save
 
+from affect.cache.sealed import sealed
 from affect.tests.hostile.changes import (
     FREE,
     Work,
@@ -108,6 +109,7 @@ def run_pickle(work: Work) -> tuple[str, str]:
         reseal_fold(path.parent, data)
     elif work.draw.random() < 0.7:
         (path.parent / "fold.json").unlink(missing_ok=True)
+        path.write_bytes(sealed(data))
     return f"{work.name(path)}: a pickle that runs code", ""
 
 

@@ -15,8 +15,8 @@ from .blobs import DamageError
 from .claims import Claim
 from .feature_frame import pieces
 from .folder_store import FolderStore
+from .ids import LONGEST_COMPONENT, LONGEST_ID, is_id, no_entry
 from .ids import entry_id as id_of
-from .ids import is_id, no_entry
 from .journal import Journal
 from .opening import open_store, spell_differences
 from .records import ALL_DTYPES, FrameFeatures
@@ -77,7 +77,9 @@ def _renaming(store: FolderStore, old: str, new: str) -> Change:
     if not is_id(old) or not store.stands(old):
         raise no_entry(store.location, old)
     if not is_id(new):
-        raise InputError(f"{shown(new)} cannot be an id", hint=f"{shown(id_of(new))} can")
+        limits = f"; expected at most {LONGEST_ID - 1} characters, {LONGEST_COMPONENT} of them between two /"
+        long = len(new) >= LONGEST_ID or max(map(len, new.split("/"))) > LONGEST_COMPONENT
+        raise InputError(f"{shown(new)} cannot be an id{limits if long else ''}", hint=f"'{id_of(new)}' can")
     if old.casefold() == new.casefold():
         raise InputError(
             f"{old} and {new} are one name where upper and lower case are the same",

@@ -48,7 +48,7 @@ def no_entry(location: str, entry_id: str) -> InputError:
 
 def is_id(entry_id: str) -> bool:
     """Whether it is an id that `entry_id` makes."""
-    return all(_ID_COMPONENT.fullmatch(part) and not part.endswith(_SUFFIXES) for part in entry_id.split("/"))
+    return len(entry_id) < LONGEST_ID and all(map(_is_component, entry_id.split("/")))
 
 
 LONGEST_COMPONENT = 200  # file systems allow 255, and suffixes follow
@@ -56,7 +56,13 @@ LONGEST_ID = 700  # object stores allow 1024 for the whole key
 _SUFFIXES = (".zarr", ".h5", ".journal")
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789")})
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_CUT_ESCAPE = re.compile(r"%[0-9A-F]?\Z")
 _ID_COMPONENT = re.compile(r"[A-Za-z0-9_%-](?:[A-Za-z0-9._-]|%[0-9A-F]{2}|%?~)*|%~[0-9a-f]+")
+
+
+def _is_component(part: str) -> bool:
+    matches = len(part) <= LONGEST_COMPONENT and _ID_COMPONENT.fullmatch(part) is not None
+    return matches and not part.endswith(_SUFFIXES)
 
 
 def _component(name: bytes) -> str:
@@ -71,7 +77,10 @@ def _component(name: bytes) -> str:
         # A folder of videos named like an entry would lie inside that entry.
         if text.endswith(suffix):
             text = f"{text.removesuffix(suffix)}%2E{suffix[1:]}"
-    return text if len(text) <= LONGEST_COMPONENT else f"{text[:150]}%~{_hash(name)}"
+    if len(text) <= LONGEST_COMPONENT:
+        return text
+    kept = _CUT_ESCAPE.sub("", text[:150])  # half of a %XX is of no id
+    return f"{kept}%~{_hash(name)}"
 
 
 def _hash(name: bytes) -> str:

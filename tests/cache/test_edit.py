@@ -21,6 +21,7 @@ from affect.errors import BusyError, EntryError, InputError, StoreError
 
 Make = Callable[..., Store]
 HOSTILE = ["../x", "/etc", "a/../b", "", "a//b", ".journal/a.mp4", "a.mp4.zarr", "a.mp4.h5", "x y", "a\0b", "..", "a/"]
+LONG = ["x" * 201, "/".join(["x" * 100] * 7), "/".join(["x" * 150] * 30)]  # the last could not even be listed
 
 
 def tree(store: Store) -> dict[str, bytes]:
@@ -145,7 +146,7 @@ def test_an_entry_that_is_being_written_is_busy(make: Make, draw: Any, info: Vid
     assert store.ids() == ["a.mp4"]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [*HOSTILE, *LONG])
 def test_no_id_leads_out_of_the_store(name: str, make: Make) -> None:
     store = make("a.mp4", "a.mp4/b")
     for action, words in (("remove", ["a.mp4", name]), ("rename", [name, "c"]), ("rename", ["a.mp4", name])):

@@ -456,12 +456,19 @@ def _would_be(
     _say_plan(plan_only(sources, store, overwrite=overwrite), store, as_json, understood)
 
 
-def _say_plan(rows: Sequence[tuple[str, str]], store: str, as_json: bool, understood: Sequence[str] = ()) -> NoReturn:
+def _say_plan(
+    rows: Sequence[tuple[str, str]],
+    store: str,
+    as_json: bool,
+    understood: Sequence[str] = (),
+    failed: Sequence[str] = (),
+) -> NoReturn:
     """Say what would become of each video, and end."""
     from .pipeline.terminal import text
 
     value: dict[str, Any] = {"store": store, "videos": [{"id": name, "would_be": words} for name, words in rows]}
-    sys.exit(_say(text.of_plan(rows, understood), as_json, value | ({"understood": understood} if understood else {})))
+    value |= {"understood": understood} if understood else {}
+    sys.exit(_say(text.of_plan(rows, understood, failed), as_json, value))
 
 
 def _end_of_extraction(summary: "ExtractionSummary", as_json: bool, more: dict[str, Any]) -> NoReturn:
@@ -633,7 +640,8 @@ def edit_cache_command(*, store: str, action: str, words: tuple[str, ...], dry_r
 
     changes = plan_edit(store, action, words, dry_run=dry_run)
     if dry_run:
-        _say_plan([(change.id, change.what) for change in changes], store, as_json)
+        failed = [change.id for change in changes if change.fails]
+        _say_plan([(change.id, change.what) for change in changes], store, as_json, failed=failed)
     summary = summary_of(_shown(edit(store, changes)), EditSummary)
     sys.exit(_say(text.of_edit(summary), as_json, asdict(summary)))
 

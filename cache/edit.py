@@ -32,6 +32,7 @@ class Change:
     what: str  # "removed"
     make: Callable[[], None]  # does it. Errors: EntryError, also BusyError; StoreError
     changes: bool = True  # whether there is anything to do
+    fails: bool = False  # whether that is known before it is tried; `what` says why
 
 
 def plan_edit(location: str, action: str, words: Sequence[str], *, dry_run: bool = False) -> list[Change]:
@@ -123,16 +124,31 @@ def _copies(store: FolderStore, other: FolderStore) -> list[Change]:
             hint="only stores of one recipe can be merged",
         )
     theirs, mine = other.ids(), set(store.ids())
-    both = [entry_id for entry_id in theirs if entry_id in mine]
-    same = {entry_id for entry_id in both if store.info(entry_id).fingerprint == other.info(entry_id).fingerprint}
-    if taken := [entry_id for entry_id in both if entry_id not in same]:
+    same = {entry_id: _is_same(store, other, entry_id) for entry_id in theirs if entry_id in mine}
+    if taken := [entry_id for entry_id, found in same.items() if found is False]:
         raise _taken(store, taken)
-    return [
-        Change(entry_id, "left: there already", _nothing, changes=False)
-        if entry_id in same
-        else Change(entry_id, f"copied from {other.location}", partial(_copy, store, other, entry_id))
-        for entry_id in theirs
-    ]
+    return [_copying(store, other, entry_id, same.get(entry_id)) for entry_id in theirs]
+
+
+def _is_same(store: FolderStore, other: FolderStore, entry_id: str) -> bool | EntryError:
+    """Whether an id stands for the same recording in both; the error of one that cannot be read."""
+    try:
+        return store.info(entry_id).fingerprint == other.info(entry_id).fingerprint
+    except EntryError as error:
+        return error
+
+
+def _copying(store: FolderStore, other: FolderStore, entry_id: str, same: bool | EntryError | None) -> Change:
+    """same: None where only the other store has it."""
+    if isinstance(same, EntryError):  # it alone: the others are copied
+        return Change(entry_id, f"not copied: {same.message}", partial(_fail, same), fails=True)
+    if same:
+        return Change(entry_id, "left: there already", _nothing, changes=False)
+    return Change(entry_id, f"copied from {other.location}", partial(_copy, store, other, entry_id))
+
+
+def _fail(error: EntryError) -> None:
+    raise error
 
 
 def _nothing() -> None:

@@ -40,9 +40,10 @@ def as_json(value: dict[str, Any]) -> str:
     return json.dumps(finite(value), ensure_ascii=False, allow_nan=False, default=str)
 
 
-def of_plan(rows: Sequence[tuple[str, str]], understood: Sequence[str] = ()) -> Text:
-    """What a command would do with each video; understood: what was read of its tables."""
-    return Text((*understood, *table(["video", "would be"], rows)))
+def of_plan(rows: Sequence[tuple[str, str]], understood: Sequence[str] = (), failed: Sequence[str] = ()) -> Text:
+    """What a command would do with each video; understood: what was read of its tables; failed: ids that would."""
+    said = tuple(f"failed: {name}: {sentence(words)}" for name, words in rows if name in failed)
+    return Text((*understood, *table(["video", "would be"], [row for row in rows if row[0] not in failed])), said)
 
 
 def of_store(report: StoreReport, *, verified: bool, tracks: bool) -> Text:

@@ -46,6 +46,29 @@ def test_one_that_is_busy_does_not_stop_the_others(store: Path) -> None:
     assert open_store(store).ids() == ["s0000/v000"]
 
 
+@pytest.mark.parametrize("damaged", ["store", "other"])
+def test_an_entry_of_both_stores_that_is_damaged_fails_alone_and_the_others_are_merged(
+    damaged: str, store: Path
+) -> None:
+    other, head = store.parent / "other", store.parent / damaged / "s0000" / "v000.zarr" / "zarr.json"
+    head.write_text('{"zzz', "utf-8")
+    planned = affect("edit-cache", store, "merge", other, "--dry-run")
+    assert planned.exit_code == 1 and "copied from" in planned.stdout
+    assert "failed: s0000/v000: not copied: " in planned.stderr and f"{damaged}/s0000/v000" in planned.stderr
+    told = affect("edit-cache", store, "merge", other, "--dry-run", "--json")
+    words = {item["id"]: item["would_be"] for item in json.loads(told.stdout)["videos"]}
+    assert told.exit_code == 1 and words["s0000/v000"].startswith("not copied: ") and "copied" in words["third"]
+    assert open_store(store).ids() == ["s0000/v000", "s0001/v000"], "nothing is done yet"
+    merged = affect("edit-cache", store, "merge", other, "--json")
+    assert merged.exit_code == 1, merged.output
+    assert [(item["id"], item["status"]) for item in json.loads(merged.stdout)["videos"]] == [
+        ("s0000/v000", "failed"), ("third", "done"),
+    ]  # fmt: skip
+    assert open_store(store).verify("third") == []
+    again = affect("edit-cache", store, "merge", other)
+    assert again.exit_code == 1 and "failed: s0000/v000: " in again.stderr and "third: left" in again.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

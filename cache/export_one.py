@@ -1,6 +1,7 @@
 """All entries of a store, or some of them, as one table in one file: Parquet or CSV, with a column `video` in front."""
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,9 +58,11 @@ class ExportOne:
             if self._parquet is not None:
                 self._parquet.close()
             if kind is None and self._columns:
-                # The table first: beside an old one, or none, the new words would be wrong.
+                # Whose the table is comes first: one without words, of a killed call, would be taken for somebody's.
+                # All else comes last: beside an old table, or none, the new words would be wrong.
+                self._write_json({"made_by": MADE_BY, "complete": False, "file": self._path.name})
                 self._new.place()
-                write_whole(self._json, json.dumps(self._said(), indent=1, ensure_ascii=True) + "\n")
+                self._write_json(self._said())
 
     def write(self, entry_id: str) -> Exported:
         """Append an entry. Errors: DiskError where the table cannot be written; it is not there then."""
@@ -109,16 +112,19 @@ class ExportOne:
             "failed": failed,
         }
 
+    def _write_json(self, values: dict[str, Json]) -> None:
+        write_whole(self._json, json.dumps(values, indent=1, ensure_ascii=True) + "\n")
+
     def _check(self) -> None:
         """Errors: InputError for a file that is there and is of no export, or is to be kept."""
-        if not self._path.exists() and not self._path.is_symlink():
-            return
         try:
             said = checked.parsed(read_regular(self._json))
             ours = said.get("made_by") == MADE_BY and said.get("file") == self._path.name
         except (OSError, ValueError):
-            ours = False
-        if not ours:
-            raise InputError(f"{self._path} is there and is of no export; it is kept", hint="choose another --output")
-        if not self._overwrite:
+            said, ours = {}, False
+        there = [path for path in (self._path, self._json) if os.path.lexists(path)]
+        if there and not ours:
+            raise InputError(f"{there[0]} is there and is of no export; it is kept", hint="choose another --output")
+        # Without a list of recordings, a call was killed while it put the table in its place: this one goes on.
+        if self._path in there and "recordings" in said and not self._overwrite:
             raise InputError(f"{self._path} is there already; it is kept", hint="--overwrite writes it again")

@@ -323,6 +323,47 @@ def test_one_table_is_kept_unless_it_is_ours_and_to_be_replaced(tmp_path: Path) 
     )
 
 
+DIES_PLACING = """
+import os, signal, sys
+from affect.cli import main
+left, replace = int(sys.argv[1]), os.replace
+def counted(*words):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*words)
+os.replace = counted
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["new", "in place of an older one"])
+@pytest.mark.parametrize("step", range(3))
+def test_one_table_whose_call_was_killed_at_its_end_is_written_by_the_same_call(
+    step: int, older: bool, tmp_path: Path
+) -> None:
+    store, one = make(tmp_path / "store", "a", "b"), tmp_path / "out" / "all.csv"
+    words = ["export-features", str(store), "--output", str(one), *(["--overwrite"] if older else [])]
+    if older:
+        assert affect("export-features", store, "a", "--output", one).exit_code == 0
+    dies = [sys.executable, "-c", DIES_PLACING, str(step), *words]
+    assert subprocess.run(dies, check=False).returncode == -9
+    dictionary = Path(f"{one}.json")
+    assert not one.exists() or json.loads(dictionary.read_text("utf-8"))["complete"] is (older and step == 0)
+    again = affect(*words)
+    assert again.exit_code == 0, again.output
+    assert json.loads(dictionary.read_text("utf-8"))["complete"] is True and set(read(one)["video"]) == {"a", "b"}
+
+
+def test_one_table_does_not_replace_a_json_of_somebody_else(tmp_path: Path) -> None:
+    store, mine = make(tmp_path / "store", "a"), tmp_path / "all.csv.json"
+    mine.write_text('{"my": "notes"}', "utf-8")
+    kept = affect("export-features", store, "--output", tmp_path / "all.csv", "--overwrite")
+    assert kept.exit_code == 2 and "all.csv.json is there and is of no export" in kept.output
+    assert mine.read_text("utf-8") == '{"my": "notes"}' and not (tmp_path / "all.csv").exists()
+
+
 def test_one_table_leaves_out_what_is_damaged_and_names_it(tmp_path: Path) -> None:
     store, one = make(tmp_path / "store", "a", "b"), tmp_path / "all.parquet"
     shutil.rmtree(store / "a.zarr" / "box_px")

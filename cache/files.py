@@ -19,6 +19,7 @@ from ..errors import AffectError, DiskError, named
 from .system import NEW, flush, is_link, long_path, open_file, replace
 
 PARTIAL = re.compile(r"\.affect-[0-9a-f]{16}\.partial(\.\w+)?")  # what a killed process may leave behind
+OLD_PARTIAL_S = 86_400.0  # in a folder where other processes may be writing: what grows with long videos pauses long
 
 
 def write_whole(path: Path, data: str | bytes, root: Path | None = None) -> None:
@@ -41,12 +42,15 @@ class NewFile:
     def __init__(self, path: Path, root: Path | None = None, *, partial: Path | None = None, suffix: str = "") -> None:
         """partial: a name of its own, which must be free; suffix: for libraries that go by it.
 
+        Where there is no root, nothing else sweeps the folder: what killed calls left there long ago goes now.
         Errors: DiskError.
         """
         self.path = path
         self.partial = long_path(partial or path.with_name(f".affect-{secrets.token_hex(8)}.partial{suffix}"))
         try:
             make_folder(path.parent, root or path.parent)
+            if root is None:
+                sweep(path.parent, silent_s=OLD_PARTIAL_S)
             self._file: BinaryIO = os.fdopen(open_file(self.partial, NEW), "wb", buffering=0)
         except OSError as error:
             raise named(error, path) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...cache.files import write_whole
+from ...cache.files import OLD_PARTIAL_S, sweep, write_whole
 from ...cache.json_files import flat, read_json, write_json
 from ...cache.metrics import Score
 from ...cache.records import Json
@@ -33,6 +33,7 @@ def write_report(run_folder: str | Path) -> Path:
     run = read_evaluated_run(run_folder)
     path = run.path / "report.html"
     _check_page(path, ": report")
+    sweep(run.path, silent_s=OLD_PARTIAL_S)
     write_whole(path, report_html(report_of(run)), run.path)
     return path
 

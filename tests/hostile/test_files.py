@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -220,6 +221,15 @@ def test_only_ours_is_swept(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert not (tmp_path / ours).exists()
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_beside_a_single_file_what_a_killed_call_left_goes_once_nobody_can_be_writing_it(tmp_path: Path) -> None:
+    old, fresh = (tmp_path / f".affect-{number:016x}.partial.csv" for number in range(2))
+    for path, days in ((old, 1.1), (fresh, 0.9)):
+        path.write_text("half")
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    write_whole(tmp_path / "labels.csv", "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"labels.csv", fresh.name}
 
 
 @pytest.mark.parametrize("kind", ["another recording", "a hard link", "a link", "a text", "another input"])

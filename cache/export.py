@@ -1,6 +1,7 @@
 """Entries of a store as files that other programs read: Parquet, CSV or NPZ, and what is in them beside them, as JSON.
 
 Whose files there are, `features.json` says: it names each before it is made. What it does not name is never replaced.
+It is complete once nothing is "missing" that some call was to write, or "outdated", as a call was to write it again.
 """
 
 import json
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 DICTIONARY = "features.json"
 LOCK = ".affect-export.lock"
+AWAITED = ("missing", "outdated")  # in the dictionary: file -> id, of what is still to be written
 MADE_BY = "affect export-features"
 Kind = Literal["parquet", "csv", "npz"]
 
@@ -66,8 +68,13 @@ class Export:
             sweep(self._folder, below=True)
             self._said = self._check()  # again, now that nobody else writes here
             ours: dict[str, Json] = self._said["recordings"]
-            new = {self._file(entry_id): entry_id for entry_id in self.ids if is_id(entry_id)}
-            self._said["recordings"] = ours | {name: new[name] for name in new if not self._stands(name)}
+            asked = {self._file(entry_id): entry_id for entry_id in self.ids}
+            old = {name: entry_id for name, entry_id in asked.items() if name in ours and self._stands(name)}
+            new = {name: entry_id for name, entry_id in asked.items() if name not in old}
+            self._wait_for(new, old if self._overwrite else {})
+            self._said["recordings"] = ours | {
+                name: entry_id for name, entry_id in new.items() if is_id(entry_id) and not self._stands(name)
+            }
             self._write_dictionary(complete=False)
             self._stack = self._stack.pop_all()
         return self
@@ -77,7 +84,7 @@ class Export:
             said = self._said["recordings"].items()
             made = {name: entry_id for name, entry_id in said if _is_ours(name, entry_id) and self._stands(name)}
             self._said["recordings"] = made
-            self._write_dictionary(complete=all(self._file(entry_id) in made for entry_id in self.ids))
+            self._write_dictionary(complete=not any(self._said[key] for key in AWAITED))
 
     def write(self, entry_id: str) -> Exported:
         """Write an entry, if its file is not there, or is ours and to be replaced."""
@@ -95,6 +102,8 @@ class Export:
             entry = self._store.entry(entry_id, tuple(ALL_DTYPES))
             features = FrameFeatures(**entry.arrays)
             self._write_file(self._folder / name, features, entry.info)
+            for key in AWAITED:
+                self._said[key].pop(name, None)
         except (AffectError, *UNNAMED, ValueError) as error:
             said = first_line(error) if isinstance(error, ValueError) else named(error, self._folder / name).message
             return Exported(entry_id, name, "failed", said)
@@ -109,7 +118,7 @@ class Export:
             raise InputError(f"{folder} is a store; nothing was written", hint="choose another --output")
         path = folder / DICTIONARY
         mine = {"made_by": MADE_BY, "complete": False, "recipe_digest": recipe.digest, "recipe": dict(recipe.fields)}
-        new = {**mine, "columns": {}, "recordings": {}}
+        new: dict[str, Json] = {**mine, "columns": {}, "recordings": {}, **{key: {} for key in AWAITED}}
         check_within(path, folder, InputError)
         try:
             said = checked.parsed(read_regular(path))
@@ -117,6 +126,9 @@ class Export:
                 raise ValueError("it is not of an export")
             for key in ("columns", "recordings"):
                 new[key] = checked.mapping(said.get(key), key)
+            # An earlier version did not say what is missing: where it was killed, it had named what it was to write.
+            said = {"missing": {} if said.get("complete") is True else new["recordings"]} | said
+            new |= {key: checked.mapping(said.get(key, {}), key) for key in AWAITED}
         except FileNotFoundError:
             return new
         except OSError as error:
@@ -130,6 +142,24 @@ class Export:
                 hint="choose another --output",
             )
         return new
+
+    def _wait_for(self, new: dict[str, Json], old: dict[str, Json]) -> None:
+        """Say which files are to be written for the first time, and again, by this call or by an earlier one.
+
+        What has left the store is waited for no longer, nor what was to come in one format and comes now in another.
+        """
+        known, now, ours = set(self._store.ids()), set(self.ids), self._said["recordings"]
+        before = {
+            key: {name: item for name, item in self._said[key].items() if _is_ours(name, item) and item in known}
+            for key in AWAITED
+        }
+        missing = {
+            name: item
+            for name, item in before["missing"].items()
+            if item not in now and not (name in ours and self._stands(name))
+        }
+        outdated = {name: item for name, item in before["outdated"].items() if self._stands(name)}
+        self._said |= {"missing": missing | new, "outdated": outdated | old}
 
     def _file(self, entry_id: str) -> str:
         return f"{entry_id}.{self._kind}"

@@ -258,6 +258,52 @@ main(sys.argv[1:])
 """
 
 
+def killed(*words: object) -> None:
+    """An export that is gone right before its file of `b` is there."""
+    assert subprocess.run([sys.executable, "-c", DIES, *map(str, words)], check=False).returncode == -9
+
+
+def test_a_part_of_an_export_that_was_killed_does_not_make_it_complete(tmp_path: Path) -> None:
+    store, out = make(tmp_path / "store", "a.mp4", "b.mp4", "c.mp4"), tmp_path / "out"
+    words = ("export-features", store, "--output", out)
+    killed(*words)
+    older = said(out)
+    for document in (
+        older,
+        {key: older[key] for key in older if key not in ("missing", "outdated")},
+    ):  # or of an earlier version
+        (out / "features.json").write_text(json.dumps(document), "utf-8")
+        assert affect(*words, "a.mp4").exit_code == 0
+        assert said(out)["complete"] is False and set(said(out)["recordings"]) == {"a.mp4.parquet"}
+        assert set(said(out)["missing"]) == {"b.mp4.parquet", "c.mp4.parquet"}
+    assert affect(*words, "b.mp4").exit_code == 0 and said(out)["complete"] is False
+    assert affect("edit-cache", store, "remove", "c.mp4").exit_code == 0
+    assert affect(*words).exit_code == 0 and said(out)["complete"] is True, "nobody waits for what has gone"
+
+
+def test_another_format_of_all_makes_an_export_complete(tmp_path: Path) -> None:
+    store, out = make(tmp_path / "store", "a.mp4", "b.mp4"), tmp_path / "out"
+    words = ("export-features", store, "--output", out, "--format")
+    killed(*words, "csv")
+    assert affect(*words, "npz").exit_code == 0
+    assert said(out)["complete"] is True and len(said(out)["recordings"]) == 3
+
+
+def test_an_export_is_not_complete_before_each_file_is_written_again(tmp_path: Path) -> None:
+    store, out = make(tmp_path / "store", "a.mp4", "b.mp4"), tmp_path / "out"
+    words = ("export-features", store, "--output", out)
+    assert affect(*words).exit_code == 0 and said(out)["complete"] is True
+    with pytest.raises(KeyboardInterrupt), Export(open_store(store), (), out, "parquet", overwrite=True) as export:
+        export.write("a.mp4")
+        raise KeyboardInterrupt
+    assert said(out)["complete"] is False and set(said(out)["outdated"]) == {"b.mp4.parquet"}
+    assert affect(*words).exit_code == 0 and said(out)["complete"] is False, "b.mp4 is still of before"
+    assert affect(*words, "--overwrite").exit_code == 0 and said(out)["complete"] is True
+    shutil.rmtree(store / "b.mp4.zarr" / "box_px")
+    assert affect(*words, "--overwrite").exit_code == 1
+    assert said(out)["complete"] is False and set(said(out)["recordings"]) == {"a.mp4.parquet", "b.mp4.parquet"}
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
 def test_killed_in_the_middle_it_says_so_and_the_same_command_makes_it_whole(kind: str, tmp_path: Path) -> None:
     store, out = make(tmp_path / "store", "a.mp4", "b.mp4"), tmp_path / "out"

@@ -1,5 +1,7 @@
 """How well a run did: scores of methods over targets and levels, as metrics.json has them."""
 
+import hashlib
+import json
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ METHODS = ("blend", "model", "ridge", "mean")  # in the order of metrics.json; `
 LEVELS = {"clips": "clip", "spans": "span", "videos": "video"}  # in metrics.json -> in predictions.csv
 OVER_RIDGE = "ccc over ridge"  # the differences' place among the methods of metrics.json
 ALL_TARGETS = "all targets"  # the averages' place among the targets of metrics.json
+DIGEST = "sha256"  # in metrics.json, of its other values however they are laid out
 FINITE = sys.float_info.max
 ROUNDING = 1e-9  # by which a CCC may lie beyond 1
 Leaf = TypeVar("Leaf")
@@ -156,9 +159,9 @@ class Metrics:
     videos: LevelMetrics
 
     def to_json(self) -> dict[str, Json]:
-        """The content of metrics.json, in its order."""
+        """The content of metrics.json, in its order; last a digest of all before it."""
         levels = {"clips": self.clips, "spans": self.spans, "videos": self.videos}
-        return {
+        values: dict[str, Json] = {
             "warnings": list(self.warnings),
             "subject_independent": not self.shares_people,
             "protocol": self.protocol,
@@ -176,6 +179,7 @@ class Metrics:
             "per_subject": {name: level.subjects_to_json() for name, level in levels.items()},
             "subject_means": {name: level.means_to_json() for name, level in levels.items()},
         }
+        return values | {DIGEST: _digest(values)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Json]) -> "Metrics":
@@ -201,6 +205,20 @@ class Metrics:
             validation_by_fold=_read(validation["folds"], 1, _or_nan),
             **{level: LevelMetrics.from_json(values[level], alone[level], means.get(level, {})) for level in LEVELS},
         )
+
+
+def is_as_written(values: Mapping[str, Json]) -> bool:
+    """Whether what was read from a metrics.json is what was written; earlier versions wrote no digest to tell by."""
+    if DIGEST not in values:
+        return True
+    try:
+        return bool(values[DIGEST] == _digest({name: value for name, value in values.items() if name != DIGEST}))
+    except RecursionError:  # nested as no metrics are
+        return False
+
+
+def _digest(values: Mapping[str, Json]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _target(name: str, bounds: Json, unit: Json) -> Target:

@@ -16,7 +16,7 @@ from ...cache.dictionary import dictionary
 from ...cache.files import PARTIAL, check_within, make_folder, sweep, write_whole
 from ...cache.fold_record import FoldRecord
 from ...cache.json_files import flat, read_json, write_json
-from ...cache.metrics import Metrics
+from ...cache.metrics import Metrics, is_as_written
 from ...cache.records import Json, Target
 from ...configs.load import config_from_dict, config_to_dict, read_tree, without_gone
 from ...configs.schema import Config, Method
@@ -149,9 +149,13 @@ class RunFolder:
         """What metrics.json says; where it says nothing, why, in words that name no person and no place."""
         if (self.path / "metrics.json").exists():
             try:
-                return self.metrics()
-            except AffectError:
+                values = self.read_json("metrics.json")
+                metrics = Metrics.from_json(values)
+            except (AffectError, KeyError, ValueError):
                 return "the run's metrics.json is damaged or cannot be read; affect report RUN says more"
+            if not is_as_written(values):
+                return "the run's metrics.json was changed or damaged after it was written; affect report RUN says more"
+            return metrics
         environment = self._if_there("environment.json") or {}
         if "imported_from" in environment:
             return "the run was imported, and a checkpoint does not say how it did"

@@ -41,7 +41,7 @@ def test_the_file_holds_what_it_always_held_in_the_same_order(trained_run: Path)
     values = json.loads((trained_run / "metrics.json").read_text("utf-8"))
     assert list(values) == [
         "warnings", "subject_independent", "protocol", "targets", "units", "ranges", "interval", "icc", "folds",
-        "validation", "clips", "spans", "videos", "per_subject", "subject_means",
+        "validation", "clips", "spans", "videos", "per_subject", "subject_means", "sha256",
     ]  # fmt: skip
     assert values["subject_independent"] is True and values["interval"] == f"95 %, {METHOD}"
     assert list(values["spans"]) == ["rows", "subjects", "blend", "model", "ridge", "mean", "ccc over ridge"]

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,10 +106,14 @@ def _times_of(path: Path, stream: "Stream", picture_fps: float | None) -> "Array
 
 
 def _clock_offsets_s(folder: Path, times: "Mapping[str, Array | VideoError]", stream: "Stream") -> dict[str, float]:
-    from ..stages.features.video.choice import clock_offset_s
+    from ..stages.features.video.times import clock_offset_s
 
-    sound = [path for path, found in times.items() if not isinstance(found, VideoError)]
-    return {path: clock_offset_s(folder / path, stream) for path in sound}
+    offsets = {}
+    for path, found in times.items():
+        if not isinstance(found, VideoError):
+            with suppress(VideoError):  # its packets have times, but none can be decoded: extraction says so
+                offsets[path] = clock_offset_s(folder / path, stream)
+    return offsets
 
 
 def _place(part: "Prepared", output: Path) -> Path:

@@ -164,7 +164,7 @@ def _score_outcome(
 def _score(
     scorer: Scores, stores: Sequence[Store], entry: str, source: Source | None
 ) -> Generator[Scoring, None, None]:
-    from ...stages.features.video.choice import clock_offset_s
+    from ...stages.features.video.times import clock_offset_s
 
     path = None if source is None else source.path
     try:

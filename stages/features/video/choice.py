@@ -15,7 +15,6 @@ from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.foreign import PYTORCH as WEIGHTS
 from ....cache.foreign import Foreign, foreign
-from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError, shown
 
 Stream = int | Literal["auto"]  # number of a stream in its file, from 0
@@ -233,17 +232,3 @@ def _is_single(path: Path, container: av.container.InputContainer) -> bool:
 def _is_art(track: VideoTrack) -> bool:
     kind = type(track.disposition)
     return bool(track.disposition & (kind.attached_pic | kind.timed_thumbnails))
-
-
-def clock_offset_s(path: Path, stream: Stream = "auto") -> float:
-    """What a player's clock shows at the first video frame: how much later the picture begins than the file does.
-
-    Pictures have no such clock. Errors: VideoError where the file cannot be read, holds no video, or not that stream.
-    """
-    if are_pictures(path) or is_animated_webp(path):
-        return 0.0
-    with open_container(path) as container:
-        track = choose_track(path, container, stream).track
-        if track.start_time is None or track.time_base is None or container.start_time is None:
-            return 0.0
-        return max(0.0, float(track.start_time * track.time_base) - container.start_time / av.time_base)

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream as VideoTrack
 from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError
 from .choice import Choice, Stream, choose_track, open_container
-from .clock import Clock
+from .clock import USUAL, WITHOUT_PRESENTATION_TIMES, Clock
 from .colour import colour_note
 from .damage import Damage
 from .frame import Frame, Shape
@@ -75,8 +75,10 @@ class Video:
             )
         self._note_damage()
         self.shape = Shape.of(first, self.pixel_aspect)
+        self._missing_s = self._missing_in_front_s(first)
         self._clock.begin(first, lambda count: self._ahead(count + 1))
-        self._announced_s = announced_s(container, track, self._clock.origin_s)
+        self.clock_offset_s = self._starts_late_s()
+        self._announced_s = announced_s(container, track, self._clock.origin_s, self._missing_s)
         if self._announced_s is not None:
             self._announced_s /= self._clock.faults.slip
         rated = track.average_rate or track.guessed_rate
@@ -112,6 +114,11 @@ class Video:
     def problems(self) -> list[str]:
         """What is lost, in sentences; complete once `frames()` has ended."""
         found = []
+        if self._missing_s:
+            found.append(
+                f"the first {self._missing_s:.2f} s cannot be decoded: no whole key frame there; time 0 is the first "
+                "picture behind them"
+            )
         if self.cut_short and self.duration_s is not None:
             end = self.last_time_s + float(self._clock.step)
             found.append(
@@ -138,6 +145,24 @@ class Video:
         if len(self._sizes) > 1:
             found.append(f"the picture size changes within the file: {sorted(self._sizes)}")
         return found
+
+    def _missing_in_front_s(self, first: VideoFrame) -> float:
+        """How long the stream goes on before its first picture, where that is more than a frame; else 0."""
+        stamp, start = self._clock.stamp(first), self._track.start_time
+        if stamp is None or start is None or self._container.format.name in WITHOUT_PRESENTATION_TIMES:
+            return 0.0
+        missing = stamp - start * (self._track.time_base or 0)
+        return float(missing) if missing > USUAL * self._clock.step else 0.0
+
+    def _starts_late_s(self) -> float:
+        """What a player's clock shows at time zero: how much later the first picture comes than the file begins."""
+        begins, start = self._container.start_time, self._track.start_time
+        if begins is None or start is None:
+            return 0.0
+        # A decoder hands out a picture some packets late, which shows in its decoding time.
+        decoding = self._container.format.name in WITHOUT_PRESENTATION_TIMES
+        origin_s = float(start * (self._track.time_base or 0)) if decoding else self._clock.origin_s
+        return max(0.0, origin_s - begins / av.time_base)
 
     def _frame(self, picture: VideoFrame) -> Frame:
         shape = Shape.of(picture, self.pixel_aspect)
@@ -243,11 +268,16 @@ def _pixel_aspect(track: VideoTrack) -> float:
     return value if 0.25 <= value <= 4 else 1.0
 
 
-def announced_s(container: av.container.InputContainer, track: VideoTrack, start_s: float) -> float | None:
-    """Length of the video stream as the container announces it, from its first frame; None where it does not."""
+def announced_s(
+    container: av.container.InputContainer, track: VideoTrack, start_s: float, missing_s: float = 0.0
+) -> float | None:
+    """Length of the video stream as the container announces it, from its first frame; None where it does not.
+
+    start_s: what the container's clock shows at that frame; missing_s: how long the stream goes on before it.
+    """
     if track.duration and track.time_base:
-        return float(track.duration * track.time_base)
-    start = start_s if "matroska" in container.format.name else 0.0  # whose durations count from its clock's zero
+        return float(track.duration * track.time_base) - missing_s
+    start = start_s if "matroska" in container.format.name else missing_s  # its durations count from its clock's zero
     tag = _DURATION_TAG.fullmatch(track.metadata.get("DURATION", ""))
     if tag:
         return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - start

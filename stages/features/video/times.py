@@ -1,4 +1,4 @@
-"""When each frame of a video is shown: for labels that are given frame by frame."""
+"""When each frame of a video is shown, and where a player's clock stands then: for labels, captions and sound."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +15,7 @@ from ....cache.records import Array
 from ....errors import VideoError
 from .choice import Stream, choose_track, open_container
 from .clock import MOST_FPS, SLIPPED_STEP_S, WITHOUT_PRESENTATION_TIMES
-from .decode import announced_s, open_video
+from .decode import Video, announced_s, open_video
 from .picture_list import picture_list
 
 _EVEN = (0.6, 1.4)  # of the middle step; a frame that stands elsewhere leaves a double step behind
@@ -39,6 +39,17 @@ def frame_times_s(path: Path, stream: Stream = "auto", picture_fps: float | None
     if time_s is not None:
         return time_s
     return _decoded_times(path, stream, picture_fps)
+
+
+def clock_offset_s(path: Path, stream: Stream = "auto") -> float:
+    """What a player's clock shows at time 0, which is the first picture that can be decoded.
+
+    Pictures have no such clock. Errors: VideoError where the file cannot be read, shows nothing, or has no such stream.
+    """
+    if are_pictures(path) or is_animated_webp(path):
+        return 0.0
+    with closing(open_video(path, stream)) as video:
+        return video.clock_offset_s if isinstance(video, Video) else 0.0
 
 
 def claimed_s(path: Path, picture_fps: float | None = None) -> float | None:

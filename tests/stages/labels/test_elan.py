@@ -16,7 +16,7 @@ from affect.cache.predictions import ClipScores, PersonPrediction, ScoreReason, 
 from affect.cache.records import Target
 from affect.errors import InputError, ManifestError
 from affect.pipeline.prepare_labels import prepare_labels
-from affect.stages.features.video.choice import clock_offset_s
+from affect.stages.features.video.times import clock_offset_s
 from affect.stages.labels.elan import read_eaf
 from affect.stages.labels.registry import Reading
 from affect.stages.views.annotations import elan
@@ -141,6 +141,18 @@ def test_times_are_those_of_a_player_and_not_from_the_first_frame(tmp_path: Path
     assert clock_offset_s(tmp_path / "S01.mkv") == pytest.approx(1.0)
     manifest = made(tmp_path, document("S01.mkv", {"a": 2000, "b": 3000}, tier("v", [("a", "b", "1")])))
     np.testing.assert_allclose(spans(manifest), [(1, 2)])
+
+
+def test_a_recording_that_shows_nothing_has_times_and_does_not_stop_the_others(place: Path) -> None:
+    recording = place / "S01.mp4"
+    content = bytearray(recording.read_bytes())
+    with av.open(str(recording)) as container:
+        for packet in container.demux():
+            if packet.size and packet.pos is not None:
+                content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    recording.write_bytes(content)
+    manifest = made(place, document("S01.mp4", {"a": 2000, "b": 3000}, tier("v", [("a", "b", "1")])))
+    assert spans(manifest) == [(2, 3)]
 
 
 def test_what_predict_exports_is_read_back(place: Path) -> None:

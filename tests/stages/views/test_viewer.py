@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from affect.cache.predictions import PersonPrediction, RangeCheck, VideoPrediction
-from affect.stages.features.video.choice import clock_offset_s
+from affect.stages.features.video.times import clock_offset_s
 from affect.stages.views.rules import COLOURS, OUT_OF_RANGE
 from affect.stages.views.viewer import page_head, page_tail, video_block
 

@@ -16,9 +16,9 @@ from affect.configs.schema import FacesConfig, FeaturesConfig
 from affect.errors import ConfigError, VideoError
 from affect.stages.features.recipe import differences, make_recipe, settings_of
 from affect.stages.features.stream import FeatureExtractor
-from affect.stages.features.video.choice import choose_track, clock_offset_s, open_container
+from affect.stages.features.video.choice import choose_track, open_container
 from affect.stages.features.video.decode import open_video
-from affect.stages.features.video.times import frame_times_s
+from affect.stages.features.video.times import clock_offset_s, frame_times_s
 
 Recording = Callable[..., Path]
 

@@ -26,7 +26,7 @@ from .choice import Choice, Stream, choose_track, open_container
 from .clock import USUAL, WITHOUT_PRESENTATION_TIMES, Clock
 from .colour import colour_note
 from .damage import Damage
-from .frame import Frame, Shape
+from .frame import Frame, PixelAspect, Shape
 from .pictures import Pictures
 
 _CUT_SHORT = 0.98  # share of the container's duration that must come out
@@ -47,6 +47,7 @@ class Video:
         self._context = track.codec_context
         self._context.thread_type = ThreadType.NONE
         self._context.thread_count = 1
+        self._context.copy_opaque = True  # pictures bear what was attached to their packets
         self._reformatter = VideoReformatter()
         self._clock = Clock(track, container.format.name)
         self._damage = Damage()
@@ -61,11 +62,11 @@ class Video:
         self.codec = self._context.name
         self.pixel_format = self._context.pix_fmt or "unknown"
         self.header_frames: int | None = track.frames or None
-        self.pixel_aspect = _pixel_aspect(track)
+        self._aspect = PixelAspect(track)
         self._pictures = self._read_pictures()
         self._bad: list[Fraction | None] = []  # times of the bad packets since the last picture that was decoded
-        # Decoded and not handed out yet, each with the times of the bad packets before it
-        self._upcoming: deque[tuple[VideoFrame, list[Fraction | None]]] = deque()
+        # Decoded and not handed out yet, each with its pixels' aspect and the times of the bad packets before it
+        self._upcoming: deque[tuple[VideoFrame, float, list[Fraction | None]]] = deque()
         first = self._ahead(1)
         if first is None:
             why = "is encrypted" if self._encrypted else f"gave no frame ({self.bad_packets} packets refused)"
@@ -74,6 +75,7 @@ class Video:
                 hint="open it in a player; if it plays, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4",
             )
         self._note_damage()
+        self.pixel_aspect = self._upcoming[0][1]  # of the first frame
         self.shape = Shape.of(first, self.pixel_aspect)
         self._missing_s = self._missing_in_front_s(first)
         self._clock.begin(first, lambda count: self._ahead(count + 1))
@@ -92,10 +94,10 @@ class Video:
     def frames(self) -> Iterator[Frame]:
         """Every frame that can be decoded, damaged ones too, with non-decreasing times."""
         while self._ahead(1) is not None:
-            picture, _ = self._upcoming.popleft()
+            picture, aspect, _ = self._upcoming.popleft()
             self._ahead(1)
             self._note_damage()
-            yield self._frame(picture)
+            yield self._frame(picture, aspect)
         self.finished = True
 
     def close(self) -> None:
@@ -164,8 +166,8 @@ class Video:
         origin_s = float(start * (self._track.time_base or 0)) if decoding else self._clock.origin_s
         return max(0.0, origin_s - begins / av.time_base)
 
-    def _frame(self, picture: VideoFrame) -> Frame:
-        shape = Shape.of(picture, self.pixel_aspect)
+    def _frame(self, picture: VideoFrame, aspect: float) -> Frame:
+        shape = Shape.of(picture, aspect)
         self._sizes.add(shape.upright_px)
         self._colours.add((picture.color_trc, picture.color_primaries))
         time_s = self._clock.read(picture, self._ahead)
@@ -185,13 +187,18 @@ class Video:
             picture = next(self._pictures, None)
             if picture is None:
                 return None
-            self._upcoming.append((picture, self._bad))
+            self._upcoming.append((picture, self._aspect.of(self._told(picture)), self._bad))
             self._bad = []
         return self._upcoming[count - 1][0]
 
+    def _told(self, picture: VideoFrame) -> Fraction | None:
+        """The pixel aspect that the codec told when the picture's packet was decoded: a picture may come out later."""
+        told = picture.opaque
+        return told[0] if isinstance(told, list) else self._context.sample_aspect_ratio
+
     def _note_damage(self) -> None:
         """Take into account what was bad in front of the next picture, or behind the last one."""
-        bad = self._upcoming[0][1] if self._upcoming else self._bad
+        bad = self._upcoming[0][2] if self._upcoming else self._bad
         for stamp in bad:
             self._damage.note(stamp, self.last_time_s)
         bad.clear()
@@ -202,8 +209,12 @@ class Video:
                 self._note_bad(packet)  # decoding it would show noise, now and then without an error
                 self._encrypted = True
                 continue
+            told = [self._context.sample_aspect_ratio]
+            if packet is not None:
+                packet.opaque = told
             try:
                 pictures = self._context.decode(packet)
+                told[0] = self._context.sample_aspect_ratio
             except av.error.EOFError:
                 return
             except av.error.FFmpegError:
@@ -259,13 +270,6 @@ def open_video(path: Path, stream: Stream = "auto", picture_fps: float | None = 
     except av.error.FFmpegError as error:
         container.close()
         raise VideoError(f"{path}: cannot be decoded ({error.strerror})", hint="open it in a player") from error
-
-
-def _pixel_aspect(track: VideoTrack) -> float:
-    """Width of a pixel over its height; 1 where unknown or absurd."""
-    aspect = track.sample_aspect_ratio or track.codec_context.sample_aspect_ratio
-    value = float(aspect) if aspect else 1.0
-    return value if 0.25 <= value <= 4 else 1.0
 
 
 def announced_s(

@@ -1,12 +1,14 @@
 """One decoded picture: how it is brought upright, and its pixels as they are asked for."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av.error
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.records import Array
 from ....errors import VideoError
@@ -43,6 +45,29 @@ class Shape:
         size = np.array(self.upright_px, float)
         low = (size - size.min()) / 2
         return np.concatenate([low, size - low])
+
+
+class PixelAspect:
+    """Width of a pixel over its height, picture by picture: it may change where recordings are joined."""
+
+    def __init__(self, track: VideoTrack) -> None:
+        self._track = track
+        self._told: Fraction | None = None  # by the codec, when the value was last taken
+        self._value: float | None = None
+
+    def of(self, told: Fraction | None) -> float:
+        """That of the next picture. told: by the codec; what the container says counts before, until that changes."""
+        if self._value is None:
+            self._value, self._told = _usable(self._track.sample_aspect_ratio or told), told
+        elif told != self._told:
+            self._value, self._told = _usable(told), told
+        return self._value
+
+
+def _usable(aspect: Fraction | None) -> float:
+    """1 where it is unknown or absurd."""
+    value = float(aspect) if aspect else 1.0
+    return value if 0.25 <= value <= 4 else 1.0
 
 
 class Frame:

@@ -14,10 +14,9 @@ from PIL import Image
 from affect.cache.records import Array
 from affect.errors import AffectError, VideoError
 from affect.stages.features.fingerprint import fingerprint, stamp
-from affect.stages.features.video.times import clock_offset_s
 from affect.stages.features.video.decode import Recording, open_video
 from affect.stages.features.video.pictures import Pictures
-from affect.stages.features.video.times import frame_times_s
+from affect.stages.features.video.times import clock_offset_s, frame_times_s
 
 
 def shade(number: int, size: tuple[int, int] = (48, 32)) -> Image.Image:

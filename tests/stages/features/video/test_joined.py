@@ -1,0 +1,38 @@
+"""Recordings that were joined into one file: what changes where they meet."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from affect.stages.features.video.decode import open_video
+
+
+def part(path: Path, codec: str = "mpeg2video", aspect: Fraction = Fraction(1), frames: int = 40) -> bytes:
+    """A transport stream of a grey field that grows brighter; the last pictures are handed out late."""
+    with av.open(str(path), "w") as out:
+        track: Any = out.add_stream(codec, rate=25, options={"bf": "2", "g": "10"})
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        track.codec_context.sample_aspect_ratio = aspect
+        for number in range(frames):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 5 * number, np.uint8), "rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(track.encode(picture))
+        out.mux(track.encode())
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_each_frame_has_the_pixel_aspect_of_its_own_part_and_the_change_is_said(tmp_path: Path, codec: str) -> None:
+    first, second = Fraction(1), Fraction(4, 3)  # MPEG-2 knows four
+    path = tmp_path / "joined.ts"
+    path.write_bytes(part(tmp_path / "1.ts", codec, first) + part(tmp_path / "2.ts", codec, second))
+    video = open_video(path)
+    widths = [frame.rgb().shape[1] for frame in video.frames()]
+    video.close()
+    assert widths == [64] * 40 + [85] * 40
+    assert (video.pixel_aspect, video.shape.upright_px) == (1, (64, 48))
+    assert "the picture size changes within the file: [(64, 48), (85, 48)]" in video.notes()

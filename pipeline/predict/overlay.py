@@ -16,7 +16,7 @@ from ...cache.files import NewFile, sweep
 from ...cache.predictions import VideoPrediction
 from ...errors import InputError, VideoError, named
 from ...stages.features.video.choice import open_container
-from ...stages.features.video.sound import joined_sound
+from ...stages.features.video.sound import all_packets, joined_sound
 from ...stages.views.overlay_picture import OverlayPicture
 from ..workers import cores
 
@@ -137,7 +137,7 @@ class _Sound:
 
     def _read(self, file: Any, track: Any, copied: bool) -> Iterator[Any]:
         try:
-            for packet in joined_sound(file.demux(track)):
+            for packet in joined_sound(all_packets(file, track)):
                 if copied and packet.dts is not None:
                     shift = round(self._start_s / packet.time_base)
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift

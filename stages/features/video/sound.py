@@ -1,4 +1,4 @@
-"""A recording's sound, on the clock of its picture."""
+"""A recording's sound, packet by packet, on the clock of its picture."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,6 +6,23 @@ from typing import Any
 from .clock import LONGEST_PAUSE_S
 
 _OVERLAP_S = 1  # packets of sound may begin this long before the end of the one before
+
+
+def all_packets(file: Any, track: Any) -> Iterator[Any]:
+    """Packets of a track, then the one that flushes its decoder; a stream that begins within the file does no harm."""
+    flush = None
+    while True:
+        try:
+            for packet in file.demux(track):
+                if packet.size:
+                    yield packet
+                else:
+                    flush = packet
+            break
+        except IndexError:
+            continue  # PyAV's answer to a stream that appeared after opening; asked again, it goes on
+    if flush is not None:
+        yield flush
 
 
 def joined_sound(packets: Iterable[Any]) -> Iterator[Any]:

@@ -81,9 +81,9 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def _with_sound(path: Path, start_s: float) -> Path:
-    """Two seconds of picture and sound, whose clock begins there."""
-    with av.open(str(path), "w") as out:
+def _with_sound(path: Path, start_s: float, **options: str) -> Path:
+    """Two seconds of picture and sound, whose clock begins there. options: of the container."""
+    with av.open(str(path), "w", options=options) as out:
         track: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         track.width, track.height, track.pix_fmt = 240, 180, "yuv420p"
         sound: Any = out.add_stream("aac", rate=16000)
@@ -115,6 +115,19 @@ def test_recordings_that_were_joined_have_an_overlay_as_long_as_both_and_sound_a
         heard = [float((packet.pts or 0) * packet.time_base) for packet in file.demux(audio=0) if packet.size]
     assert heard[-1] - heard[0] == pytest.approx(3.9, abs=0.3)
     assert max(np.diff(heard)) < 0.3
+
+
+def test_a_stream_that_begins_within_the_file_is_no_hindrance(person: Person, prediction: Made, tmp_path: Path) -> None:
+    """Three parts, of which the middle one has streams of its own: too far within the file to be known beforehand."""
+    joined = tmp_path / "joined.ts"
+    usual = _with_sound(tmp_path / "1.ts", 0, muxrate="28000000").read_bytes()
+    other = _with_sound(tmp_path / "2.ts", 2, mpegts_start_pid="512").read_bytes()
+    joined.write_bytes(usual + other + usual)
+    write_overlay(prediction(person(1), source=joined), tmp_path / "scores.mp4")
+    assert len(_times_s(tmp_path / "scores.mp4")) == 100
+    with av.open(str(tmp_path / "scores.mp4")) as file:
+        heard = [float((packet.pts or 0) * packet.time_base) for packet in file.demux(audio=0) if packet.size]
+    assert heard[-1] - heard[0] == pytest.approx(3.9, abs=0.3)
 
 
 @pytest.mark.parametrize("stream", [0, 1])

@@ -1,16 +1,19 @@
 """The one place that opens a recording, and that says which of its streams is the picture."""
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Literal
+from threading import Lock
+from typing import Any, Literal
 
 import av
 import av.container
 import av.error
+import av.logging
 from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.foreign import PYTORCH as WEIGHTS
@@ -26,7 +29,8 @@ _LASTS = 0.5
 _FRAMES = 0.1
 _FEWEST_PICTURES = 3  # of a stream of pictures without a container; a photograph may hold a second one, of its depth
 _MOST_STEP_S = 1.0  # no frame counts for longer: a thumbnail may be said to last as long as the film
-
+_VIDEO_LINE = re.compile(r"^ *Stream #\S+: Video: ", re.ASCII | re.MULTILINE)  # of FFmpeg's description of a file
+_DESCRIBING = Lock()  # the level of logs is that of the process
 
 # Kinds whose one file holds all that is read of it. Others name further files, hosts or devices, which FFmpeg opens.
 _SELF_CONTAINED = """
@@ -232,3 +236,17 @@ def _is_single(path: Path, container: av.container.InputContainer) -> bool:
 def _is_art(track: VideoTrack) -> bool:
     kind = type(track.disposition)
     return bool(track.disposition & (kind.attached_pic | kind.timed_thumbnails))
+
+
+def count_videos(container: Any) -> int:
+    """How many video streams are known by now: one that begins within the file is not in `container.streams`.
+
+    container: an open one; PyAV's types leave `dumps_format` out.
+    """
+    with _DESCRIBING:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.INFO)  # a description is a log, of this level
+        try:
+            return len(_VIDEO_LINE.findall(container.dumps_format()))
+        finally:
+            av.logging.set_level(level)

@@ -22,7 +22,7 @@ from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError
-from .choice import Choice, Stream, choose_track, open_container
+from .choice import Choice, Stream, choose_track, count_videos, open_container
 from .clock import USUAL, WITHOUT_PRESENTATION_TIMES, Clock
 from .colour import colour_note
 from .damage import Damage
@@ -54,6 +54,7 @@ class Video:
         self._sizes: set[tuple[int, int]] = set()
         self._colours: set[tuple[int, int]] = set()
         self._encrypted = False
+        self._videos, self._late_videos = count_videos(container), 0
         self.decoded_frames = 0
         self.damaged_frames = 0
         self.bad_packets = 0
@@ -98,6 +99,7 @@ class Video:
             self._ahead(1)
             self._note_damage()
             yield self._frame(picture, aspect)
+        self._late_videos = count_videos(self._container) - self._videos
         self.finished = True
 
     def close(self) -> None:
@@ -125,6 +127,11 @@ class Video:
             end = self.last_time_s + float(self._clock.step)
             found.append(
                 f"cut short: decoding ended at {end:.2f} s of the {self.duration_s:.2f} s the container announces"
+            )
+        if self._late_videos > 0:
+            found.append(
+                "another video stream begins within the file, as where recordings are joined, and is not read; the one "
+                f"that is read ends at {self.last_time_s + float(self._clock.step):.2f} s"
             )
         if self.bad_packets:
             found.append(

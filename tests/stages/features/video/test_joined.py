@@ -11,13 +11,13 @@ import pytest
 from affect.stages.features.video.decode import open_video
 
 
-def part(path: Path, codec: str = "mpeg2video", aspect: Fraction = Fraction(1), frames: int = 40) -> bytes:
-    """A transport stream of a grey field that grows brighter; the last pictures are handed out late."""
-    with av.open(str(path), "w") as out:
+def part(path: Path, codec: str = "mpeg2video", aspect: Fraction = Fraction(1), **options: str) -> bytes:
+    """A transport stream of 40 frames of a grey field that grows brighter. options: of the container."""
+    with av.open(str(path), "w", options=options) as out:
         track: Any = out.add_stream(codec, rate=25, options={"bf": "2", "g": "10"})
         track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
         track.codec_context.sample_aspect_ratio = aspect
-        for number in range(frames):
+        for number in range(40):
             picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 5 * number, np.uint8), "rgb24")
             picture.pts, picture.time_base = number, Fraction(1, 25)
             out.mux(track.encode(picture))
@@ -36,3 +36,17 @@ def test_each_frame_has_the_pixel_aspect_of_its_own_part_and_the_change_is_said(
     assert widths == [64] * 40 + [85] * 40
     assert (video.pixel_aspect, video.shape.upright_px) == (1, (64, 48))
     assert "the picture size changes within the file: [(64, 48), (85, 48)]" in video.notes()
+
+
+def test_a_stream_that_begins_within_the_file_is_said_not_to_be_read(tmp_path: Path) -> None:
+    """Its part lies too far within the file to be known beforehand, and pictures of the other stream follow it."""
+    usual = part(tmp_path / "1.ts", muxrate="30000000")
+    path = tmp_path / "joined.ts"
+    path.write_bytes(usual + part(tmp_path / "2.ts", mpegts_start_pid="512") + usual)
+    video = open_video(path)
+    assert sum(1 for _ in video.frames()) == 80
+    video.close()
+    assert video.problems()[0] == (
+        "another video stream begins within the file, as where recordings are joined, and is not read; the one that "
+        "is read ends at 3.20 s"
+    )

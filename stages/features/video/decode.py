@@ -25,7 +25,7 @@ from ....errors import VideoError
 from .choice import Choice, Stream, choose_track, count_videos, open_container
 from .clock import USUAL, WITHOUT_PRESENTATION_TIMES, Clock
 from .colour import colour_note
-from .damage import Damage
+from .damage import Damage, Swallowed
 from .frame import Frame, PixelAspect, Shape
 from .pictures import Pictures
 
@@ -50,10 +50,11 @@ class Video:
         self._context.copy_opaque = True  # pictures bear what was attached to their packets
         self._reformatter = VideoReformatter()
         self._clock = Clock(track, container.format.name)
-        self._damage = Damage()
+        self._damage, self._swallowed = Damage(), Swallowed()
         self._sizes: set[tuple[int, int]] = set()
         self._colours: set[tuple[int, int]] = set()
         self._encrypted = False
+        self._started = False  # whether a picture has come
         self._videos, self._late_videos = count_videos(container), 0
         self.decoded_frames = 0
         self.damaged_frames = 0
@@ -132,6 +133,11 @@ class Video:
             found.append(
                 "another video stream begins within the file, as where recordings are joined, and is not read; the one "
                 f"that is read ends at {self.last_time_s + float(self._clock.step):.2f} s"
+            )
+        if self._swallowed.packets:
+            found.append(
+                f"lost: {self._swallowed.packets} packets behind about {self._swallowed.from_s:.2f} s gave neither a "
+                "picture nor an error, as where the codec changes; what they show is not read"
             )
         if self.bad_packets:
             found.append(
@@ -229,6 +235,9 @@ class Video:
                 continue
             if packet is not None and packet.is_corrupt:
                 self._note_bad(packet)
+            if packet is not None and not packet.is_discard and (self._started or pictures):
+                self._started = True
+                self._swallowed.note(packet.size, len(pictures), self.last_time_s)
             yield from pictures
 
     def _packets(self) -> "Iterator[Packet[Any] | None]":

@@ -4,7 +4,6 @@ Frames are decoded from the start, one thread, never by seeking: the only way th
 that gives the same pixels twice. Interlaced frames stay woven, as the decoder gives them.
 """
 
-import re
 from collections import deque
 from collections.abc import Generator, Iterator
 from fractions import Fraction
@@ -18,10 +17,10 @@ from av.codec.context import ThreadType
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream as VideoTrack
 
 from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError
+from .announced import announced_s
 from .choice import Choice, Stream, choose_track, count_videos, open_container
 from .clock import USUAL, WITHOUT_PRESENTATION_TIMES, Clock
 from .colour import colour_note
@@ -31,7 +30,6 @@ from .pictures import Pictures
 
 _CUT_SHORT = 0.98  # share of the container's duration that must come out
 _MAX_READ_ERRORS = 32  # in a row, before a file is given up at that place
-_DURATION_TAG = re.compile(r"([0-9]+):([0-9]+):([0-9]+(?:\.[0-9]+)?)", re.ASCII)  # of a Matroska stream
 
 
 class Video:
@@ -286,19 +284,3 @@ def open_video(path: Path, stream: Stream = "auto", picture_fps: float | None = 
     except av.error.FFmpegError as error:
         container.close()
         raise VideoError(f"{path}: cannot be decoded ({error.strerror})", hint="open it in a player") from error
-
-
-def announced_s(
-    container: av.container.InputContainer, track: VideoTrack, start_s: float, missing_s: float = 0.0
-) -> float | None:
-    """Length of the video stream as the container announces it, from its first frame; None where it does not.
-
-    start_s: what the container's clock shows at that frame; missing_s: how long the stream goes on before it.
-    """
-    if track.duration and track.time_base:
-        return float(track.duration * track.time_base) - missing_s
-    start = start_s if "matroska" in container.format.name else missing_s  # its durations count from its clock's zero
-    tag = _DURATION_TAG.fullmatch(track.metadata.get("DURATION", ""))
-    if tag:
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - start
-    return container.duration / av.time_base - start if container.duration else None

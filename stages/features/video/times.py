@@ -13,9 +13,10 @@ from av.video.stream import VideoStream as VideoTrack
 from ....cache.pictures import are_pictures, is_animated_webp
 from ....cache.records import Array
 from ....errors import VideoError
+from .announced import announced_s
 from .choice import Stream, choose_track, open_container
 from .clock import MOST_FPS, SLIPPED_STEP_S, WITHOUT_PRESENTATION_TIMES
-from .decode import Video, announced_s, open_video
+from .decode import Video, open_video
 from .picture_list import picture_list
 
 _EVEN = (0.6, 1.4)  # of the middle step; a frame that stands elsewhere leaves a double step behind

@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from ....cache.pictures import are_pictures, is_animated_webp
 from ....errors import VideoError
-from .announced import announced_s
+from .announced import announced_s, file_s
 from .choice import Choice, Stream, choose_track, count_videos, open_container
 from .clock import USUAL, WITHOUT_PRESENTATION_TIMES, Clock
 from .colour import colour_note
@@ -51,6 +51,7 @@ class Video:
         self._damage, self._swallowed = Damage(), Swallowed()
         self._sizes: set[tuple[int, int]] = set()
         self._colours: set[tuple[int, int]] = set()
+        self._others_end_s = 0.0  # of the file's other streams, its sound for one, on the container's clock
         self._encrypted = False
         self._started = False  # whether a picture has come
         self._videos, self._late_videos = count_videos(container), 0
@@ -83,6 +84,7 @@ class Video:
         self._announced_s = announced_s(container, track, self._clock.origin_s, self._missing_s)
         if self._announced_s is not None:
             self._announced_s /= self._clock.faults.slip
+        self._file_s = file_s(container, track)  # where nothing is announced of the picture itself
         rated = track.average_rate or track.guessed_rate
         self.average_fps = float(1 / self._clock.step) if rated else None
 
@@ -112,6 +114,8 @@ class Video:
         end, announced = self.last_time_s + float(self._clock.step), self.duration_s
         if not self.finished or announced is None or end >= _CUT_SHORT * announced:
             return False
+        if self._file_s is not None and self._others_end_s >= _CUT_SHORT * self._file_s:
+            return False  # the file is whole: it is its sound that lasts so long
         return not self._clock.explains(announced, end)
 
     def problems(self) -> list[str]:
@@ -243,10 +247,12 @@ class Video:
         errors = 0
         while errors < _MAX_READ_ERRORS:
             try:
-                for packet in self._container.demux(self._track):
-                    if packet.size:
+                for packet in self._container.demux():
+                    if packet.size and packet.stream_index == self._track.index:
                         errors = 0
                         yield packet
+                    elif packet.size and packet.pts is not None:
+                        self._others_end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                 break
             except av.error.EOFError:
                 break

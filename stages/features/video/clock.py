@@ -70,7 +70,10 @@ class Clock:
         self._decoding_times = kind in WITHOUT_PRESENTATION_TIMES
         self._two_times = not self._decoding_times and kind not in WITHOUT_DECODING_TIMES
         self._unit = Fraction(track.time_base or 1)
-        rates = [_rate(track.average_rate), _rate(track.guessed_rate), _rate(track.codec_context.framerate)]
+        said = [track.average_rate, track.guessed_rate, track.codec_context.framerate]
+        rates = [_rate(fps) for fps in said]
+        self._rated = any(rates)
+        self._too_fast = max((fps for fps in said if fps), default=Fraction(0))  # said, where no rate can be
         self._declared = [rate for rate in rates if USUAL_FPS[0] <= rate <= USUAL_FPS[1]]
         self.step = next((1 / rate for rate in rates if rate), Fraction(1, 25))  # seconds
         # A raw stream's average is made up before it is read, a guess is not.
@@ -144,7 +147,14 @@ class Clock:
     def notes(self) -> list[str]:
         """What was wrong, and what was done about it, in sentences."""
         declared = self._declared[0] if self.faults.slow_s else 1 / self.step
-        return self.faults.notes(declared=float(declared), counted=float(1 / self._counted_step))
+        counted = f"{float(1 / self._counted_step):g} a second"
+        if self._rated:
+            how = f"theirs is counted from the rate, {counted}"
+        elif self._too_fast:
+            how = f"{counted} are assumed, as the {float(self._too_fast):g} that are declared are not believed"
+        else:
+            how = f"{counted} are assumed, as no rate is declared"
+        return self.faults.notes(declared=float(declared), how=how)
 
     def _ticks(self, item: Item) -> int | None:
         return item.dts if self._decoding_times else item.pts

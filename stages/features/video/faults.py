@@ -41,8 +41,8 @@ class Faults:
         """The clock jumps by that amount at that time of the recording; closed, or kept as a pause."""
         (self._closed if closed else self._kept).add(f"{_direction(amount_s)} at {at_s:.2f} s")
 
-    def notes(self, *, declared: float, counted: float) -> list[str]:
-        """A sentence for each kind that there is. declared, counted: frames a second, as said and as counted by."""
+    def notes(self, *, declared: float, how: str) -> list[str]:
+        """A sentence for each kind that there is. declared: frames a second; how: whence times are counted."""
         found = []
         if self.slip != 1:
             found.append(
@@ -64,9 +64,7 @@ class Faults:
         if self._kept.count:
             found.append(f"the clock jumps {self._kept}; kept, as a recording may pause")
         if self.counted:
-            found.append(
-                f"{_carry(self.counted)} no usable time; theirs is counted from the rate, {counted:g} a second"
-            )
+            found.append(f"{_carry(self.counted)} no usable time; {how}")
         return found
 
 

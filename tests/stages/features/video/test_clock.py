@@ -290,3 +290,11 @@ def test_a_run_resumed_behind_any_block_has_the_same_times_and_notes(restamped: 
         assert [piece.time_s.tobytes() for piece, _ in rest] == [piece.time_s.tobytes() for piece, _ in blocks[number:]]
         assert again == info
     assert len(blocks) > 3
+
+
+def test_a_rate_that_no_recording_has_is_not_what_its_times_are_said_to_be_counted_from(recording: Restamp) -> None:
+    video, times = read(recording("fast.mp4", rate=2000, seconds=0.02))
+    np.testing.assert_allclose(times, np.arange(40) / 25)
+    assert video.notes() == [
+        "39 frames carry no usable time; 25 a second are assumed, as the 2000 that are declared are not believed"
+    ]

@@ -30,6 +30,11 @@ class World:
     bias: tuple[float, float] = (0.7, 0.9)  # of each method, between people
     noise: tuple[float, float] = (0.55, 0.8)
     slope: float = 0.8
+    heavy: bool = False  # levels and biases by Student's t(3), as spread out: a few people are far from all others
+
+    def of_people(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+        """What differs between people, with a standard deviation of 1."""
+        return random.standard_t(3, shape) / np.sqrt(3) if self.heavy else random.standard_normal(shape)
 
 
 WORLDS = {
@@ -39,6 +44,7 @@ WORLDS = {
     "one span each": World((1, 1)),
     "20 spans each": World((20, 20)),
     "100 spans each, biases below the noise": World((100, 100), 0.0, (0.7, 0.5), (1.0, 1.0), 1.0),
+    "10 to 30 spans each, heavy tails": World((10, 30), heavy=True),
 }
 
 
@@ -86,8 +92,8 @@ def draw(world: World, people: int, random: np.random.Generator) -> Experiment:
     spans = random.integers(world.spans[0], world.spans[1] + 1, people)
     who = np.repeat(np.arange(people), spans)
     rows = (len(who), TARGETS)
-    labels = world.level * random.standard_normal((people, TARGETS))[who] + random.standard_normal(rows)
-    biases, noises = random.standard_normal((3, people, TARGETS)), random.standard_normal((3, *rows))
+    labels = world.level * world.of_people((people, TARGETS), random)[who] + random.standard_normal(rows)
+    biases, noises = world.of_people((3, people, TARGETS), random), random.standard_normal((3, *rows))
     predictions = [
         world.slope * labels
         + world.bias[side] * (biases[0] + biases[side + 1])[who] / np.sqrt(2)

@@ -19,7 +19,11 @@ class Column:
     levels: dict[str, str] | None = None
 
 
-LEVELS = {"clip": "one clip", "span": "a labelled span: the means of its clips", "video": "a whole video"}
+LEVELS = {
+    "clip": "one clip",
+    "span": "a labelled span: the means of its clips",
+    "video": "a whole video: the means of its clips",
+}
 MEASURED_SPREAD = "_sd"
 COLUMNS: dict[str, Column] = {
     "video": Column("the video's id: its path, as the store has it"),

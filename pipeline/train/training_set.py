@@ -185,7 +185,7 @@ def _misnamed(manifest: Manifest, ranges: Mapping[str, object]) -> tuple[str, ..
         name: difflib.get_close_matches(name, set(known) - ranges.keys(), n=1) for name in ranges.keys() - set(known)
     }
     return tuple(
-        f"labels.ranges.{shown(name)} is the range of no target; did you mean {found[0]}?"
+        f"labels.ranges names {shown(name)}, and no target is called so; did you mean {found[0]}?"
         for name, found in sorted(near.items())
         if found
     )

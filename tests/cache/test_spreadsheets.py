@@ -128,7 +128,7 @@ def test_minutes_beyond_23_are_minutes_where_a_sheet_has_mm_ss(tmp_path: Path) -
     assert manifest.end_s.tolist() == [23 * 60 + 50, 24 * 60 + 10, 101 * 60 + 5]
 
 
-@pytest.mark.parametrize("word", ["NA", "#N/A", "-", "nan"])
+@pytest.mark.parametrize("word", ["NA", "na", "#N/A", "-", "nan"])
 @pytest.mark.parametrize("column", [2, 3])
 def test_a_time_that_is_said_to_be_missing_is_not_the_start_or_the_end(tmp_path: Path, word: str, column: int) -> None:
     row = ["a", "p", "1", "2", "0.5"]

@@ -204,9 +204,10 @@ def test_missing_words_are_missing_in_a_column_of_words(place: Path) -> None:
                                                     [none, none, 5]])  # fmt: skip
 
 
-def test_a_missing_word_is_not_taken_for_one_that_is_spelled_alike(place: Path) -> None:
-    manifest = made(place, "start_s,end_s,code,v\n0,1,na,1\n1,2,NA,2\n")
-    np.testing.assert_array_equal(manifest.labels, [[1, 1], [np.nan, 2]])
+def test_a_missing_word_is_one_in_each_spelling(place: Path) -> None:
+    manifest = made(place, "start_s,end_s,code,v\n0,1,na,1\n1,2,NA,2\n2,3,a1,3\n")
+    assert manifest.target_names == ("code_a1", "v")
+    np.testing.assert_array_equal(manifest.labels, [[np.nan, 1], [np.nan, 2], [1, 3]])
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e31", "inf"])

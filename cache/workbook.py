@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -95,6 +95,14 @@ class _Book:
 
     data: bytes
     values: "Workbook"
+    _marks: "dict[str, _Marks]" = field(default_factory=dict)
+
+    def marks(self, name: str) -> "_Marks":
+        """Those of a sheet, which is searched once: its head is read before it is chosen."""
+        if name not in self._marks:
+            self._marks[name] = _marks(self.data, self.values[name])
+        found = self._marks[name]
+        return replace(found, merged=list(found.merged))
 
     @cached_property
     def formulas(self) -> "Workbook":
@@ -119,7 +127,7 @@ class _Book:
 
 def _rows(book: "_Book", name: str, path: Path, most_columns: int) -> Iterator[Row]:
     sheet: Any = book.values[name]
-    marks = _guarded(path, lambda: _marks(book.data, sheet))
+    marks = _guarded(path, lambda: book.marks(name))
     rows = _cells(sheet)
     formulas = _cells(_guarded(path, lambda: book.formulas)[name]) if marks.formulas else None
     end: tuple[Any, ...] | None = None
@@ -154,7 +162,7 @@ class _Marks:
 
     formulas: bool = False  # whether there are any
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)  # first and last row, first and last column
-    _active: list[tuple[int, int, int, int]] = field(default_factory=list)
+    _active: list[tuple[int, int, int, int]] = field(init=False, default_factory=list)
 
     def fill(self, row: int, cells: list[str]) -> None:
         """Mark the cells of a row, taken in order, that belong to one above, which alone holds their value."""

@@ -42,7 +42,7 @@ CLOCK = r"^(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):(?P<seconds>\d{1,2}(?:[.
 INFINITE = r"(?i:inf|infinity)"
 GROUPED = r"^[+-]?\d{1,3}([.,' \x{a0}\x{2009}\x{202f}]\d{3})+([.,]\d+)?$"
 CELL_ERROR = r"^#(N/A|NV|[A-Z\x{c0}-\x{dc}][^ ]*[!?])$"  # what a spreadsheet shows in place of a value; #12 is a name
-THOUSANDS = r"^[+-]?\d{1,3}[.,]\d{3}$|^[+-]?\d{1,3}([.,]\d{3})+$"
+THOUSANDS = r"^[+-]?\d{1,3}([.,]\d{3})+$"
 LATE = r"^(2[4-9]|[3-9]\d|\d{3,}):\d\d:00$"
 TIMES_HINT = "hh:mm:ss and mm:ss are read; 1,6 is read where columns are separated by ; or tab"
 
@@ -107,7 +107,7 @@ def numbers(table: Table, name: str, sign: str, *, of_words: str = "", hint: str
     of_words: what to say of a column that holds words; hint: of any cell of which nothing more is known.
     Errors: ManifestError for the first cell that is no number.
     """
-    missing = _missing(table, name)
+    missing = is_missing(table, name)
     row = _first(pc.invert(pc.or_(_matches(table, name, _number(sign)), missing)))
     if row is not None:
         raise ManifestError(
@@ -118,10 +118,15 @@ def numbers(table: Table, name: str, sign: str, *, of_words: str = "", hint: str
     return _floats(pc.if_else(missing, pa.scalar(None, pa.string()), pointed))
 
 
+def is_missing(table: Table, name: str) -> Any:
+    """(R,) bool, of the library: whether a cell is empty, or one of MISSING_WORDS."""
+    return pc.is_in(table.cells[name], pa.array(["", *MISSING_WORDS]))
+
+
 def is_numeric(table: Table, name: str) -> bool:
     """Whether every cell of a column is a number or missing."""
     number = pc.or_(_matches(table, name, _number(".")), _matches(table, name, _number(",")))
-    return _first(pc.invert(pc.or_(number, _missing(table, name)))) is None
+    return _first(pc.invert(pc.or_(number, is_missing(table, name)))) is None
 
 
 def times(table: Table, names: Sequence[str], unit: TimeUnit, sign: str) -> tuple[list[Array], str]:
@@ -170,7 +175,7 @@ def _clock_s(table: Table, name: str) -> Array:
         for part in (hours, minutes, seconds)
     ]
     over = (values[2] >= 60) | ((values[1] >= 60) & np.asarray(pc.fill_null(long, False)))
-    wrong = np.asarray(pc.is_null(parts)) & ~np.asarray(_missing(table, name)) | over
+    wrong = np.asarray(pc.is_null(parts)) & ~np.asarray(is_missing(table, name)) | over
     if wrong.any():
         row = int(wrong.argmax())
         raise ManifestError(
@@ -212,7 +217,7 @@ def _advice(table: Table, name: str, row: int, of_words: str, hint: str) -> str:
         return "a spreadsheet made a date of it: format the column as text, and type the values again"
     if not cell.isascii() and any(letter.isdigit() for letter in cell):
         return "write it with the digits 0 to 9, a point and nothing else"
-    other = pc.or_(_matches(table, name, r"\d"), _missing(table, name))
+    other = pc.or_(_matches(table, name, r"\d"), is_missing(table, name))
     many = pc.sum(pc.invert(other)).as_py() * 2 > len(cells)
     return of_words if many and of_words else "leave the cell empty where there is no value"
 
@@ -225,10 +230,6 @@ def _number(sign: str) -> str:
 def _matches(table: Table, name: str, pattern: str) -> Any:
     """(R,) bool, of the library."""
     return pc.match_substring_regex(table.cells[name], pattern)
-
-
-def _missing(table: Table, name: str) -> Any:
-    return pc.is_in(table.cells[name], pa.array(["", *MISSING_WORDS]))
 
 
 def _first(mask: Any) -> int | None:

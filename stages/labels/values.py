@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...cache.cell_values import GROUPED, MISSING_WORDS, is_numeric, numbers
+from ...cache.cell_values import GROUPED, is_missing, is_numeric, numbers
 from ...cache.manifest_csv import label_values
 from ...cache.records import Array, Target
 from ...cache.tables import Table
@@ -73,7 +73,7 @@ def values_of(
             sources.append(Source(f"{table.place}, line {table.header_line}", called))
             continue
         _check_formulas(table, column)
-        typed = pc.if_else(_missing(table, column), "", table.cells[column]).to_pylist()
+        typed = pc.if_else(is_missing(table, column), "", table.cells[column]).to_pylist()
         known = [word.lower() for word in typed]
         words = sorted(set(known) - {""})
         if len(words) > MOST_CATEGORIES:
@@ -106,7 +106,7 @@ def check_apart(targets: Iterable[tuple[Target, Source]]) -> None:
 
 def _check_formulas(table: Table, column: str) -> None:
     """Refuse what a failed formula left in a column of words, as in one of numbers."""
-    failed = pc.and_(pc.match_substring_regex(table.cells[column], FAILED), pc.invert(_missing(table, column)))
+    failed = pc.and_(pc.match_substring_regex(table.cells[column], FAILED), pc.invert(is_missing(table, column)))
     if pc.any(failed).as_py():
         cells = {column: table.cells[column].filter(failed)}
         numbers(replace(table, cells=cells, lines=table.lines[np.asarray(failed)]), column, ".")  # has the words for it
@@ -117,10 +117,6 @@ def _slug(word: str) -> str:
     return re.sub(r"\W+", "_", word.lower()).strip("_") or "other"
 
 
-def _said(table: Table, name: str) -> "pa.StringArray":
+def _said(table: Table, name: str) -> Any:
     """The cells of a column that are not missing."""
-    return table.cells[name].filter(pc.invert(_missing(table, name)))
-
-
-def _missing(table: Table, name: str) -> "pa.BooleanArray":
-    return pc.is_in(table.cells[name], pa.array(["", *MISSING_WORDS]))
+    return table.cells[name].filter(pc.invert(is_missing(table, name)))

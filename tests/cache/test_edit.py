@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from affect.cache import Store, create_store, open_store
 from affect.cache.edit import Change, plan_edit
 from affect.cache.records import ALL_DTYPES, FrameFeatures, Recipe, VideoInfo
 from affect.errors import BusyError, EntryError, InputError, StoreError
+from affect.tests.forks import Forks
 
 Make = Callable[..., Store]
 HOSTILE = ["../x", "/etc", "a/../b", "", "a//b", ".journal/a.mp4", "a.mp4.zarr", "a.mp4.h5", "x y", "a\0b", "..", "a/"]
@@ -284,25 +283,39 @@ for change in plan_edit(sys.argv[2], sys.argv[3], sys.argv[4:]):
 """
 
 
-def killed(step: int, store: Store, action: str, *words: str) -> bool:
-    """Whether it was; else it had come to its end."""
-    code = subprocess.run(
-        [sys.executable, "-c", DIES, str(step), store.location, action, *words], check=False
-    ).returncode
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
+Killed = Callable[..., bool]
 
 
-def strides(store: Store, *, zarr: int, zarr_on_s3: int) -> range:
-    """The steps at which a call is killed: each of them, or some where an entry has many files."""
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
+    """Whether it was, as in `killed(step, store, action, *words)`; else it had come to its end."""
+    forks = Forks(
+        tmp_path_factory.mktemp("forks"), ["obstore", "affect.cache.edit", "affect.cache.zarr_format", "h5py"]
+    )
+
+    def run(step: int, store: Store, action: str, *words: str) -> bool:
+        code = forks.run(DIES, "edit", step, store.location, action, *words)
+        assert code in (0, -signal.SIGKILL), forks.said
+        return code != 0
+
+    yield run
+    forks.close()
+
+
+def strides(store: Store, *, zarr: int, zarr_on_s3: int, hdf5_on_s3: int = 1) -> range:
+    """The steps at which a call is killed: each of them, or some where an entry has many files or each step is slow."""
     remote = store.location.startswith("s3:")
-    return range(0, 1000, 1 if store.format == "hdf5" else zarr_on_s3 if remote else zarr)
+    if store.format == "hdf5":
+        return range(0, 1000, hdf5_on_s3 if remote else 1)
+    return range(0, 1000, zarr_on_s3 if remote else zarr)
 
 
-def test_killed_at_any_step_a_rename_leaves_the_entry_whole_under_one_of_its_names(make: Make, draw: Any) -> None:
+def test_killed_at_any_step_a_rename_leaves_the_entry_whole_under_one_of_its_names(
+    make: Make, killed: Killed, draw: Any
+) -> None:
     wanted, store = features_of(draw, "a.mp4"), make()
     remote = store.location.startswith("s3:")
-    for step in strides(store, zarr=1, zarr_on_s3=5):
+    for step in strides(store, zarr=1, zarr_on_s3=11):
         store = make("a.mp4")
         died = killed(step, store, "rename", "a.mp4", "b.mp4")
         again = open_store(store.location)
@@ -318,9 +331,11 @@ def test_killed_at_any_step_a_rename_leaves_the_entry_whole_under_one_of_its_nam
     pytest.fail("it never ends")
 
 
-def test_killed_at_any_step_a_merge_leaves_whole_entries_and_the_same_call_ends_it(make: Make, draw: Any) -> None:
+def test_killed_at_any_step_a_merge_leaves_whole_entries_and_the_same_call_ends_it(
+    make: Make, killed: Killed, draw: Any
+) -> None:
     other = make("a.mp4", "b.mp4")
-    for step in strides(other, zarr=11, zarr_on_s3=29):
+    for step in strides(other, zarr=11, zarr_on_s3=61, hdf5_on_s3=3):
         store = make()
         died = killed(step, store, "merge", other.location)
         for entry_id in open_store(store.location).ids():
@@ -334,7 +349,7 @@ def test_killed_at_any_step_a_merge_leaves_whole_entries_and_the_same_call_ends_
     pytest.fail("it never ends")
 
 
-def test_killed_at_any_step_a_removal_is_ended_by_the_same_call(make: Make, draw: Any) -> None:
+def test_killed_at_any_step_a_removal_is_ended_by_the_same_call(make: Make, killed: Killed, draw: Any) -> None:
     for step in strides(make(), zarr=3, zarr_on_s3=1):
         store = make("a.mp4", "b.mp4")
         died = killed(step, store, "remove", "a.mp4")

@@ -88,8 +88,13 @@ def same(one: Path, other: Path) -> None:
         assert all(np.array_equal(getattr(mine, array), getattr(yours, array)) for array in DTYPES)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("program", [["affect"], [sys.executable, "-m", "affect"]], ids=["script", "module"])
+SCRIPT, MODULE = ["affect"], [sys.executable, "-m", "affect"]
+
+
+# Which signal it is and how the program was started have nothing to do with each other.
+@pytest.mark.parametrize(
+    ("program", "how"), [(SCRIPT, signal.SIGTERM), (MODULE, signal.SIGINT)], ids=["script", "module"]
+)
 def test_the_line_that_is_printed_goes_on_with_an_extraction(
     desk: Path, program: list[str], how: signal.Signals
 ) -> None:
@@ -106,26 +111,16 @@ def test_the_line_that_is_printed_goes_on_with_an_extraction(
     same(store, desk / "whole")
 
 
-@pytest.mark.parametrize("program", [["affect"], [sys.executable, "-m", "affect"]], ids=["script", "module"])
-def test_the_line_that_is_printed_goes_on_with_training_and_has_resume_where_a_run_is_there(
-    desk: Path, program: list[str]
-) -> None:
-    runs = [f"run {name} {len(program)}" for name in ("stopped", "whole")]
+def test_the_line_that_is_printed_goes_on_with_training_and_has_resume_where_a_run_is_there(desk: Path) -> None:
+    runs = ["run stopped", "run whole"]
     sizes = ("model.width=16", "model.heads=2", "model.layers=1", "model.feed_forward=16", "training.patience=0")
     given = ("training.epochs=60", "training.seeds=1", "evaluation.protocol=k-fold", "evaluation.folds=2", *sizes)
     settings = [word for setting in given for word in ("--set", setting)]
-    words = [*program, "train-temporal", "--store", "made", "--labels", "made.csv", "--device", "cpu", *settings]
+    words = [*SCRIPT, "train-temporal", "--store", "made", "--labels", "made.csv", "--device", "cpu", *settings]
     state = desk / runs[0] / "folds" / "00" / "checkpoint.pt"
     code, said = stopped(desk, [*words, "--run", runs[0]], state.exists, signal.SIGINT)
     assert code == 130 and said[-2] == "Stopped. What was committed is kept; this goes on from there:"
-    assert shlex.split(said[-1]) == [
-        *program,
-        "train-temporal",
-        "--resume",
-        *words[len(program) + 1 :],
-        "--run",
-        runs[0],
-    ]
+    assert shlex.split(said[-1]) == [*words[:2], "--resume", *words[2:], "--run", runs[0]]
     code, error = run(desk, said[-1])
     assert code == 0, error
     assert run(desk, [*words, "--run", runs[1]])[0] == 0

@@ -1,14 +1,11 @@
 """A `predict` that is killed, stopped or out of space leaves the older output whole, or says it is not complete."""
 
-import contextlib
 import errno
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,77 +20,43 @@ from affect.cache.files import PARTIAL
 from affect.cache.opening import create_store
 from affect.cli import main
 from affect.pipeline.predict.inputs import PredictOptions
+from affect.tests.forks import Forks
 from affect.tests.pipeline.predict.conftest import RECIPE, made_features, make_run, store_features
 from affect.tests.predictions import write_predictions
 
 TABLES = ("predictions.csv", "video.csv", "predictions.parquet")
-VIDEOS = [f"{number}.mp4" for number in range(5)]
+VIDEOS = [f"{number}.mp4" for number in range(3)]
 
-# Importing torch takes seconds: one process does it, and each command is a fork of it.
-SERVER = """
-import json, os, resource, sys
-import affect.cli, affect.pipeline.predict.outputs, affect.pipeline.predict.predict, affect.pipeline.terminal.bars
-import affect.pipeline.runs.model_file, affect.cache.zarr_format, pandas, pyarrow.parquet, matplotlib.figure
-import affect.pipeline.train.train, affect.pipeline.report.report, affect.pipeline.runs.import_checkpoint
-
-for line in sys.stdin:
-    order = json.loads(line)
-    pid = os.fork()
-    if pid:
-        print(json.dumps(pid), flush=True)
-        print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])), flush=True)
-        continue
-    os.setsid()
-    for handle, name in ((0, os.devnull), (1, order["out"]), (2, order["out"])):
-        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_APPEND), handle)
-    if order["most_bytes"]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (order["most_bytes"],) * 2)
-    sys.argv = ["affect", *order["words"]]
-    affect.cli.main()
-"""
+# What the commands below load before they do anything.
+LOADED = ("affect.cli", "affect.pipeline.predict.outputs", "affect.pipeline.predict.predict",
+          "affect.pipeline.terminal.bars", "affect.pipeline.runs.model_file", "affect.cache.zarr_format", "pandas",
+          "pyarrow.parquet", "matplotlib.figure", "affect.pipeline.train.train", "affect.pipeline.report.report",
+          "affect.pipeline.runs.import_checkpoint")  # fmt: skip
 
 
 class Commands:
     """Runs the command in processes that may be killed; `said` is what the last one wrote."""
 
-    def __init__(self, folder: Path) -> None:
-        self._out, self.said = folder / "said", ""
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        self._server = subprocess.Popen(
-            [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+    def __init__(self, forks: Forks) -> None:
+        self._forks = forks
+
+    @property
+    def said(self) -> str:
+        return self._forks.said
 
     def run(self, *words: object, kill_after_s: float | None = None, most_bytes: int = 0) -> int:
         """The exit code, -9 where it was killed; most_bytes: of any one file."""
-        self._out.unlink(missing_ok=True)
-        order = {"words": [str(word) for word in words], "out": str(self._out), "most_bytes": most_bytes}
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        pid = self._answer()
-        if kill_after_s is not None:
-            time.sleep(kill_after_s)
-            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-                os.kill(pid, signal.SIGKILL)
-        code = self._answer()
-        self.said = self._out.read_text("utf-8") if self._out.exists() else ""
+        code = "import affect.cli; affect.cli.main()"
+        ended = self._forks.run(code, "affect", *words, kill_after_s=kill_after_s, most_bytes=most_bytes)
         assert "Traceback" not in self.said, self.said
-        return code
-
-    def _answer(self) -> int:
-        assert self._server.stdout is not None
-        return int(json.loads(self._server.stdout.readline()))
-
-    def close(self) -> None:
-        self._server.kill()
-        self._server.wait()
+        return ended
 
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    made = Commands(tmp_path_factory.mktemp("commands"))
-    yield made
-    made.close()
+    forks = Forks(tmp_path_factory.mktemp("commands"), LOADED)
+    yield Commands(forks)
+    forks.close()
 
 
 @pytest.fixture(scope="module")

@@ -401,7 +401,11 @@ def json_option(command: Command) -> Command:
 @worker_options
 @config_options
 @click.option("--overwrite", is_flag=True, help="Extract stored videos again.")
-@click.option("--verify", is_flag=True, help="Check all stored checksums; extract damaged videos again.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Check all stored checksums, and all bytes of the videos; extract what is damaged again.",
+)
 @click.option("--dry-run", is_flag=True, help="List what would be done, and do nothing.")
 @json_option
 def extract_features(

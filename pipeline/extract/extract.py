@@ -106,7 +106,8 @@ def extract(
 ) -> Generator[Event, None, None]:
     """Every video of `sources` in the store at `location`; a failed one does not stop the others.
 
-    `verify` reads the checksums of what is stored, and extracts again what is damaged. The last event is the summary.
+    `verify` reads the checksums of what is stored and all bytes of the videos, and extracts again what is damaged. The
+    last event is the summary.
     Errors, before anything is made: StoreError for a store of another recipe, DeviceError, WeightsError, ConfigError
     for a cluster that does not answer.
     """
@@ -274,14 +275,14 @@ def extract_into(
     store: Store, source: Source, extractor: "FeatureExtractor | TableImporter", *, overwrite: bool = False
 ) -> Generator[Begun | Moved | VideoOutcome, None, None]:
     """One video's features in `store`, resumed from its journal if there is one; its outcome comes last."""
-    from ...stages.features.fingerprint import fingerprint, stamp
+    from ...stages.features.fingerprint import fingerprint, trace
 
     outcome = VideoOutcome(source.id, str(source.path), "done")
     try:
         if not (source.of_pictures or source.path.is_file()):
             expected = "a table" if source.part else "a video"
             raise VideoError(f"{source.path} is not a file that can be read; expected {expected}")
-        found = stamp(source.path, *source.part)
+        found = trace(source.path, *source.part)
         mark = fingerprint(source.path, *source.part)
         with store.writer(source.id, mark, overwrite=overwrite, device=extractor.hardware) as writer:
             reading = extractor.stream(source.path, writer.state, writer.frames, *source.how)
@@ -291,7 +292,7 @@ def extract_into(
                     writer.append(block, state)
                     yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)
                 info = stream.info(mark)
-            if stamp(source.path, *source.part) != found and fingerprint(source.path, *source.part) != mark:
+            if trace(source.path, *source.part) != found and fingerprint(source.path, *source.part) != mark:
                 raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)
             outcome = replace(outcome, frames=writer.frames, rows=writer.rows, warnings=info.warnings)

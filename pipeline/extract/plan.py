@@ -77,7 +77,7 @@ def plan(store: Store, sources: Sequence[Source], *, overwrite: bool, verify: bo
         if source.id in same:
             yield _copied(store, source, same[source.id])
             continue
-        outcome = _check_stored(source, known.get(source.id)) if source.id in stored else None
+        outcome = _check_stored(source, known.get(source.id), wholly=verify) if source.id in stored else None
         if outcome is not None and outcome.status == "skipped" and verify:
             outcome = _verified(store, source, outcome)
         yield Todo(source, replaces=source.id in stored) if outcome is None else outcome
@@ -94,8 +94,13 @@ def _infos(store: Store, ids: Sequence[str]) -> dict[str, VideoInfo | Unreadable
     return known
 
 
-def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> VideoOutcome | None:
-    """Skipped or failed for a stored video; None when its entry is damaged and has to be made again."""
+def _check_stored(
+    source: Source, info: VideoInfo | UnreadableError | None, *, wholly: bool = False
+) -> VideoOutcome | None:
+    """Skipped or failed for a stored video; None when its entry is damaged and has to be made again.
+
+    wholly: every byte of the file is looked at, also where its size and time are as they were.
+    """
     if info is None:
         return None
     if isinstance(info, UnreadableError):
@@ -108,7 +113,7 @@ def _check_stored(source: Source, info: VideoInfo | UnreadableError | None) -> V
         )
         return _failed(source, reason)
     try:
-        state = _same_file(info, source)
+        state = _same_file(info, source, wholly=wholly)
     except VideoError as error:
         return _failed(source, str(error))
     except OSError as error:
@@ -140,7 +145,7 @@ def _same_rate(info: VideoInfo, source: Source) -> bool:
     return source.picture_fps is None or math.isclose(source.picture_fps, info.average_fps or 0, rel_tol=1e-5)
 
 
-def _same_file(info: VideoInfo, source: Source) -> bool | None:
+def _same_file(info: VideoInfo, source: Source, *, wholly: bool) -> bool | None:
     """Whether the file is the one that was stored; None when there is none."""
     from ...stages.features.fingerprint import fingerprint, stamp
 
@@ -150,7 +155,7 @@ def _same_file(info: VideoInfo, source: Source) -> bool | None:
         return None
     if size != info.file_bytes:
         return False
-    untouched = changed_ns == info.file_mtime_ns and not source.part
+    untouched = changed_ns == info.file_mtime_ns and not source.part and not wholly
     return untouched or fingerprint(source.path, *source.part) == info.fingerprint
 
 

@@ -40,6 +40,16 @@ def stamp(path: Path, *part: str) -> tuple[int, int]:
     return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)
 
 
+def trace(path: Path, *part: str) -> list[tuple[int, ...]]:
+    """What a file system knows of a recording's files: while it stays as it is, so do they.
+
+    Size and time of change alone are those of another file too, where a copy or a tool has set its time back.
+    Errors: OSError, VideoError.
+    """
+    stats = [file.stat() for file in _files(path, *part)]
+    return [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for stat in stats]
+
+
 def _files(path: Path, *part: str) -> Sequence[Path]:
     """The files that a recording consists of, the table of its pictures too; no link that leads nowhere, no pipe.
 

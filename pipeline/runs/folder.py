@@ -53,6 +53,8 @@ class RunFolder:
             folder._check_same(config, environment)
             sweep(path, silent_s=OLD_PARTIAL_S)
             sweep(folder.folds, below=True, silent_s=OLD_PARTIAL_S)
+            for name in folder.finished_folds():  # of a call that was killed just after the fold was done
+                folder.own(folder.folds / name / UNFINISHED).unlink(missing_ok=True)
             return folder
         cls.check_free(path)
         try:

@@ -14,7 +14,7 @@ from affect.pipeline.train.train import train
 from affect.pipeline.train.training_set import build_training_set
 from affect.stages.temporal.splits import make_folds
 
-from .conftest import Data
+from .conftest import Data, trained
 
 Settings = Callable[..., Config]
 
@@ -44,3 +44,19 @@ def test_a_saved_state_with_one_bit_flipped_is_refused(data: Data, settings: Set
         assert isinstance(first, FoldOutcome) and "of an earlier version; delete it" in first.reason
     state.write_bytes(whole)
     assert isinstance(next(run_fold(task, learned)), EpochDone)
+
+
+def test_a_state_that_outlived_its_fold_goes_with_the_next_resume(
+    data: Data, settings: Settings, tmp_path: Path
+) -> None:
+    config = settings("evaluation.test_subjects=[s0001]", "training.seeds=1", "training.epochs=2")
+    run = tmp_path / "run"
+    with contextlib.closing(train(data.store, data.labels, run, config, device="cpu")) as events:
+        next(event for event in events if isinstance(event, EpochDone))
+    state = run / "folds/00/checkpoint.pt"
+    before = state.read_bytes()
+    trained(data.store, data.labels, run, config, resume=True)
+    assert not state.exists()
+    state.write_bytes(before)  # as a kill leaves it that comes once fold.json is there
+    assert trained(data.store, data.labels, run, config, resume=True).resumed == ("00",)
+    assert not state.exists()

@@ -112,6 +112,7 @@ class MemoryLimitError(AffectError):
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}  # a folder is asked for, or to be made, where a file is
 UNNAMED = (OSError, MemoryError, RecursionError)  # what the system and the interpreter refuse, in their own words
 
 
@@ -137,6 +138,11 @@ def named(error: BaseException, path: object = None) -> AffectError:
         return DiskError(
             f"{place} may not be written or read ({said})",
             hint="give this user the right to do so, or name another place",
+        )
+    if error.errno in NO_FOLDER:
+        return DiskError(
+            f"{place} cannot be written or read: a part of its path is a file, where a folder is expected ({said})",
+            hint="name another place",
         )
     if error.errno == errno.EBUSY:
         return DiskError(

@@ -5,7 +5,7 @@ import errno
 import os
 from collections.abc import Iterator
 
-from ..errors import StoreError
+from ..errors import NO_FOLDER, StoreError
 from .below import check_size, open_file, read_below, read_range, walk
 from .blobs import DamageError, Held
 from .system import Folder
@@ -130,4 +130,11 @@ def storage_error(where: str, key: str, error: OSError) -> StoreError:
         return StoreError(
             f"{place} is in use ({error.strerror})", hint="close it in other programs, and run the same command again"
         )
-    return StoreError(f"{place}: {error.strerror or error}")
+    if error.errno in NO_FOLDER:
+        return StoreError(
+            f"{place}: a part of this path is a file, where a folder is expected ({error.strerror})",
+            hint="choose another --store",
+        )
+    return StoreError(
+        f"{place}: {error.strerror or error}", hint="check the path and the disk, then run the same command"
+    )

@@ -146,7 +146,10 @@ def _opened(blobs: Blobs, data: bytes) -> FolderStore:
         document = checked.parsed(data)
         version, name = document["format_version"], document["format"]
     except (ValueError, KeyError):
-        raise StoreError(f"{blobs.where}/{FILE} cannot be read as the description of a store") from None
+        raise StoreError(
+            f"{blobs.where}/{FILE} cannot be read as the description of a store",
+            hint="put the file back as it was, or copy the store again; else extract into a new --store",
+        ) from None
     if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
         raise StoreError(
             f"{blobs.where} has format_version {_said(version)}; this version of affect reads up to {FORMAT_VERSION}",

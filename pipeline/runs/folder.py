@@ -4,6 +4,7 @@ config.yaml  environment.json  metrics.json  predictions.csv  failures.csv  log.
 folds/<k>/   model.safetensors  fold.json  predictions.csv  log.jsonl  events.out.tfevents.*
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,8 +113,8 @@ class RunFolder:
         return replace(config, features=received(config.features, str(self.config_file)))
 
     def finished_folds(self) -> list[str]:
-        """Names of the folds that are done, in order."""
-        return sorted(item.parent.name for item in self.folds.glob("*/fold.json"))
+        """Names of the folds that are done, in order. Errors: as `_holding`."""
+        return _holding(self.folds, "fold.json")
 
     def own(self, path: Path) -> Path:
         """`path`, a file of this run. Errors: RunError where it is a link, or a link leads to it, or it is no file."""
@@ -229,6 +230,16 @@ class RunFolder:
                 )
 
 
+def _holding(folder: Path, file: str) -> list[str]:
+    """Names of the folders in a folder that hold such a file. Errors: OSError where one cannot be looked at."""
+    names = []
+    for item in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (item / file).stat()
+            names.append(item.name)
+    return sorted(names)
+
+
 def _half_made(path: Path) -> bool:
     """Whether a folder is empty, or holds no more than a process that was killed while it made a run."""
     names = {item.name for item in path.iterdir() if not PARTIAL.fullmatch(item.name)}
@@ -333,7 +344,6 @@ def _check_read_outs(path: Path, card: "ModelCard") -> None:
 
 def load_runs(path: str | Path, device: str = "cpu") -> list[Run]:
     """The run at `path`, or every run directly below a folder of runs, by name. Errors: as `load_run`."""
-    found = sorted(item.parent for item in Path(path).glob("*/config.yaml"))
-    if RunFolder(Path(path)).config_file.exists() or not found:
+    if RunFolder(Path(path)).config_file.exists() or not (found := _holding(Path(path), "config.yaml")):
         return [load_run(path, device)]
-    return [load_run(folder, device) for folder in found]
+    return [load_run(Path(path) / name, device) for name in found]

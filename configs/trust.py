@@ -3,6 +3,7 @@
 A word that came out of a file stays `Received` wherever it goes, so that whoever would run what it names can ask.
 """
 
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -59,7 +60,7 @@ def same(typed: str, name: str) -> bool:
     """Whether what is typed is what a recipe calls `name`; a link to a graph goes by the name of its file."""
     if not typed.startswith(ONNX):
         return typed == name
-    file = Path(typed.removeprefix(ONNX)).expanduser()
+    file = Path(os.path.expanduser(typed.removeprefix(ONNX)))  # noqa: PTH111 - a user may have no home
     return recorded(name) in (recorded(typed), ONNX + file.resolve().name)
 
 

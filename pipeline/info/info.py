@@ -1,6 +1,7 @@
 """`affect info`: what is installed here, what computes, and where files lie: what a report of a fault needs."""
 
 import importlib.metadata
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -91,7 +92,7 @@ def _places() -> dict[str, str]:
         "weights of torchvision": Path(torch.hub.get_dir()) / "checkpoints",
         "weights of timm": Path(HF_HUB_CACHE),
     }
-    home = Path.home()
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home fails where a user has none, as in a container
     return {
         what: str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
         for what, path in places.items()

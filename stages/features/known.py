@@ -38,7 +38,7 @@ def surely_makes(config: FeaturesConfig, recipe: Recipe) -> bool:
         if config.faces.detector == "none":
             return "detector_sha256" not in faces
         return bool(faces.get("detector_sha256") == file_sha256(detector_file()) and faces.get("warp") == warp())
-    except (AffectError, OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (AffectError, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError):
         return False  # whoever builds the network says what is wrong
 
 

@@ -70,6 +70,17 @@ def test_info_can_be_pasted_without_the_name_of_its_user(monkeypatch: pytest.Mon
     assert "jane.doe" not in said("info") and "jane.doe" not in said("info", "--json")
 
 
+def test_info_needs_no_home_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)  # as in a container that runs under a number of no user
+    result = CliRunner().invoke(main, ["info"])
+    assert result.exit_code == 0, result.output
+    assert "weights of torchvision" in result.output
+
+
 def test_info_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 

@@ -279,7 +279,7 @@ def extract_into(
 
     outcome = VideoOutcome(source.id, str(source.path), "done")
     try:
-        if not (source.of_pictures or source.path.is_file()):
+        if not source.is_there:
             expected = "a table" if source.part else "a video"
             raise VideoError(f"{source.path} is not a file that can be read; expected {expected}")
         found = trace(source.path, *source.part)
@@ -292,6 +292,9 @@ def extract_into(
                     writer.append(block, state)
                     yield Moved(source.id, stream.position_s, stream.duration_s, writer.frames)
                 info = stream.info(mark)
+            if not source.is_there:
+                back = "put it back and run the same command again; what was computed is kept"
+                raise VideoError(f"{source.path} was removed, renamed or replaced while it was read", hint=back)
             if trace(source.path, *source.part) != found and fingerprint(source.path, *source.part) != mark:
                 raise VideoError(f"{source.path} changed while it was read", hint="run again once it is complete")
             writer.commit(info)

@@ -175,8 +175,7 @@ def _find_same_content(known: Mapping[str, VideoInfo | UnreadableError], missing
     for source in missing:
         # Whoever extracts it says why it cannot be read.
         with contextlib.suppress(OSError, VideoError):
-            there = source.of_pictures or source.path.is_file()
-            candidates = by_size.get(stamp(source.path, *source.part)[0], []) if there else []
+            candidates = by_size.get(stamp(source.path, *source.part)[0], []) if source.is_there else []
             mark = fingerprint(source.path, *source.part) if candidates else ""
             if twins := [old for old, info in candidates if info.fingerprint == mark and _same_rate(info, source)]:
                 same[source.id] = twins[0]

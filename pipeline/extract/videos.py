@@ -30,6 +30,11 @@ class Source:
         return not self.part and are_pictures(self.path)
 
     @property
+    def is_there(self) -> bool:
+        """Whether it may be opened: a pipe would be waited for."""
+        return self.of_pictures or self.path.is_file()
+
+    @property
     def how(self) -> tuple[str, ...]:
         """How it is read, as words: those of a table, or the rate of pictures."""
         return self.part if self.picture_fps is None else (str(self.picture_fps),)

@@ -10,7 +10,7 @@ import pytest
 from affect.cache.opening import create_store
 from affect.cache.store import Store
 from affect.configs.load import load_config
-from affect.pipeline.events import Moved, VideoOutcome
+from affect.pipeline.events import Begun, Moved, VideoOutcome
 from affect.pipeline.extract.extract import extract, extract_into
 from affect.pipeline.extract.videos import Source
 from affect.stages.features.stream import FeatureExtractor
@@ -66,6 +66,32 @@ def test_a_recording_that_changes_while_it_is_read_is_noticed_though_its_size_an
     assert isinstance(event, VideoOutcome) and event.status == "failed"
     assert "changed while it was read" in event.reason
     assert store.ids() == []
+
+
+def removed(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("change", [removed, a_pipe])
+def test_a_recording_that_goes_while_it_is_read_is_said_to_and_gone_on_with_once_it_is_back(
+    recording: Path, film: Path, empty: tuple[Store, FeatureExtractor], change: Callable[[Path], None]
+) -> None:
+    store, extractor = empty
+    for event in extract_into(store, Source(recording, "a.mp4"), extractor):
+        if isinstance(event, Moved):
+            change(recording)
+    assert isinstance(event, VideoOutcome) and event.status == "failed"
+    assert "was removed, renamed or replaced while it was read\nHint: put it back" in event.reason
+    recording.unlink(missing_ok=True)
+    shutil.copy2(film, recording)
+    begun, *_, last = extract_into(store, Source(recording, "a.mp4"), extractor)
+    assert isinstance(begun, Begun) and begun.frames > 0
+    assert isinstance(last, VideoOutcome) and last.status == "done"
 
 
 def test_a_touched_or_moved_recording_is_the_same_while_it_is_read(

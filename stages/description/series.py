@@ -87,7 +87,10 @@ def _spread(values: Array, seen: Array) -> Array:
 
 
 def _movement(features: FrameFeatures, row: Array) -> Array:
-    """(N,) eye distances a second since the kept frame before; NaN at the first after a gap."""
+    """(N,) eye distances a second since the kept frame before; NaN at the first after a gap, and of another track.
+
+    At a cut everybody is elsewhere at once: that is no movement, and would be one that all people share.
+    """
     eyes = np.full((len(row), 2, 2), np.nan)
     eyes[row >= 0] = features.landmarks_px[row[row >= 0], :2]
     # One length for all of the recording: that of a single frame shrinks when the head turns.
@@ -95,6 +98,9 @@ def _movement(features: FrameFeatures, row: Array) -> Array:
     moved = np.full(len(row), np.nan)
     step_s = np.diff(features.time_s)
     near = (step_s > 0) & (step_s <= FURTHEST * usual_step_s(features.time_s))
+    track = np.full(len(row), -1)
+    track[row >= 0] = features.track[row[row >= 0]]
+    near &= track[1:] == track[:-1]
     way = np.linalg.norm(np.diff(eyes.mean(1), axis=0), axis=1)
     if distance > 0:
         moved[1:][near] = way[near] / step_s[near] / distance

@@ -135,6 +135,23 @@ def test_nobody_is_seen_for_longer_than_the_recording_lasts(tmp_path: Path, firs
     assert facts.seen_s == pytest.approx(9.84 - first / FPS)
 
 
+def test_a_cut_is_no_movement_and_nothing_that_two_people_share(tmp_path: Path) -> None:
+    """Cameras change every ten seconds, and everybody is elsewhere; between, two people sway on their own."""
+    random, frames, faces, linked = np.random.default_rng(3), 900, [], {}
+    sway = random.normal(0, 1, (2, frames, 2)).cumsum(1)
+    for frame in range(frames):
+        shot = frame // 50
+        for person in (0, 1):
+            centre = np.array([150 + 340 * (person ^ shot % 2), 200]) + sway[person, frame]
+            faces.append(one_face(2 * shot + person, frame, (float(centre[0]), float(centre[1]))))
+            linked[2 * shot + person] = person
+    said = describe(stored(tmp_path / "s", faces, frames, linked=linked), "day", 2.0, 180.0, pointed=False)
+    assert [person.track for person in said.description.people] == [0, 1]
+    assert max(person.mean[MOVEMENT] for person in said.description.people) < 0.25  # each cut alone would be 42
+    (pair,) = (pair for pair in said.description.pairs if pair.measure == MOVEMENT)
+    assert pair.p > 0.05 and pair.synchrony < 1.1 * pair.chance
+
+
 def test_no_movement_is_made_of_a_gap(tmp_path: Path) -> None:
     """Who leaves on the left and comes back on the right did not fly."""
     faces = [one_face(0, frame, (50 if frame < 20 else 500, 100)) for frame in range(50) if not 20 <= frame < 30]

@@ -140,10 +140,10 @@ class Follower:
         return self._motions.facts()
 
     def problems(self, with_face: int, frames: int) -> list[str]:
-        """What is to be said of the faces found in so many kept frames: few, small, pictures of faces, or rivals."""
+        """What is to be said of the faces in so many kept frames: few, small, pictures of faces, rivals, two in one."""
         few = few_faces(with_face, frames, "kept", self._finder.advice())
         found = people({track: facts.frames for track, facts in self.facts().items()}, self.persons(), self.facts())
-        return [*(few or self._finder.problems()), *pictures(found), *rivals(found)]
+        return [*(few or self._finder.problems()), *pictures(found), *rivals(found), *self._tracker.doubts()]
 
     def _counted(self, frames: list[FollowedFrame]) -> list[FollowedFrame]:
         for frame in frames:

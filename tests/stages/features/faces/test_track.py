@@ -1,5 +1,7 @@
 """When a sighting goes on with a track: the six numbers that were calibrated, each from both sides."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,31 @@ def test_a_faint_face_goes_on_with_a_track_and_starts_none() -> None:
     assert tracker.update(1, STEP_S, [sighting()], cut=False) == [0]
     assert tracker.update(2, 2 * STEP_S, [sighting(score=0.36)], cut=False) == [0]
     assert tracker.update(3, 3 * STEP_S, [sighting(score=0.34)], cut=False) == [None]
+
+
+def doubts(likeness: float, gap: int = 0) -> list[str]:
+    """What is said of ten looks at a face and ten at one that is so much like it, the tracker stored in between."""
+    tracker = Tracker(FacesConfig())
+    looks = [[sighting()]] * 10 + [[]] * gap + [[sighting(likeness)]] * 10
+    for look, seen in enumerate(looks):
+        owners = tracker.update(look, look * STEP_S, seen, cut=False)
+        assert owners == [0] * len(seen)
+        tracker = Tracker.from_state(FacesConfig(), json.loads(json.dumps(tracker.state())))
+    return tracker.doubts()
+
+
+@pytest.mark.parametrize(("likeness", "gap"), [(0.75, 0), (0.83, 0), (0.83, 3)])
+def test_a_track_that_goes_over_to_somebody_alike_is_doubted_from_that_time_on(likeness: float, gap: int) -> None:
+    (said,) = doubts(likeness, gap)
+    assert f"track 0 from {(10 + gap) * STEP_S:.1f} s on" in said and "two people" in said
+
+
+def test_a_face_that_changes_less_or_comes_back_is_not_doubted() -> None:
+    assert doubts(0.95) == []
+    tracker = Tracker(FacesConfig())
+    said = []
+    for look in range(60):
+        hidden = 20 <= look < 30  # a hand is before the face
+        tracker.update(look, look * STEP_S, [sighting(0.65 if hidden else 1.0)], cut=False)
+        said.append(bool(tracker.doubts()))
+    assert any(said[20:30]) and not any(said[30:]), "as long as it may be somebody else"

@@ -200,3 +200,4 @@ class SweepOutcome:
     held_out: Mapping[str, float] = field(default_factory=dict)  # metric -> value; NaN where it is not defined
     warnings: tuple[str, ...] = ()
     reason: str = ""  # what failed; empty when every fold was done
+    judged_on: str = ""  # a digest of the validation people of each fold, and of the targets

@@ -188,6 +188,7 @@ def of_sweep(summary: "SweepSummary") -> Text:
     lines = [
         *(f"warning: {words}" for words in in_order(words for item in summary.outcomes for words in item.warnings)),
         *table(columns, rows),
+        *(f"note: {words}" for words in summary.notes),
         *([f"chosen on validation: {chosen.run}"] if chosen else []),
     ]
     return Text(

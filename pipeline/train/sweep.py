@@ -1,6 +1,7 @@
 """A grid of settings, a run each, one table; the choice between them looks at validation alone."""
 
 import contextlib
+import hashlib
 import itertools
 import os
 import re
@@ -57,8 +58,22 @@ class SweepSummary:
     @property
     def chosen(self) -> SweepOutcome | None:
         """Highest mean CCC on the inner validation clips; None where every setting failed."""
-        known = [item for item in self.outcomes if np.isfinite(item.validation_ccc) and not item.reason]
-        return max(known, key=lambda item: item.validation_ccc, default=None)
+        return max(self._known, key=lambda item: item.validation_ccc, default=None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What makes the choice worth less."""
+        chosen, notes = self.chosen, []
+        if len({item.judged_on for item in self._known}) > 1:
+            notes.append("settings were judged on different validation people or targets: the highest CCC may be luck")
+        tied = [item.name for item in self._known if chosen and item.validation_ccc == chosen.validation_ccc]
+        if len(tied) > 1:
+            notes.append(f"{' and '.join(tied[:3])} are equal on validation, {len(tied)} in all; the first is chosen")
+        return tuple(notes)
+
+    @property
+    def _known(self) -> list[SweepOutcome]:
+        return [item for item in self.outcomes if np.isfinite(item.validation_ccc) and not item.reason]
 
 
 def expand_grid(words: Sequence[str]) -> list[list[str]]:
@@ -179,7 +194,13 @@ def train_point(point: SweepPoint) -> Generator[SweepOutcome, None, None]:
     if summary.metrics is not None:
         averages = summary.metrics.spans.averages["model"]
         held_out = {name: averages[name].value for name in SHOWN}
-        outcome = replace(outcome, validation_ccc=summary.metrics.validation_ccc, held_out=held_out)
+        known = {name for name, ccc in summary.metrics.validation_by_fold.items() if np.isfinite(ccc)}
+        people = [(name, RunFolder(point.run).fold(name).subjects.get("validation")) for name in sorted(known)]
+        judged = repr((people, [target.name for target in summary.metrics.targets]))
+        outcome = replace(
+            outcome, validation_ccc=summary.metrics.validation_ccc, held_out=held_out,
+            judged_on=hashlib.sha256(judged.encode()).hexdigest()[:12],
+        )  # fmt: skip
     yield outcome
 
 
@@ -205,7 +226,7 @@ def _write_tables(summary: SweepSummary) -> None:
         for item in summary.outcomes
     ]
     write_whole(summary.folder / "sweep.csv", to_cells(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n"))
-    warnings = list(dict.fromkeys(warning for item in summary.outcomes for warning in item.warnings))
+    warnings = [*summary.notes, *dict.fromkeys(words for item in summary.outcomes for words in item.warnings)]
     chosen_words = {"run": chosen.name, "settings": list(chosen.words)} if chosen else None
     write_json(
         summary.folder / "sweep.json",

@@ -13,6 +13,7 @@ from affect.configs.load import load_config
 from affect.configs.schema import Config
 from affect.errors import ConfigError, RunError
 from affect.pipeline.events import SweepPlanned, summary_of
+from affect.pipeline.terminal.text import of_sweep
 from affect.pipeline.train.fold import FoldTask
 from affect.pipeline.train.sweep import SweepPoint, SweepSummary, expand_grid, sweep
 from affect.pipeline.workers import Workers
@@ -55,6 +56,20 @@ def test_a_sweep_chooses_on_validation_and_lists_what_failed(data: Data, tmp_pat
         swept(data.store, labels, tmp_path / "sweep", None, words)
     again = swept(data.store, labels, tmp_path / "sweep", None, words, resume=True)
     assert again.outcomes[:2] == (good, slow)
+
+
+def test_a_sweep_says_what_makes_its_choice_worth_less(data: Data, tmp_path: Path) -> None:
+    given = data.relabelled(tmp_path / "given.csv", splits=split_of(data.manifest.subjects, train=5, validation=1))
+    words = [*TINY, "training.epochs=1"]
+    equal = swept(data.store, given, tmp_path / "equal", None, [*words, "evaluation.method=blend,ridge"])
+    (note,) = equal.notes
+    assert equal.chosen is equal.outcomes[0] and "equal on validation" in note
+    assert note in read_json(tmp_path / "equal/sweep.json")["warnings"] and f"note: {note}" in of_sweep(equal).lines
+    assert not swept(data.store, given, tmp_path / "seeds", None, [*words, "training.seed=0,1"]).notes
+    by_size = "evaluation.validation_share=0.2,0.5"
+    test = f"evaluation.test_subjects=[{data.manifest.subjects[0]}]"
+    (note,) = swept(data.store, data.labels, tmp_path / "shares", None, [*words, test, by_size]).notes
+    assert "different validation people" in note
 
 
 def test_two_ranks_train_to_what_one_process_does(data: Data, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ COLUMNS: dict[str, Column] = {
     "together_s": Column("how long both are known at once", SECONDS),
     "synchrony": Column(
         "mean absolute Fisher z of the correlation of both curves, over windows of 20 s and lags to 3 s; empty where "
-        "both are seen at once for less than a minute"
+        "both are seen at once for less than two minutes"
     ),
     "chance": Column("the same when one curve is shifted in time: what two people have who do not react to each other"),
     "p": Column("how often a shifted curve goes together at least as strongly; it does not say who caused what", SHARE),

@@ -24,6 +24,12 @@ def test_people_who_do_not_react_to_each_other_are_rarely_found_together(memory:
     assert 0.35 < np.mean(found) < 0.65
 
 
+def test_the_shortest_time_that_is_compared_is_long_enough_to_tell_chance() -> None:
+    random, count = np.random.default_rng(7), int(LEAST_TOGETHER_S / STEP_S)
+    found = [synchrony(slow_noise(random, count), slow_noise(random, count), STEP_S).p for _ in range(80)]
+    assert np.mean(np.array(found) <= 0.05) < 0.11, "half as long it is .18"
+
+
 def test_who_follows_and_by_how_much() -> None:
     random = np.random.default_rng(2)
     lead = slow_noise(random, 1500)

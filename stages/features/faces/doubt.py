@@ -39,8 +39,11 @@ class Doubts:
             self._found[track] = times[_LOOKS], seen[:_LOOKS]
 
     def end(self, track: int) -> None:
-        """A track has ended."""
+        """A track has ended: nothing comes any more that would take its doubt away."""
         self._recent.pop(track, None)
+        if track in self._found:
+            time_s, looks = self._found[track]
+            self._found[track] = time_s, looks[:0]
 
     def sentences(self) -> list[str]:
         """One that names the tracks that may show two people; none where no track does."""

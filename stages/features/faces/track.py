@@ -86,9 +86,9 @@ class Tracker:
                 track = Track(self._next, frame, frame, time_s, face.box_px, appearance, appearance, sightings=1)
                 self._active.append(track)
                 self._next += 1
-        for number, face in zip(owner, seen, strict=True):
-            if number is not None:
-                self._doubts.look(number, time_s, face.appearance)
+        for owned, face in zip(owner, seen, strict=True):
+            if owned is not None:
+                self._doubts.look(owned, time_s, face.appearance)
         self._previous = frame
         return owner
 

@@ -31,7 +31,7 @@ class PairFacts:
     synchrony: float  # mean |z| of correlations; NaN where they are together too briefly
     chance: float  # the same of two people who do not react to each other
     p: float  # how often chance gives as much
-    lag_s: float  # positive: the second follows
+    lag_s: float  # positive: the second follows; NaN where they agree at none
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,10 @@ COLUMNS: dict[str, Column] = {
     ),
     "chance": Column("the same when one curve is shifted in time: what two people have who do not react to each other"),
     "p": Column("how often a shifted curve goes together at least as strongly; it does not say who caused what", SHARE),
-    "lag_s": Column("the lag at which both agree best; positive: `other` follows `person`", SECONDS),
+    "lag_s": Column(
+        "the lag at which both agree best; positive: `other` follows `person`; empty where there is none",
+        SECONDS,
+    ),
 }
 OF_TARGETS = {
     "_std": "spread of {0} over the models: a standard deviation, which does not rank errors",

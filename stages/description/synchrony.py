@@ -28,7 +28,7 @@ class Synchrony:
     synchrony: float  # mean |z|; NaN where too little is known
     chance: float  # the mean of it over shifts
     p: float  # share of shifts, and of what was found, that is at least as strong
-    lag_s: float  # at which they agree best; positive: the second follows the first
+    lag_s: float  # at which they agree best; positive: the second follows the first; NaN where they do at none
 
 
 def synchrony(first: Array, second: Array, step_s: float) -> Synchrony:
@@ -57,7 +57,10 @@ def synchrony(first: Array, second: Array, step_s: float) -> Synchrony:
     p = (1 + int((chance >= strength).sum())) / (1 + len(chance))
     # Where the curves agree best, not where they differ most: who answers a smile smiles.
     mean = np.nanmean(by_lag, 0)
-    lag_s = float((int(np.nanargmax(mean)) - most) * step_s)
+    best = int(np.nanargmax(mean))
+    inside = 0 < best < 2 * most  # at an end, what lies beyond may be better still
+    alike = mean[best] > -np.nanmin(mean)  # else one moves while the other rests
+    lag_s = (best - most) * step_s if inside and alike else float("nan")
     return Synchrony(together_s, strength, float(chance.mean()), p, lag_s)
 
 

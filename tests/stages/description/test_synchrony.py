@@ -40,6 +40,14 @@ def test_who_follows_and_by_how_much() -> None:
     assert synchrony(follow, lead, STEP_S).lag_s == pytest.approx(-5 * STEP_S, abs=STEP_S)
 
 
+def test_people_of_whom_one_moves_while_the_other_rests_follow_each_other_at_no_lag() -> None:
+    random = np.random.default_rng(5)
+    for _ in range(3):
+        moves = slow_noise(random, 1500)
+        found = synchrony(moves, 0.3 * slow_noise(random, 1500) - moves, STEP_S)
+        assert found.p <= 0.02 and np.isnan(found.lag_s)
+
+
 def test_gaps_are_no_agreement() -> None:
     """Two people who leave the picture at once, and have nothing else in common."""
     random = np.random.default_rng(3)

@@ -98,8 +98,7 @@ def _movement(features: FrameFeatures, row: Array) -> Array:
     moved = np.full(len(row), np.nan)
     step_s = np.diff(features.time_s)
     near = (step_s > 0) & (step_s <= FURTHEST * usual_step_s(features.time_s))
-    track = np.full(len(row), -1)
-    track[row >= 0] = features.track[row[row >= 0]]
+    track = _spread(features.track[row[row >= 0]], row >= 0)
     near &= track[1:] == track[:-1]
     way = np.linalg.norm(np.diff(eyes.mean(1), axis=0), axis=1)
     if distance > 0:

@@ -55,17 +55,25 @@ def written_over(path: Path) -> None:
     os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
-@pytest.mark.parametrize("change", [replaced, written_over])
-def test_a_recording_that_changes_while_it_is_read_is_noticed_though_its_size_and_time_stay(
-    recording: Path, empty: tuple[Store, FeatureExtractor], change: Callable[[Path], None]
-) -> None:
+def extracted_with(
+    change: Callable[[Path], None], recording: Path, empty: tuple[Store, FeatureExtractor]
+) -> VideoOutcome:
+    """What becomes of a recording that changes at each block that is read of it."""
     store, extractor = empty
     for event in extract_into(store, Source(recording, "a.mp4"), extractor):
         if isinstance(event, Moved):
             change(recording)
-    assert isinstance(event, VideoOutcome) and event.status == "failed"
-    assert "changed while it was read" in event.reason
-    assert store.ids() == []
+    assert isinstance(event, VideoOutcome)
+    return event
+
+
+@pytest.mark.parametrize("change", [replaced, written_over])
+def test_a_recording_that_changes_while_it_is_read_is_noticed_though_its_size_and_time_stay(
+    recording: Path, empty: tuple[Store, FeatureExtractor], change: Callable[[Path], None]
+) -> None:
+    outcome = extracted_with(change, recording, empty)
+    assert outcome.status == "failed" and "changed while it was read" in outcome.reason
+    assert empty[0].ids() == []
 
 
 def removed(path: Path) -> None:
@@ -81,28 +89,27 @@ def a_pipe(path: Path) -> None:
 def test_a_recording_that_goes_while_it_is_read_is_said_to_and_gone_on_with_once_it_is_back(
     recording: Path, film: Path, empty: tuple[Store, FeatureExtractor], change: Callable[[Path], None]
 ) -> None:
-    store, extractor = empty
-    for event in extract_into(store, Source(recording, "a.mp4"), extractor):
-        if isinstance(event, Moved):
-            change(recording)
-    assert isinstance(event, VideoOutcome) and event.status == "failed"
-    assert "was removed, renamed or replaced while it was read\nHint: put it back" in event.reason
+    outcome = extracted_with(change, recording, empty)
+    assert outcome.status == "failed"
+    assert "was removed, renamed or replaced while it was read\nHint: put it back" in outcome.reason
     recording.unlink(missing_ok=True)
     shutil.copy2(film, recording)
+    store, extractor = empty
     begun, *_, last = extract_into(store, Source(recording, "a.mp4"), extractor)
     assert isinstance(begun, Begun) and begun.frames > 0
     assert isinstance(last, VideoOutcome) and last.status == "done"
 
 
+def moved_here(path: Path) -> None:
+    """The same bytes, as another file and of another time."""
+    shutil.copy(path, path.with_name("copy"))
+    path.with_name("copy").replace(path)
+
+
 def test_a_touched_or_moved_recording_is_the_same_while_it_is_read(
     recording: Path, empty: tuple[Store, FeatureExtractor]
 ) -> None:
-    store, extractor = empty
-    for event in extract_into(store, Source(recording, "a.mp4"), extractor):
-        if isinstance(event, Moved):
-            shutil.copy(recording, recording.with_name("copy"))
-            recording.with_name("copy").replace(recording)
-    assert isinstance(event, VideoOutcome) and event.status == "done"
+    assert extracted_with(moved_here, recording, empty).status == "done"
 
 
 def test_verify_reads_the_recordings_too_and_names_one_that_was_replaced(recording: Path) -> None:

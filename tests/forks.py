@@ -40,17 +40,16 @@ class Forks:
 
     def __init__(self, folder: Path, imports: Sequence[str]) -> None:
         self._out, self.said = folder / "said", ""
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         self._server = subprocess.Popen(
             [sys.executable, "-c", SERVER, *imports],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def run(self, code: str, *words: object, kill_after_s: float | None = None, most_bytes: int = 0) -> int:
         """The exit code, -9 where it was killed. words: its `sys.argv`; most_bytes: of any one file."""
         self._out.unlink(missing_ok=True)
         order = {"code": code, "words": [str(word) for word in words], "out": str(self._out), "most_bytes": most_bytes,
-                 "environment": os.environ | {"OMP_NUM_THREADS": "1"}}  # fmt: skip
+                 "environment": dict(os.environ)}  # fmt: skip
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()

@@ -302,12 +302,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     forks.close()
 
 
-def strides(store: Store, *, zarr: int, zarr_on_s3: int, hdf5_on_s3: int = 1) -> range:
-    """The steps at which a call is killed: each of them, or some where an entry has many files or each step is slow."""
+def strides(store: Store, *, zarr: int, zarr_on_s3: int) -> range:
+    """The steps at which a call is killed: each of them, or some where an entry has many files."""
     remote = store.location.startswith("s3:")
-    if store.format == "hdf5":
-        return range(0, 1000, hdf5_on_s3 if remote else 1)
-    return range(0, 1000, zarr_on_s3 if remote else zarr)
+    return range(0, 1000, 1 if store.format == "hdf5" else zarr_on_s3 if remote else zarr)
 
 
 def test_killed_at_any_step_a_rename_leaves_the_entry_whole_under_one_of_its_names(
@@ -315,7 +313,7 @@ def test_killed_at_any_step_a_rename_leaves_the_entry_whole_under_one_of_its_nam
 ) -> None:
     wanted, store = features_of(draw, "a.mp4"), make()
     remote = store.location.startswith("s3:")
-    for step in strides(store, zarr=1, zarr_on_s3=11):
+    for step in strides(store, zarr=1, zarr_on_s3=5):
         store = make("a.mp4")
         died = killed(step, store, "rename", "a.mp4", "b.mp4")
         again = open_store(store.location)
@@ -335,7 +333,7 @@ def test_killed_at_any_step_a_merge_leaves_whole_entries_and_the_same_call_ends_
     make: Make, killed: Killed, draw: Any
 ) -> None:
     other = make("a.mp4", "b.mp4")
-    for step in strides(other, zarr=11, zarr_on_s3=61, hdf5_on_s3=3):
+    for step in strides(other, zarr=11, zarr_on_s3=29):
         store = make()
         died = killed(step, store, "merge", other.location)
         for entry_id in open_store(store.location).ids():
